@@ -1,0 +1,70 @@
+# Everything runs in a private environment in .venv; nothing is installed anywhere else.
+# Needed: make and Python 3.11 or newer with venv (on Debian: apt install make python3 python3-venv).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COVERAGE_FLOOR := 90
+PURE := scq/model.py,scq/state.py,scq/errors.py,scq/authority.py,scq/clean.py,scq/diff.py,scq/outbox.py,scq/planning.py,scq/routing.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check fmt build bench bytecode clean
+
+help:
+	@echo "make demo    watch one job travel from submission to answer, in a throw-away folder"
+	@echo "make test    run the test suite with coverage"
+	@echo "make lint    formatting, lint, types, import contracts"
+	@echo "make check   lint and test"
+	@echo "make fmt     format the code and fix what can be fixed"
+	@echo "make build   wheel and source archive in dist/"
+	@echo "make bench   measure start-up, looks and runs"
+	@echo "make clean   remove the environment and everything generated"
+
+demo: $(VENV)/.runtime bytecode
+	$(BIN)/scq demo
+
+test: $(VENV)/.dev bytecode
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(BIN)/python -m coverage report --include=$(PURE) --fail-under=100
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict scq
+	$(BIN)/lint-imports
+
+check: lint test
+
+fmt: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build
+
+bench: $(VENV)/.runtime bytecode
+	$(BIN)/python -m benchmarks
+
+# Start-up is part of the contract, so the code is compiled even where PYTHONDONTWRITEBYTECODE is set.
+bytecode: | $(VENV)/.python
+	$(BIN)/python -m compileall -q scq
+
+clean:
+	rm -rf $(VENV) .cache dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "scq needs Python 3.11 or newer; '$(PYTHON)' is not. Name another one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.runtime $@

@@ -1,0 +1,54 @@
+"""A message as an e-mail: headers and alternatives that every mail channel shares (RFC 5322, RFC 3834)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+
+from scq import clean
+from scq.errors import ChannelError
+from scq.ports import Message
+
+POLICY = EmailPolicy(cte_type="7bit")
+"""ASCII on the wire, so that no server and no mailbox format can spoil a message."""
+KEY_HEADER = "X-SCQ-Key"
+"""By this header a second delivery of the same message is recognised."""
+
+
+def compose(message: Message) -> EmailMessage:
+    """The e-mail of a message: text, and html as its alternative if there is one.
+
+    Raises ChannelError, permanent, when the recipient is not exactly one plain address.
+    """
+    if not clean.is_address(message.recipient):
+        raise ChannelError(
+            f"{clean.line(message.recipient)!r} is not one plain e-mail address",
+            "Nobody can be written to there.",
+            permanent=True,
+        )
+    sender = message.sender if clean.is_address(message.sender) else "scq@localhost"
+    mail = EmailMessage(policy=POLICY)
+    mail["From"] = Address(addr_spec=sender)
+    mail["To"] = Address(addr_spec=message.recipient)
+    mail["Subject"] = _header(message.subject)
+    mail["Date"] = datetime.fromisoformat(message.at_iso)
+    mail["Message-ID"] = f"<{message.key[:32]}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-Auto-Response-Suppress"] = "All"
+    mail["X-SCQ-Event"] = _header(message.event)
+    mail[KEY_HEADER] = message.key
+    mail.set_content(_storable(message.text))
+    if message.html is not None:
+        mail.add_alternative(_storable(message.html), subtype="html")
+    return mail
+
+
+def _header(text: str) -> str:
+    """One clean line. An encoded word (RFC 2047) that a stranger wrote is broken up: decoded, it could hold line breaks."""
+    return clean.line(text).replace("=?", "= ?")
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,134 @@
+"""The command line: global options, and verbs that are loaded only when they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer._click.core import Command, Context, Parameter  # typer carries its own click since 0.26
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperGroup, TyperOption
+
+from scq import __version__
+from scq.cli.session import Session, guarded
+
+VERBS: dict[str, tuple[str, str]] = {
+    "init": ("setup:init", "Write the configuration, or add to it."),
+    "config": ("setup:config", "Show, read, change or check the configuration."),
+    "doctor": ("setup:doctor", "Check everything a job needs and say what to do."),
+    "demo": ("setup:demo", "Run the whole main job on a temporary SyftBox."),
+    "submit": ("submit:submit", "Send code to a data owner."),
+    "list": ("read:list_", "List jobs."),
+    "pending": ("read:pending", "List the jobs that wait for your decision."),
+    "show": ("read:show", "Show everything known about one job."),
+    "review": ("read:review", "Read everything of a job that can execute."),
+    "diff": ("read:diff", "Compare a job with the last approved one, or another."),
+    "approve": ("decide:approve", "Allow exactly this content to run."),
+    "reject": ("decide:reject", "Refuse a job, with a reason."),
+    "cancel": ("decide:cancel", "Withdraw a job that has not started."),
+    "check": ("work:check", "Look once and say what is new."),
+    "run-approved": ("work:run_approved", "Run what is approved, and answer."),
+    "notify": ("work:notify", "Look once and deliver the messages that are due."),
+    "status": ("read:status", "How the queue is doing."),
+    "logs": ("read:logs", "What a job wrote while it ran."),
+    "output": ("read:output", "List or copy the result files of a job."),
+    "wait": ("read:wait", "Wait until a job is over."),
+    "rerun": ("work:rerun", "Let a finished job run once more."),
+    "share": ("work:share", "Let the submitter read outputs or logs."),
+    "cleanup": ("work:cleanup", "Remove jobs that ended long ago."),
+    "reset": ("work:reset", "Delete every job. Cannot be undone."),
+    "audit": ("read:audit", "Who decided what, and what was run."),
+}
+"""Verb to (module:function below scq.cli, help line). Help lines stand here so that `scq --help` loads no verb."""
+
+
+class LazyGroup(TyperGroup):
+    """Loads a verb's module when the verb is called, and gives every verb the options all of them have."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        if cmd_name not in VERBS:
+            return None
+        place, help_line = VERBS[cmd_name]
+        module, attribute = place.split(":")
+        part: Any = getattr(import_module(f"scq.cli.{module}"), attribute)
+        app = part if isinstance(part, typer.Typer) else _single(part)
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        command.help = command.help or help_line
+        for leaf in _leaves(command):
+            leaf.params.extend(_common_options())
+        return command
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in VERBS.items()])
+
+
+def _single(function: Any) -> typer.Typer:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(function)
+    return app
+
+
+def _leaves(command: Command) -> list[Command]:
+    if isinstance(command, TyperGroup):
+        return [leaf for name in command.commands for leaf in _leaves(command.commands[name])]
+    return [command]
+
+
+def _common_options() -> list[Parameter]:
+    def note(ctx: Context, param: Parameter, value: bool) -> None:
+        if value and param.name:
+            setattr(ctx.find_root().obj, param.name, True)
+
+    flags = (
+        (("--json",), "as_json", "Print one JSON document."),
+        (("-q", "--quiet"), "quiet", "Print nothing but errors."),
+        (("-v", "--verbose"), "verbose", "Say more on stderr."),
+    )
+    return [
+        TyperOption(param_decls=[*names, variable], is_flag=True, expose_value=False, callback=note, default=False, help=text)
+        for names, variable, text in flags
+    ]
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"scq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    home: Annotated[str, typer.Option(envvar="SCQ_HOME", help="Folder of configuration and state.")] = "~/.syft-creds",
+    root: Annotated[str, typer.Option(help="SyftBox folder. [env var: SCQ_ROOT]")] = "",
+    email: Annotated[str, typer.Option(help="Your address. [env var: SCQ_EMAIL]")] = "",
+    config: Annotated[str, typer.Option(envvar="SCQ_CONFIG", help="Configuration file instead of HOME/config.yaml.")] = "",
+    lock_timeout: Annotated[float, typer.Option(help="Seconds to wait for another call's lock.", show_default=False)] = -1.0,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Code jobs beside private data: submit, review, approve, run, answer. Every call looks once and exits."""
+    ctx.obj = Session(home=home, root=root, email=email, config_path=config, lock_timeout=lock_timeout)
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run one call of the command line and return its exit code. The one place where exit codes are made."""
+    command = typer.main.get_command(app)
+    return guarded(command, list(arguments), sys.stdout, sys.stderr)

@@ -1,0 +1,154 @@
+"""Verbs that only look: list pending show review diff status logs output wait audit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scq.cli.session import session
+
+Word = Annotated[str, typer.Argument(metavar="ID", help="Id, unique beginning of it, or name.")]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 3 when jobs wait.")]
+
+
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str, typer.Option(help="Only this status.")] = "",
+    submitter: Annotated[str, typer.Option(help="Only jobs from this address.")] = "",
+    tag: Annotated[str, typer.Option(help="Only jobs with this tag.")] = "",
+    text: Annotated[str, typer.Option(help="Only jobs whose name, people or description hold this text.")] = "",
+    mine: Annotated[bool, typer.Option("--mine", help="Only jobs you submitted.")] = False,
+    for_me: Annotated[bool, typer.Option("--for-me", help="Only jobs sent to you.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
+) -> None:
+    """List jobs, oldest first."""
+    from scq.commands import list as verb
+
+    here = session(ctx)
+    here.show(
+        verb.run(
+            here.context(), status=status, submitter=submitter, tag=tag, text=text, mine=mine, for_me=for_me, limit=limit
+        )
+    )
+
+
+def pending(ctx: typer.Context, exit_code: ExitCode = False) -> None:
+    """List the jobs that wait for your decision, oldest first."""
+    from scq.commands import pending as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), exit_code=exit_code))
+
+
+def show(ctx: typer.Context, job: Word) -> None:
+    """Show everything known about one job, with its files."""
+    from scq.commands import show as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), job))
+
+
+def review(
+    ctx: typer.Context,
+    job: Word,
+    file: Annotated[str, typer.Option(help="Only this file of the job.")] = "",
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
+) -> None:
+    """Read everything of a job that can execute, run.sh first. `scq approve` then refuses any other content."""
+    from scq.cli.painting import painter
+    from scq.commands import review as verb
+
+    here = session(ctx)
+    paint = None if here.as_json else painter(sys.stdout)
+    here.show(verb.run(here.context(), job, file=file, paint=paint), pager=pager)
+
+
+def diff(
+    ctx: typer.Context,
+    job: Word,
+    against: Annotated[str, typer.Argument(metavar="[OTHER]", help="Another job; default: the last approved one of that name.")] = "",
+) -> None:
+    """Show what changed since the last approved job of the same submitter and name, or against another job."""
+    from scq.commands import diff as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), job, against=against))
+
+
+def status(ctx: typer.Context, exit_code: ExitCode = False) -> None:
+    """How the queue is doing: counts, the oldest wait, messages, sandbox."""
+    from scq.commands import status as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), exit_code=exit_code))
+
+
+def logs(
+    ctx: typer.Context,
+    job: Word,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Only error output.")] = False,
+) -> None:
+    """Show what a job wrote while it ran."""
+    from scq.commands import logs as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
+
+
+def output(
+    ctx: typer.Context,
+    job: Word,
+    copy_to: Annotated[str, typer.Option(help="Copy the files into this new folder.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Copy nothing.")] = False,
+) -> None:
+    """List the result files of a job, or copy them."""
+    from scq.commands import output as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), job, copy_to=copy_to, dry_run=dry_run))
+
+
+def wait(
+    ctx: typer.Context,
+    job: Word,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait at most.")] = 600.0,
+    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 2.0,
+) -> None:
+    """Wait until a job is over: exit code 0 completed, 4 failed or rejected, 75 time ran out."""
+    from scq.clean import line
+    from scq.commands import wait as verb
+
+    here = session(ctx)
+    here.show(
+        verb.run(
+            here.context(),
+            job,
+            timeout=timeout,
+            interval=interval,
+            progress=lambda found: here.say(f"{found.short_id}  {found.status}  {line(found.name)}"),
+        )
+    )
+
+
+audit = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who decided what, and what was run.")
+
+
+@audit.callback()
+def _audit() -> None:
+    """Who decided what, and what was run."""
+
+
+@audit.command("show")
+def audit_show(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(metavar="[ID]", help="Only rows of this job.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="The newest so many rows.")] = None,
+) -> None:
+    """Show the audit log, oldest row first. Exit code 5 when a seal is broken."""
+    from scq.commands import audit as verb
+
+    here = session(ctx)
+    here.show(verb.show(here.context(), job=job, limit=limit))

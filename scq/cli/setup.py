@@ -1,0 +1,100 @@
+"""Verbs that set up: init config doctor demo."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scq.cli.session import session
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
+
+
+def init(
+    ctx: typer.Context,
+    email: Annotated[str | None, typer.Option(help="Your address.")] = None,
+    root: Annotated[str | None, typer.Option(help="Your SyftBox folder.")] = None,
+    notify_jobs: Annotated[bool | None, typer.Option("--notify-jobs/--no-notify-jobs", help="Messages about jobs.")] = None,
+    notify_peers: Annotated[bool | None, typer.Option("--notify-peers/--no-notify-peers", help="Messages about peers.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the configuration, or add to the one that is there; nothing is lost, a backup is kept."""
+    from scq.commands import init as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(tolerant=True), email, root, notify_jobs, notify_peers, dry_run=dry_run))
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Check everything a job needs and say what to do for each finding. Exit 78: configuration, 1: something else."""
+    from scq.commands import doctor as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(tolerant=True)))
+
+
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[str, typer.Option(help="Keep everything in this new folder instead of a temporary one.")] = "",
+) -> None:
+    """Run the whole main job on a temporary SyftBox: submit, check, review, approve, run, answer, notify."""
+    from scq.commands import demo as verb
+
+    here = session(ctx)
+    here.show(verb.run(keep=keep, say=here.say))
+
+
+config = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Show, read, change or check the configuration."
+)
+
+
+@config.command("show")
+def config_show(ctx: typer.Context) -> None:
+    """Every key with its value, where it comes from, and what it means."""
+    from scq.commands import config as verb
+
+    here = session(ctx)
+    here.show(verb.show(here.context(tolerant=True)))
+
+
+@config.command("get")
+def config_get(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Key, for example notify.interval.")]) -> None:
+    """The value in force of one key."""
+    from scq.commands import config as verb
+
+    here = session(ctx)
+    here.show(verb.get(here.context(tolerant=True), key))
+
+
+@config.command("set")
+def config_set(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(help="Key, for example notify.interval.")],
+    value: Annotated[str, typer.Argument(help="Value, as it would stand in config.yaml.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Write one key into config.yaml after checking it."""
+    from scq.commands import config as verb
+
+    here = session(ctx)
+    here.show(verb.set_(here.context(tolerant=True), key, value, dry_run=dry_run))
+
+
+@config.command("validate")
+def config_validate(ctx: typer.Context) -> None:
+    """Name every problem of config.yaml at once."""
+    from scq.commands import config as verb
+
+    here = session(ctx)
+    here.show(verb.validate(here.context(tolerant=True)))
+
+
+@config.command("path")
+def config_path(ctx: typer.Context) -> None:
+    """Where the configuration lies."""
+    from scq.commands import config as verb
+
+    here = session(ctx)
+    here.show(verb.path(here.context(tolerant=True)))

@@ -1,0 +1,89 @@
+"""`scq cleanup`: remove finished jobs, and what their runs left behind, after the configured time."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from scq.acting import carry_out
+from scq.clean import line
+from scq.context import Context, audited
+from scq.errors import FAILED, OK
+from scq.files import remove_tree
+from scq.looking import view
+from scq.model import FINISHED, Job
+from scq.report import Report
+from scq.state import Record, State
+from scq.view import job_of
+
+
+def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False) -> Report:
+    """Remove the owner's own jobs that ended longer ago than `older_than` seconds (default `cleanup_completed_after`)."""
+    limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
+    shown = view(ctx, full=True)
+    old = {
+        key: record
+        for key, record in shown.records.items()
+        if record.sighting.owner == ctx.config.email and _is_old(ctx, job_of(record), limit) and not _at_work(record)
+    }
+    problems = list(shown.problems)
+    if old and not dry_run:
+        ctx.store.update(lambda state: _marked(ctx, state, old))
+        problems.extend(carry_out(ctx, old.keys()))
+    folders = [] if dry_run else _sweep_runs(ctx)
+    word = "would remove" if dry_run else "removed"
+    jobs = [job_of(record) for record in old.values()]
+    lines = [f"{word} {job.short_id}  {job.status}  {line(job.name)}" for job in jobs]
+    data = {"removed": [{"id": job.id, "name": job.name, "status": job.status} for job in jobs], "run_folders": folders, "dry_run": dry_run}
+    return Report("cleanup", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(shown.problems) else OK)
+
+
+def _is_old(ctx: Context, job: Job, limit: timedelta) -> bool:
+    if job.status not in FINISHED:
+        return False
+    sighting = job.sighting
+    times = [sighting.finished_at, sighting.decided_at, sighting.updated_at]
+    if job.run is not None:
+        times.append(job.run.finished_at)
+    if job.decision is not None:
+        times.append(job.decision.at)
+    known = [moment for moment in times if moment is not None]
+    ended = max(known) if known else job.first_seen_at
+    return ended is not None and ctx.now() - ended > limit
+
+
+def _at_work(record: Record) -> bool:
+    return record.run is not None and record.run.phase != "settled"
+
+
+def _marked(ctx: Context, state: State, old: dict[str, Record]) -> State:
+    jobs = dict(state.jobs)
+    for key, seen in old.items():
+        record = jobs.get(key, seen)
+        if _at_work(record):
+            continue
+        jobs[key] = replace(record, intents=("remove",))
+        state = audited(
+            state, ctx.now(), ctx.config.email, "remove", ref=key, job=record.id, digest=record.digest or "", detail=record.status
+        )
+    return replace(state, jobs=jobs)
+
+
+def _sweep_runs(ctx: Context) -> list[str]:
+    """Run folders that belong to no remembered job any more."""
+    folder = ctx.runs_folder()
+    if not os.path.isdir(folder):
+        return []
+    with ctx.only_one("run-approved"):
+        state = ctx.store.load()
+        known = {record.run.directory for record in state.jobs.values() if record.run is not None}
+        for key in ctx.store.finished().jobs:
+            record = ctx.store.finished_record(key)
+            if record is not None and record.run is not None:
+                known.add(record.run.directory)
+        strays = sorted(name for name in os.listdir(folder) if name not in known)
+        for name in strays:
+            remove_tree(os.path.join(folder, name))
+    return strays

@@ -1,0 +1,56 @@
+"""`scq rerun`: let an approved job that is over run once more."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from scq.acting import carry_out
+from scq.clean import line
+from scq.context import Context, audited
+from scq.digest import manifest
+from scq.errors import FAILED, OK, IntegrityError, UsageError
+from scq.model import Job
+from scq.report import Report
+from scq.selecting import select
+from scq.state import Record, State
+from scq.view import as_dict
+
+
+def run(ctx: Context, word: str, *, dry_run: bool = False) -> Report:
+    """Take the results of one job away and make it approved again. Its content must still be what was approved."""
+    key, record, job, shown = select(ctx, word)
+    digest = _digest(ctx, record)
+    _allowed(ctx, job, digest)
+    problems = list(shown.problems)
+    if not dry_run:
+        ctx.store.update(lambda state: _reopened(ctx, state, key, record, digest))
+        problems.extend(carry_out(ctx, {key}))
+    text = f"{'would be ' if dry_run else ''}approved again {job.short_id}  {line(job.name)}; scq run-approved runs it"
+    code = FAILED if len(problems) > len(shown.problems) else OK
+    return Report("rerun", as_dict(job) | {"status": "approved", "dry_run": dry_run}, (text,), tuple(problems), code)
+
+
+def _digest(ctx: Context, record: Record) -> str:
+    content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
+    return manifest(ctx.config.root, content, ctx.caps).digest
+
+
+def _allowed(ctx: Context, job: Job, digest: str) -> None:
+    decision = job.decision
+    if job.sighting.owner != ctx.config.email:
+        raise UsageError(f"{job.short_id} belongs to {job.sighting.owner}", "Only the owner can let it run again.")
+    if job.status not in ("completed", "failed") and not (job.status == "running" and job.run is None):
+        raise UsageError(f"{job.short_id} is {job.status}", "Only a job that is over can be run again.")
+    if decision is None or decision.verdict != "approve":
+        raise UsageError(f"{job.short_id} was not approved here", "Ask its submitter to send it again, then review and approve it.")
+    if decision.digest != digest:
+        raise IntegrityError(f"{job.short_id} is no longer what was approved", "Ask its submitter to send it again.")
+
+
+def _reopened(ctx: Context, state: State, key: str, seen: Record, digest: str) -> State:
+    record = state.jobs.get(key, seen)
+    if record.run is not None and record.run.phase != "settled":
+        raise UsageError(f"{record.id[:8]} is running", "Wait for it to end.")
+    again = replace(record, run=None, intents=("reopen",), outputs="none", logs="none", digest=digest, content_stamp="", stamp="")
+    state = audited(state, ctx.now(), ctx.config.email, "rerun", ref=key, job=record.id, digest=digest)
+    return replace(state, jobs={**state.jobs, key: again})

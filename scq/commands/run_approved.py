@@ -1,0 +1,112 @@
+"""`scq run-approved`: run what the ledger allows, and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scq.acting import carry_out
+from scq.clean import line
+from scq.context import Context
+from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK
+from scq.looking import observe
+from scq.model import Problem
+from scq.planning import choose
+from scq.report import Report
+from scq.running import Options, Outcome, Runner
+from scq.showing import seconds
+from scq.view import job_of
+
+
+def run(
+    ctx: Context,
+    *,
+    jobs: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    timeout: float | None = None,
+    max_jobs: int | None = None,
+    stream: bool = False,
+    share_outputs: bool = False,
+    share_logs: bool = False,
+    dry_run: bool = False,
+) -> Report:
+    """Run every approved job, oldest first, in the foreground; `timeout` is in seconds per job.
+
+    Runs that an earlier call left behind are finished first. Exit code 4 when a job failed, 5 when content was not what was
+    approved, 78 when the sandbox cannot be had.
+    """
+    with ctx.only_one("run-approved"):
+        options = Options(timeout or ctx.config.job_timeout, stream, share_outputs, share_logs)
+        sandbox = ctx.sandbox()
+        runner = Runner(ctx, sandbox, ctx.executor(), options)
+        problems: list[Problem] = []
+        if not dry_run:
+            problems.extend(carry_out(ctx))
+            runner.recover()
+            problems.extend(carry_out(ctx))
+        seen = observe(ctx, dry_run=dry_run)
+        problems.extend(seen.problems)
+        if not seen.source.ok:
+            return Report("run-approved", {"runs": []}, (), tuple(problems), BUSY)
+        keys = choose(seen.state.jobs, ctx.config.email, only=jobs, skip=skip, max_jobs=max_jobs)
+        if dry_run:
+            return _planned(seen.state.jobs, keys, tuple(problems), sandbox.name)
+        if keys:
+            refusals = list(sandbox.check())
+            if refusals:
+                advice = ("no job was run: the sandbox does not hold on this machine",)
+                return Report("run-approved", {"runs": []}, (), (*problems, *refusals), CONFIG, advice)
+            runner.run(keys)
+        return _report(runner, problems, found=len(keys))
+
+
+def _planned(jobs: dict, keys: list[str], problems: tuple[Problem, ...], sandbox: str) -> Report:  # type: ignore[type-arg]
+    planned = [job_of(jobs[key]) for key in keys]
+    lines = [f"would run {job.short_id}  {line(job.name)}  {job.digest}  (sandbox: {sandbox})" for job in planned]
+    data = {
+        "runs": [],
+        "planned": [{"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest} for job in planned],
+        "dry_run": True,
+    }
+    return Report("run-approved", data, tuple(lines), problems)
+
+
+def _report(runner: Runner, problems: list[Problem], found: int) -> Report:
+    rows = [_row(outcome) for outcome in runner.outcomes]
+    lines = [_line(outcome) for outcome in runner.outcomes]
+    if lines and runner.sandbox.name == "none":
+        lines.append("(without a sandbox: `sandbox: none` is configured)")
+    problems = [*problems, *runner.problems]
+    refused = any(outcome.refused for outcome in runner.outcomes)
+    failed = any(row["status"] == "failed" for row in rows)
+    code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else OK
+    errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
+    return Report("run-approved", {"runs": rows, "approved": found}, tuple(lines), tuple(problems), code, errors)
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    record = outcome.record
+    run = record.run
+    good = run is not None and run.cause == "exit" and run.exit_code == 0
+    return {
+        "id": record.id,
+        "short_id": record.id[:8],
+        "name": record.sighting.name,
+        "status": "pending" if outcome.refused else "completed" if good else "failed",
+        "exit_code": None if run is None else run.exit_code,
+        "duration_s": None if run is None or outcome.refused else run.duration_s,
+        "cause": "integrity" if outcome.refused else None if run is None else run.cause,
+        "left": list(outcome.left),
+    }
+
+
+def _line(outcome: Outcome) -> str:
+    row = _row(outcome)
+    head = f"{row['short_id']}  {row['status']}  {line(str(row['name']))}"
+    if outcome.refused:
+        return f"{row['short_id']}  refused  {line(str(row['name']))}: {line(outcome.refused, 300)}"
+    run = outcome.record.run
+    code = "no exit code" if run is None or run.exit_code is None else f"exit code {run.exit_code}"
+    text = f"{head}  ({row['cause']}, {code}, {seconds(run.duration_s if run else None)})"
+    if outcome.left:
+        text += f"  {len(outcome.left)} result files left out: {line(outcome.left[0], 200)}"
+    return text

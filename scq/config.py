@@ -1,0 +1,341 @@
+"""The settings of one call: config.yaml, environment, command line and the SyftBox client's own configuration, checked.
+
+docs/configuration.md lists every key. Every problem is found in one go; what cannot be used stops the call, a key nobody
+knows is only a warning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from scq.config_file import read_values
+from scq.config_keys import (
+    ADDRESS,
+    ALIASES,
+    BY_PATH,
+    CHANNEL_KEYS,
+    CHANNEL_NAMES,
+    CHANNELS,
+    DURATION,
+    GROUPS,
+    KEYS,
+    SHORTHANDS,
+    Key,
+    Kind,
+    find_key,
+    nearest,
+)
+from scq.errors import ConfigError
+from scq.model import Problem
+from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
+
+TIMEOUT_VARIABLE = "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS"
+FILE_NAME = "config.yaml"
+
+
+class ChannelSetting(Struct, frozen=True):
+    """One way of telling somebody, as configured. `path` is absolute once loaded."""
+
+    name: str = "mailbox"
+    type: str = "file"
+    path: str = "$SCQ_HOME/mailbox"
+    format: str = "maildir"
+
+
+class Notify(Struct, frozen=True):
+    """The `notify` group. `interval` in seconds."""
+
+    interval: float = 30.0
+    monitor_jobs: bool = True
+    monitor_peers: bool = True
+    channels: tuple[ChannelSetting, ...] = (ChannelSetting(),)
+
+
+class Config(Struct, frozen=True):
+    """All settings with their defaults. Durations in seconds, sizes in bytes; the meaning of each is in config_keys.KEYS."""
+
+    email: str = ""
+    """Lower case; empty when unknown."""
+    root: str = ""
+    """Absolute; empty when unknown."""
+    queue_name: str = "code-queue"
+    max_concurrent_jobs: int = 3
+    job_timeout: float = 600.0
+    cleanup_completed_after: float = 86_400.0
+    sandbox: str = "bwrap"
+    sandbox_user: str = "nobody"
+    sandbox_scratch: str = "/var/tmp/scq"  # noqa: S108 - made by scq, its owner and rights are checked
+    sandbox_interpreters: tuple[str, ...] = ()
+    job_path: str = "/usr/local/bin:/usr/bin:/bin"
+    retry_interrupted: bool = False
+    log_limit: int = 1 << 20
+    output_files: int = 10_000
+    output_bytes: int = 1 << 30
+    submission_files: int = 10_000
+    submission_bytes: int = 512 << 20
+    adopt: bool = False
+    sweep_every: float = 3_600.0
+    orphan_after: float | None = None
+    lock_timeout: float = 10.0
+    drive_token_path: str = "$SCQ_HOME/token_do.json"  # noqa: S105 - a path
+    gmail_token_path: str = "$SCQ_HOME/gmail_token.json"  # noqa: S105
+    state_file: str = ""
+    """Empty: state.json in `$SCQ_HOME`."""
+    email_format: str = "html"
+    notify_on_new_job: bool = True
+    notify_on_approved: bool = True
+    notify_on_executed: bool = True
+    notify_on_new_peer: bool = True
+    notify_on_peer_granted: bool = True
+    notify: Notify = Notify()
+
+
+class Loaded(Struct, frozen=True):
+    """What was found. `problems` are the warnings, and the errors first when the load was not strict."""
+
+    config: Config
+    problems: tuple[Problem, ...]
+    source: str
+    """The file read; empty when there is none."""
+    origins: dict[str, str]
+    """Where the value of a key comes from, by key path; a key that is not here is at its default."""
+    errors: tuple[Problem, ...] = ()
+
+
+class KeyInfo(Struct, frozen=True):
+    """One line of the key list: path, type, default as config.yaml would spell it, meaning."""
+
+    path: str
+    type: str
+    default: Any
+    meaning: str
+
+
+def load(
+    path: str, env: Mapping[str, str], overrides: Mapping[str, str | None], *, home: str = "", strict: bool = True
+) -> Loaded:
+    """The settings of a call. `overrides` are `email` and `root` of the command line; `home` defaults to the file's folder.
+
+    A missing file means defaults. Raises ConfigError naming every problem, one per line; when not `strict` these become
+    problems and the defaults stand in their place.
+    """
+    home = home or os.path.dirname(os.path.abspath(path))
+    found: dict[str, Any] | None = None
+    damage: tuple[Problem, ...] = ()
+    try:
+        found = read_values(path, home)
+    except ConfigError as error:
+        if strict:
+            raise
+        damage = (Problem(path, str(error).removeprefix(f"{path}: "), error.advice),)
+    loaded = judge(found or {}, path, env, overrides, home=home)
+    if loaded.errors and strict:
+        lines = [f"{problem.where}: {problem.what}" for problem in loaded.problems]
+        raise ConfigError("\n".join(lines), f"Correct {path}; `scq config validate` checks it.")
+    return msgspec.structs.replace(
+        loaded,
+        source="" if found is None else path,
+        errors=(*damage, *loaded.errors),
+        problems=(*damage, *loaded.problems),
+    )
+
+
+def judge(
+    values: Mapping[str, Any], path: str, env: Mapping[str, str], overrides: Mapping[str, str | None], *, home: str
+) -> Loaded:
+    """What values of a config.yaml would mean, with every error found; `path` only gives the name shown in messages."""
+    findings = _Findings(path, env, home)
+    findings.walk(values, "")
+    _add_timeout(findings, env)
+    _add_place(findings, env, overrides)
+    root = findings.values.get("syftbox_root")
+    if root and lies_inside(home, root):
+        # What lies in the SyftBox folder is sent to others: the ledger and the sign-in tokens must never be there.
+        findings.errors.append(Problem(home, f"lies inside the SyftBox folder {root}", "Choose another one: --home or SCQ_HOME."))
+    errors = tuple(findings.errors)
+    return Loaded(findings.config(), (*errors, *findings.warnings), "", findings.origins, errors)
+
+
+class _Findings:
+    """Walks the values found and sorts them into settings, errors and warnings."""
+
+    def __init__(self, path: str, env: Mapping[str, str], home: str) -> None:
+        self.name = os.path.basename(path)
+        self.env = env
+        self.home = home
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.origins: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+        """By key path."""
+        self.channels: tuple[ChannelSetting, ...] | None = None
+
+    def walk(self, values: Mapping[str, Any], prefix: str) -> None:
+        for name, value in values.items():
+            spelled = prefix + name
+            path = ALIASES.get(spelled, spelled)
+            if not isinstance(value, dict):
+                path = SHORTHANDS.get(path, path)
+            if value is None and (path in BY_PATH or path in GROUPS or path == CHANNELS):
+                continue
+            if path in BY_PATH:
+                self.setting(BY_PATH[path], spelled, value)
+            elif path == CHANNELS:
+                self.all_channels(value)
+            elif path in GROUPS and isinstance(value, dict):
+                self.walk(value, path + ".")
+            elif path in GROUPS:
+                self.error(spelled, value, "a group of settings, indented below it")
+            else:
+                self.unknown(spelled, nearest(spelled))
+
+    def setting(self, key: Key, spelled: str, value: Any) -> None:
+        if key.path in self.values:
+            self.error(spelled, value, f"one of the spellings of {key.path}, not both")
+            return
+        parsed = self.checked(key.kind, spelled, value)
+        if parsed is not None:
+            self.values[key.path] = parsed
+            self.origins[key.path] = self.name
+
+    def checked(self, kind: Kind, spelled: str, value: Any) -> Any:
+        parsed = kind.parse(value)
+        if parsed is None:
+            self.error(spelled, value, kind.allowed)
+        return self.expanded(parsed) if kind.name == "path" and parsed is not None else parsed
+
+    def expanded(self, path: str) -> str:
+        if path.startswith("$SCQ_HOME/"):
+            path = self.home + path.removeprefix("$SCQ_HOME")
+        return os.path.abspath(expand(path, self.env))
+
+    def all_channels(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            self.error(CHANNELS, value, "channel names with their settings, indented below it")
+            return
+        self.channels = tuple(self.channel(name, entry) for name, entry in value.items())
+        self.origins[CHANNELS] = self.name
+
+    def channel(self, name: str, entry: Any) -> ChannelSetting:
+        where = f"{CHANNELS}.{name}"
+        if CHANNEL_NAMES.parse(name) is None:
+            self.error(where[:80], name, CHANNEL_NAMES.allowed)
+        if not isinstance(entry, dict) or "type" not in entry:
+            self.error(where, entry, "settings with a `type`, indented below it")
+            return ChannelSetting(name)
+        known = {key.path: key for key in CHANNEL_KEYS}
+        parsed = {"path": self.expanded(ChannelSetting().path)}
+        for word, value in entry.items():
+            if word not in known:
+                self.unknown(f"{where}.{word}", "")
+            elif value is not None:
+                checked = self.checked(known[word].kind, f"{where}.{word}", value)
+                parsed.update({} if checked is None else {word: checked})
+        return ChannelSetting(name=name, **parsed)
+
+    def error(self, spelled: str, value: Any, allowed: str) -> None:
+        shown = msgspec.json.encode(value).decode("utf-8")
+        shown = shown if len(shown) <= 80 else shown[:79] + "…"
+        self.errors.append(Problem(f"{self.name}: {spelled}", f"{shown} is not allowed: {allowed}"))
+
+    def unknown(self, spelled: str, close: str) -> None:
+        advice = f"Did you mean {close}?" if close else "`scq config show` lists every key."
+        self.warnings.append(Problem(f"{self.name}: {spelled[:200]}", "is not a known key and is ignored", advice))
+
+    def config(self) -> Config:
+        """The settings found, defaults for the rest; paths in defaults are expanded too."""
+        own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in ("drive_token_path", "gmail_token_path")}
+        notify: dict[str, Any] = {}
+        for path, value in self.values.items():
+            target = notify if path.startswith("notify.") else own
+            target[BY_PATH[path].attribute] = value
+        mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
+        notify["channels"] = (mailbox,) if self.channels is None else self.channels
+        return Config(**own, notify=Notify(**notify))
+
+
+def _add_timeout(findings: _Findings, env: Mapping[str, str]) -> None:
+    value = env.get(TIMEOUT_VARIABLE, "")
+    if not value or "job_timeout" in findings.values:
+        return
+    seconds = DURATION.parse(value)
+    if seconds is None:
+        findings.errors.append(Problem(TIMEOUT_VARIABLE, f"{value[:80]!a} is not allowed: {DURATION.allowed}"))
+        return
+    findings.values["job_timeout"] = seconds
+    findings.origins["job_timeout"] = TIMEOUT_VARIABLE
+
+
+def _add_place(findings: _Findings, env: Mapping[str, str], overrides: Mapping[str, str | None]) -> None:
+    """Root and address: command line, own variables, config.yaml, SyftBox's variables, the client's file, what is there."""
+    file_email, file_root = findings.values.get("do_email"), findings.values.get("syftbox_root")
+    emails = [("--email", overrides.get("email")), ("SCQ_EMAIL", env.get("SCQ_EMAIL"))]
+    roots = [("--root", overrides.get("root")), ("SCQ_ROOT", env.get("SCQ_ROOT"))]
+    if not file_email:
+        emails.append(("SYFTBOX_EMAIL", env.get("SYFTBOX_EMAIL")))
+    if not file_root:
+        roots.append(("SYFTBOX_FOLDER", env.get("SYFTBOX_FOLDER")))
+    email = next((pair for pair in emails if pair[1]), None)
+    root = next((pair for pair in roots if pair[1]), None)
+    if email and email[1]:
+        _take(findings, "do_email", _checked_email(findings, email[0], email[1]), email[0])
+    if root and root[1]:
+        _take(findings, "syftbox_root", os.path.abspath(expand(root[1], env)), root[0])
+    if "do_email" not in findings.values or "syftbox_root" not in findings.values:
+        _add_client(findings, env, read_client_config(env))
+    if "do_email" not in findings.values:
+        _take(findings, "do_email", identity_of(findings.values.get("syftbox_root", "")), "the SyftBox folder")
+
+
+def _checked_email(findings: _Findings, origin: str, value: str) -> str:
+    email: str | None = ADDRESS.parse(value)
+    if email is None:
+        findings.errors.append(Problem(origin, f"{value[:80]!a} is not allowed: {ADDRESS.allowed}"))
+    return email or ""
+
+
+def _add_client(findings: _Findings, env: Mapping[str, str], client: ClientConfig) -> None:
+    findings.warnings.extend(client.problems)
+    if "do_email" not in findings.values:
+        _take(findings, "do_email", client.email, client.path)
+    if "syftbox_root" not in findings.values:
+        usual = expand("~/SyftBox", env)
+        found = (client.root, client.path) if client.root else (usual if os.path.isdir(usual) else "", "~/SyftBox")
+        _take(findings, "syftbox_root", *found)
+
+
+def _take(findings: _Findings, path: str, value: str, origin: str) -> None:
+    if value:
+        findings.values[path] = value
+        findings.origins[path] = origin
+
+
+def keys() -> list[KeyInfo]:
+    """Every key of config.yaml with type, default and meaning; drives `scq config show` and docs/configuration.md."""
+    config = Config()
+    found = []
+    for key in KEYS:
+        holder = config.notify if key.path.startswith("notify.") else config
+        found.append(KeyInfo(key.path, key.kind.name, msgspec.to_builtins(getattr(holder, key.attribute)), key.meaning))
+    for key in CHANNEL_KEYS:
+        default = getattr(ChannelSetting(), key.attribute)
+        found.append(KeyInfo(f"{CHANNELS}.NAME.{key.path}", key.kind.name, default, key.meaning))
+    return found
+
+
+def value_of(config: Config, path: str) -> Any:
+    """The value in force of a key path (any accepted spelling) as JSON types; KeyError when there is no such key."""
+    key = find_key(path)
+    if key is None:
+        raise KeyError(path)
+    if key.path.startswith(CHANNELS + "."):
+        name = key.path.split(".")[2]
+        channel = next((item for item in config.notify.channels if item.name == name), None)
+        return None if channel is None else getattr(channel, key.attribute)
+    holder = config.notify if key.path.startswith("notify.") else config
+    return msgspec.to_builtins(getattr(holder, key.attribute))

@@ -1,0 +1,91 @@
+"""The one place that builds the real parts a verb works with, each when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from scq import layouts
+from scq.digest import Caps
+from scq.model import AuditRow, Problem
+from scq.ports import Layout
+from scq.state import State
+from scq.store import Store, exclusive
+
+if TYPE_CHECKING:
+    from scq.config import Config
+    from scq.ports import Executor, Sandbox
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware, to the microsecond."""
+    return datetime.now(UTC)
+
+
+class Context:
+    """Settings and parts of one call. `say` shows a line at once (progress, streamed text); results go into the report."""
+
+    def __init__(
+        self,
+        config: Config,
+        home: str,
+        *,
+        config_path: str = "",
+        env: Mapping[str, str] | None = None,
+        now: Callable[[], datetime] = utc_now,
+        problems: Sequence[Problem] = (),
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.home = home
+        self.config_path = config_path or os.path.join(home, "config.yaml")
+        self.env = dict(os.environ if env is None else env)
+        self.now = now
+        self.problems = list(problems)
+        self.say = say or (lambda line: None)
+        self.store = Store(home, config.state_file, config.lock_timeout)
+        self.layouts: dict[str, Layout] = layouts.every(config.queue_name)
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(files=self.config.submission_files, bytes=self.config.submission_bytes)
+
+    def layout(self, family: str) -> Layout:
+        return self.layouts[family]
+
+    def executor(self) -> Executor:
+        from scq import executors
+
+        return executors.get("local")
+
+    def sandbox(self) -> Sandbox:
+        from scq import sandbox
+
+        if self.config.sandbox == "none":
+            return sandbox.get("none")
+        return sandbox.get(
+            "bwrap",
+            user=self.config.sandbox_user,
+            scratch_root=self.config.sandbox_scratch,
+            interpreter_paths=self.config.sandbox_interpreters,
+        )
+
+    @contextmanager
+    def only_one(self, verb: str) -> Iterator[None]:
+        """Hold the lock of a scheduled verb. An overlapping call raises BusyError at once."""
+        with exclusive(os.path.join(self.home, "locks", f"{verb}.lock"), 0):
+            yield
+
+    def runs_folder(self) -> str:
+        return os.path.join(self.home, "runs")
+
+
+def audited(state: State, at: datetime, by: str, what: str, **fields: str) -> State:
+    """The state with one more audit row; it reaches the log right after the save that carries it."""
+    from msgspec.structs import replace
+
+    row = AuditRow(n=state.audited + 1, at=at, what=what, by=by, **fields)
+    return replace(state, audit=(*state.audit, row), audited=row.n)

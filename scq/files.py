@@ -1,0 +1,130 @@
+"""Files on disk: reading what strangers wrote without being fooled, and writing so that nobody ever sees half a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from scq.errors import InvalidFileError
+
+SMALL = 1 << 20
+"""Cap for metadata files, bytes. The peers' own are below 100 kB; a log kept inside one may be larger."""
+
+
+def open_regular(path: str) -> int:
+    """Open a regular file for reading and return its descriptor.
+
+    Never follows a link in the last component, never blocks on a FIFO, never opens a device. Raises InvalidFileError.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise InvalidFileError(f"{path}: cannot be opened ({error.strerror})", "Check that it is a readable file.") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InvalidFileError(f"{path}: is not a regular file", "Replace it with a plain file.")
+    return fd
+
+
+def read_bytes(path: str, limit: int = SMALL) -> bytes:
+    """Content of a regular file of at most `limit` bytes. Raises InvalidFileError."""
+    fd = open_regular(path)
+    with os.fdopen(fd, "rb") as file:
+        if os.fstat(fd).st_size > limit:
+            raise InvalidFileError(f"{path}: is larger than {limit} bytes", "Such a file is never read.")
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise InvalidFileError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > limit:
+        raise InvalidFileError(f"{path}: is larger than {limit} bytes", "Such a file is never read.")
+    return content
+
+
+def read_text(path: str, limit: int = SMALL) -> str:
+    """Content of a small UTF-8 text file. Raises InvalidFileError."""
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidFileError(f"{path}: is not UTF-8 text", "Save it as UTF-8.") from error
+
+
+def sync_folder(path: str) -> None:
+    """Make renames inside a folder durable. File systems that cannot sync a folder say so with EINVAL; that is all they can do."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomic(path: str, content: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
+    """Replace a file so that a reader sees the old or the new content, whole, also after a power cut when `sync`.
+
+    The temporary name begins with a dot and ends in `.tmp`, which the SyftBox client never syncs.
+    """
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:200]}.{os.getpid()}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, mode)
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        remove_file(temporary)
+        raise
+    if sync:
+        sync_folder(folder)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file; a file that is not there is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder with everything in it, without following links; one that is not there is fine."""
+    import shutil
+
+    if os.path.islink(path):
+        os.unlink(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+
+
+def make_folder(path: str, mode: int = 0o755) -> None:
+    """Make a folder and its parents; one that is there is fine."""
+    os.makedirs(path, mode=mode, exist_ok=True)
+
+
+def walk(folder: str, limit: int, depth: int = 64) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below a folder as (relative POSIX path, lstat), sorted within each folder, links not followed.
+
+    Ends early after `limit` entries or below `depth` levels: callers that care compare what they counted. Raises OSError
+    when a folder cannot be read.
+    """
+    count = 0
+    stack = [("", 0)]
+    while stack:
+        prefix, level = stack.pop()
+        with os.scandir(os.path.join(folder, prefix) if prefix else folder) as entries:
+            children = sorted(entries, key=lambda entry: entry.name)
+        below: list[tuple[str, int]] = []
+        for entry in children:
+            count += 1
+            if count > limit:
+                return
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
+            found = entry.stat(follow_symlinks=False)
+            yield path, found
+            if stat.S_ISDIR(found.st_mode) and level < depth:
+                below.append((path, level + 1))
+        stack.extend(reversed(below))

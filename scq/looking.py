@@ -1,0 +1,223 @@
+"""Looking and remembering: the first beat of every verb, and the one place where events and outbox rows are made.
+
+`view` looks and judges without writing anything. `observe` does the same and saves memory, events and messages in one
+atomic save, so a message can be neither lost nor queued twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scq.authority import Rules, judge
+from scq.context import Context, audited
+from scq.diff import events
+from scq.model import FINISHED, Event, Job, Problem, SourceReport
+from scq.scan import Memory, Snapshot, job_id, scan
+from scq.state import Record, State
+from scq.view import job_of
+
+FORGET_MISSING = timedelta(days=7)
+
+
+class View(Struct, frozen=True):
+    """What one look shows. `records` are the visited jobs (all of them after a full look) by `str(ref)`."""
+
+    records: dict[str, Record]
+    problems: tuple[Problem, ...]
+    source: SourceReport
+    full: bool
+
+    def jobs(self) -> dict[str, Job]:
+        """The jobs that are there, by `str(ref)`."""
+        return {key: job_of(record) for key, record in self.records.items() if record.missing_since is None}
+
+
+class Observation(Struct, frozen=True):
+    """What a look changed in memory."""
+
+    new_jobs: tuple[Job, ...]
+    changed_jobs: tuple[Job, ...]
+    events: tuple[Event, ...]
+    problems: tuple[Problem, ...]
+    source: SourceReport
+    state: State
+    first: bool
+    full: bool
+
+
+def view(ctx: Context, *, full: bool) -> View:
+    """Look and judge; remember nothing."""
+    state = ctx.store.load()
+    snapshot = _scan(ctx, state, full=full)
+    finished = _finished_before(ctx, snapshot)
+    records = _judged(ctx, state, snapshot, finished)
+    return View(records, _problems(ctx, snapshot), snapshot.source, full)
+
+
+def observe(ctx: Context, *, full: bool = False, dry_run: bool = False) -> Observation:
+    """Look, judge, find events, queue notifications, and save all of it at once (unless `dry_run`)."""
+    state = ctx.store.load()
+    full = full or _sweep_due(ctx, state)
+    snapshot = _scan(ctx, state, full=full)
+    finished = _finished_before(ctx, snapshot)
+    found: list[Event] = []
+    changed: dict[str, Record] = {}
+
+    def remember(before: State) -> State:
+        found.clear()
+        changed.clear()
+        records = _judged(ctx, before, snapshot, finished)
+        changed.update(records)
+        return _remembered(ctx, before, snapshot, finished, records, found)
+
+    after = remember(state) if dry_run else ctx.store.update(remember)
+    if not dry_run and snapshot.source.ok and snapshot.full:
+        _settle_finished(ctx, after, finished, changed, snapshot)
+    new, moved = _news(state, finished, changed, found)
+    return Observation(
+        new, moved, tuple(found), _problems(ctx, snapshot), snapshot.source, after, state.baseline_at is None, full
+    )
+
+
+def _sweep_due(ctx: Context, state: State) -> bool:
+    if state.swept_at is None:
+        return True
+    age = (ctx.now() - state.swept_at).total_seconds()
+    return age < 0 or age >= ctx.config.sweep_every
+
+
+def _scan(ctx: Context, state: State, *, full: bool) -> Snapshot:
+    memory = Memory(
+        alive=state.jobs,
+        folders=state.folders,
+        finished_keys=lambda: ctx.store.finished().jobs,
+        finished_record=ctx.store.finished_record,
+    )
+    return scan(
+        ctx.config.root, ctx.config.email, ctx.layouts, memory, ctx.caps, full=full, now_ns=time.time_ns()
+    )
+
+
+def _finished_before(ctx: Context, snapshot: Snapshot) -> dict[str, Record]:
+    """The visited jobs that were remembered as over."""
+    if not snapshot.full:
+        return {}
+    found = ((key, ctx.store.finished_record(key)) for key in snapshot.seen)
+    return {key: record for key, record in found if record is not None}
+
+
+def _rules(ctx: Context) -> Rules:
+    limit = ctx.config.orphan_after or 2 * ctx.config.job_timeout
+    return Rules(me=ctx.config.email, adopt=ctx.config.adopt, orphan_after=timedelta(seconds=limit))
+
+
+def _judged(ctx: Context, state: State, snapshot: Snapshot, finished: Mapping[str, Record]) -> dict[str, Record]:
+    """Every live job and every visited one, judged anew. The live document wins over what is remembered as over."""
+    rules, now = _rules(ctx), ctx.now()
+    records = dict(state.jobs)
+    for key, seen in snapshot.seen.items():
+        known = state.jobs.get(key) or finished.get(key)
+        new_id = job_id(seen.sighting.ref, seen.sighting.uid, rules.me)
+        records[key] = judge(seen, None if known is None else replace(known, missing_since=None), new_id, rules, now)
+    for key in snapshot.missing & state.jobs.keys():
+        if state.jobs[key].missing_since is None:
+            records[key] = replace(state.jobs[key], missing_since=now)
+    return records
+
+
+def _remembered(
+    ctx: Context,
+    before: State,
+    snapshot: Snapshot,
+    finished: Mapping[str, Record],
+    records: dict[str, Record],
+    found: list[Event],
+) -> State:
+    from scq.routing import route
+
+    now = ctx.now()
+    if not snapshot.source.ok:
+        return before
+    first = before.baseline_at is None
+    known = {**finished, **before.jobs}
+    found.extend(
+        events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
+    )
+    rows = route(
+        found,
+        {key: job_of(record) for key, record in records.items()},
+        ctx.config,
+        tuple(channel.name for channel in ctx.config.notify.channels),
+        ctx.config.email,
+        now,
+    )
+    outbox = dict(before.outbox)
+    for row in rows:
+        outbox.setdefault(row.key, row)
+    alive = {
+        key: record
+        for key, record in records.items()
+        if not (key in finished and key not in before.jobs and record.status in FINISHED)
+        and not (record.missing_since is not None and now - record.missing_since > FORGET_MISSING)
+    }
+    after = replace(
+        before,
+        jobs=alive,
+        folders=snapshot.folders,
+        outbox=outbox,
+        baseline_at=before.baseline_at or now,
+        swept_at=now if snapshot.full else before.swept_at,
+    )
+    return _audit_adopted(after, before, ctx)
+
+
+def _audit_adopted(after: State, before: State, ctx: Context) -> State:
+    for key, record in after.jobs.items():
+        old = before.jobs.get(key)
+        decision = record.decision
+        if decision is not None and decision.method == "adopted" and (old is None or old.decision != decision):
+            after = audited(
+                after, ctx.now(), decision.by, "adopt", ref=key, job=record.id, digest=decision.digest, detail=decision.reason
+            )
+    return after
+
+
+def _settle_finished(
+    ctx: Context, state: State, finished: Mapping[str, Record], records: Mapping[str, Record], snapshot: Snapshot
+) -> None:
+    """After a full look: jobs that are over leave the live document, and changes of those that had left are kept."""
+    changed = {
+        key: record
+        for key, record in records.items()
+        if key in finished and key not in state.jobs and record != finished[key] and record.status in FINISHED
+    }
+    present = snapshot.seen.keys() if snapshot.source.complete else None
+    ctx.store.tidy(is_over, changed, present)
+
+
+def is_over(record: Record) -> bool:
+    """True when nothing more is to be done about a job."""
+    settled = record.run is None or record.run.phase == "settled"
+    return record.status in FINISHED and settled and not record.intents and record.missing_since is None
+
+
+def _news(
+    before: State, finished: Mapping[str, Record], records: Mapping[str, Record], found: list[Event]
+) -> tuple[tuple[Job, ...], tuple[Job, ...]]:
+    """(jobs seen for the first time, jobs whose status or content changed); on the first look only what waits is new."""
+    touched = {event.ref for event in found if event.ref}
+    if before.baseline_at is None:
+        fresh = [key for key, record in records.items() if record.status == "pending"]
+        return tuple(job_of(records[key]) for key in fresh), ()
+    known = finished.keys() | before.jobs.keys()
+    new = tuple(job_of(records[key]) for key in records if key in touched and key not in known)
+    return new, tuple(job_of(records[key]) for key in records if key in touched and key in known)
+
+
+def _problems(ctx: Context, snapshot: Snapshot) -> tuple[Problem, ...]:
+    return (*ctx.problems, *ctx.store.problems, *snapshot.problems)

@@ -1,0 +1,276 @@
+"""The words of scq as frozen data. Imports nothing that touches the world.
+
+Times are aware UTC. Paths are POSIX strings: of a job relative to the SyftBox root, of a file relative to its job.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+Status = Literal["pending", "approved", "running", "completed", "failed", "rejected"]
+"""The public status words; every layout maps its own words to these."""
+
+Observed = Literal["received", "pending", "approved", "running", "completed", "failed", "rejected", "incomplete", "damaged"]
+"""What a folder shows: `received` has arrived and nobody looked, `incomplete` is still arriving, `damaged` cannot be read."""
+
+FINISHED: frozenset[str] = frozenset({"completed", "failed", "rejected"})
+
+Verdict = Literal["approve", "reject"]
+Method = Literal["manual", "digest", "adopted", "cancel"]
+Cause = Literal["exit", "timeout", "killed", "interrupted", "integrity", "start", "output"]
+Phase = Literal["claimed", "started", "ended", "settled"]
+Sharing = Literal["none", "withheld", "released"]
+Role = Literal["do", "ds"]
+OutboxState = Literal["queued", "sending", "sent", "failed", "dropped"]
+
+
+class Problem(Struct, frozen=True):
+    """Something wrong that did not stop the rest: where, what, and what to do about it."""
+
+    where: str
+    what: str
+    advice: str = ""
+
+
+class JobRef(Struct, frozen=True, order=True):
+    """Identity of a job, taken from the path and never from a file a submitter can write.
+
+    `submitter` is empty where the path does not carry it (the status-folder generation).
+    """
+
+    layout: str
+    owner: str
+    submitter: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.layout}/{self.owner}/{self.submitter}/{self.key}"
+
+
+class Spot(Struct, frozen=True):
+    """Where one job lies: its identity and every folder (relative to the root) that belongs to it, best one first."""
+
+    ref: JobRef
+    places: tuple[str, ...]
+
+
+class Content(Struct, frozen=True):
+    """What of a submission can influence its execution.
+
+    `base` is a folder relative to the root. `include` lists top-level entries (files or folders, walked whole) below it;
+    empty means every entry. `exclude` lists top-level names left out, `ignore` names left out at any depth. What is
+    left out is neither hashed nor copied, so a job can never see it. `fields` are metadata values that matter (limits,
+    names) of generations whose metadata file also holds the status. `run_sh` is the script that is executed.
+    """
+
+    base: str
+    run_sh: str = "run.sh"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ("syft.pub.yaml",)
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+class FileEntry(Struct, frozen=True, order=True):
+    """One file of a submission: relative path, executable bit, size in bytes, sha256 in hex."""
+
+    path: str
+    executable: bool
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True):
+    """Every file that can influence execution, their digest (`sha256:…`), and why the submission cannot be run, if so."""
+
+    digest: str
+    files: tuple[FileEntry, ...]
+    invalid: tuple[str, ...] = ()
+
+
+class Sighting(Struct, frozen=True, omit_defaults=True):
+    """One job as its folders show it. Observed, never trusted for authority."""
+
+    ref: JobRef
+    layout: str
+    """Generation word: a0 a1 a3 b0 b1 b2 c0 c1."""
+    name: str
+    owner: str
+    submitter: str
+    path: str
+    """Folder of the submission, relative to the root."""
+    observed: Observed
+    peer_status: str | None = None
+    """The word on disk, as the peer wrote it."""
+    uid: str | None = None
+    review_path: str | None = None
+    """Folder that keeps status and results where it is not `path`."""
+    owner_only: bool = False
+    """True where only the owner can write the status, so that an approval found there may be adopted."""
+    submitted_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    kind: str | None = None
+    """`python`, `bash`, or None where the layout does not say."""
+    entrypoint: str | None = None
+    dependencies: tuple[str, ...] = ()
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    timeout_s: int | None = None
+    """Life span or run time the submission asks for, seconds, where the layout has one."""
+    reason: str | None = None
+    error: str | None = None
+    """Failure or rejection text of layouts that keep one."""
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    approval_method: str | None = None
+    exit_code: int | None = None
+    markers: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """Facts a careful reader surfaces: damaged inconsistent orphaned untrusted_approval running name_differs half_arrived …"""
+    problems: tuple[Problem, ...] = ()
+    ghosts: tuple[str, ...] = ()
+    """Further folders with the same identity that are not jobs of their own."""
+
+
+class ResultFiles(Struct, frozen=True):
+    """Result files of a job as they lie on disk, relative to the root. `stray` were written but never collected by a peer."""
+
+    outputs_dir: str
+    outputs: tuple[str, ...]
+    """Relative to `outputs_dir`."""
+    logs: tuple[str, ...]
+    stray: tuple[str, ...] = ()
+
+
+class Decision(Struct, frozen=True):
+    """A ledger row: what was decided about exactly which content."""
+
+    verdict: Verdict
+    digest: str
+    by: str
+    at: datetime
+    method: Method = "manual"
+    reason: str = ""
+
+
+class Run(Struct, frozen=True):
+    """One attempt to run a job. `directory` is the run's folder below `$SCQ_HOME/runs`."""
+
+    attempt: int
+    digest: str
+    directory: str
+    phase: Phase
+    claimed_at: datetime
+    executor: str = "local"
+    sandbox: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    cause: Cause | None = None
+    share_outputs: bool = False
+    share_logs: bool = False
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds between start and end; never negative, whatever the clock did."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, round((self.finished_at - self.started_at).total_seconds(), 3))
+
+
+class Job(Struct, frozen=True):
+    """One job as scq shows it: what the folders say, judged by what the ledger allows."""
+
+    id: str
+    sighting: Sighting
+    status: Status
+    digest: str | None = None
+    invalid: tuple[str, ...] = ()
+    """Why the submission can be neither approved nor run."""
+    decision: Decision | None = None
+    run: Run | None = None
+    outputs: Sharing = "none"
+    logs: Sharing = "none"
+    first_seen_at: datetime | None = None
+    changed: bool = False
+    """True when an approval exists but the content is no longer what was approved."""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:8]
+
+    @property
+    def ref(self) -> JobRef:
+        return self.sighting.ref
+
+    @property
+    def name(self) -> str:
+        return self.sighting.name
+
+
+class Seen(Struct, frozen=True):
+    """What one look found out about one job. The stamps are empty when they are too young to be trusted."""
+
+    sighting: Sighting
+    stamp: str = ""
+    content_stamp: str = ""
+    digest: str | None = None
+    invalid: tuple[str, ...] = ()
+
+
+class AuditRow(Struct, frozen=True, omit_defaults=True):
+    """One line of the audit log: who did what to which job, and on which content."""
+
+    n: int
+    at: datetime
+    what: str
+    by: str
+    ref: str = ""
+    job: str = ""
+    digest: str = ""
+    detail: str = ""
+
+
+class SourceReport(Struct, frozen=True):
+    """How a look at one source went: `ok` it could be read, `complete` nothing of it had to be left out."""
+
+    name: str
+    ok: bool
+    complete: bool
+
+
+class Event(Struct, frozen=True):
+    """A change of state, found by comparing what is seen with what was remembered. `id` is `<store revision>-<n>`."""
+
+    id: str
+    kind: str
+    ref: str
+    job_id: str
+    at: datetime
+    before: str | None = None
+    after: str | None = None
+    detail: str = ""
+
+
+class Notification(Struct, frozen=True):
+    """An outbox row: one message for one recipient over one channel, with everything needed to render it again."""
+
+    key: str
+    event: str
+    kind: str
+    job_id: str
+    channel: str
+    recipient: str
+    role: Role
+    created_at: datetime
+    context: dict[str, str] = {}
+    state: OutboxState = "queued"
+    attempts: int = 0
+    not_before: datetime | None = None
+    outcome: str = ""

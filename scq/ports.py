@@ -1,0 +1,221 @@
+"""What the decisions and verbs expect of the parts that touch the world. Implementations live in the adapter packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from scq.model import Content, Decision, JobRef, Problem, ResultFiles, Run, Sighting, Spot
+
+
+class Tree(Protocol):
+    """Read-only view of one SyftBox root for a single look. Paths are POSIX strings relative to the root.
+
+    Symlinks are never followed: a link is reported as neither file nor folder.
+    """
+
+    root: str
+    me: str
+    """Own address, lower case."""
+    full: bool
+    """True when every folder is listed; False when folders unchanged since the last look are passed over."""
+
+    def datasites(self) -> Sequence[tuple[str, str]]:
+        """Every person's folder as (folder relative to the root, address)."""
+
+    def children(self, folder: str) -> list[str]:
+        """Names of the sub-folders of a folder that holds few things (structure folders): always listed."""
+
+    def fresh_children(self, folder: str) -> list[str]:
+        """Names of the sub-folders of a folder that holds jobs; empty when it is known not to have changed."""
+
+    def is_dir(self, path: str) -> bool: ...
+
+    def is_file(self, path: str) -> bool: ...
+
+    def stamp(self, path: str) -> str:
+        """`inode:size:mtime_ns:mode` of a path, or `-` when it is not there. One lstat, nothing opened."""
+
+    def mtime(self, path: str) -> float | None:
+        """Seconds since the epoch, None when the path is not there."""
+
+    def names(self, folder: str) -> list[str]:
+        """All entry names of one folder, sorted; empty when it is not there or cannot be read."""
+
+    def read_text(self, path: str, limit: int) -> str:
+        """Content of a small regular file. Raises InvalidFileError: missing, not regular, too large, not UTF-8."""
+
+    def files(self, folder: str) -> list[str]:
+        """Regular files below a folder, relative to it, sorted, without links and special files; capped."""
+
+    def problem(self, problem: Problem) -> None:
+        """Report something wrong and go on."""
+
+
+class Submission(Struct, frozen=True):
+    """A job to be written: ready-made files with run.sh among them at the top."""
+
+    owner: str
+    submitter: str
+    name: str
+    files: Mapping[str, bytes]
+    """Code files relative to the code folder (without run.sh of layouts that keep it beside the code)."""
+    executable: frozenset[str]
+    run_sh: str
+    kind: str
+    entrypoint: str | None
+    dependencies: tuple[str, ...]
+    description: str
+    tags: tuple[str, ...]
+    timeout_s: int | None
+    is_folder: bool
+    source_path: str | None
+    submitted_at_iso: str
+    """UTC, ISO form with `+00:00`."""
+
+
+class ResultSet(Struct, frozen=True):
+    """The end of a run, to be written where the layout keeps it. Folders are absolute paths outside the SyftBox."""
+
+    run: Run
+    outputs_dir: str | None
+    stdout: bytes
+    stderr: bytes
+    environment_note: str = ""
+
+
+class Layout(Protocol):
+    """One on-disk generation of queue: finding, reading and writing its jobs. Reading never writes."""
+
+    family: str
+    generations: tuple[str, ...]
+
+    def find(self, tree: Tree) -> Iterator[Spot]:
+        """Every job below the root by names only; no job file is opened."""
+
+    def locate(self, tree: Tree, ref: JobRef) -> Spot | None:
+        """The places of one known job now, None when it is gone."""
+
+    def stamp(self, tree: Tree, spot: Spot) -> str:
+        """Changes whenever `read` could answer differently. A few lstats, nothing opened."""
+
+    def read(self, tree: Tree, spot: Spot) -> Sighting:
+        """What the folders of one job say. Never raises for what a stranger wrote: damage is part of the answer."""
+
+    def content(self, sighting: Sighting) -> Content:
+        """Which files can influence the execution of a job."""
+
+    def results(self, tree: Tree, sighting: Sighting) -> ResultFiles:
+        """Where outputs and logs of a job lie now."""
+
+    def target(self, root: str, owner: str) -> str | None:
+        """Generation word in which this datasite can be written to because it already is one, else None."""
+
+    def submit(self, root: str, generation: str, submission: Submission) -> JobRef:
+        """Write a new job so that peers of the generation understand it. Raises UsageError when the name is taken."""
+
+    def decide(self, root: str, sighting: Sighting, decision: Decision) -> None:
+        """Show a decision in the folders, as far as the generation can. Idempotent."""
+
+    def begin(self, root: str, sighting: Sighting, run: Run) -> None:
+        """Show that the job runs now. Idempotent."""
+
+    def finish(self, root: str, sighting: Sighting, results: ResultSet) -> None:
+        """Publish results, final state last. Idempotent: may be called again after a crash."""
+
+    def reopen(self, root: str, sighting: Sighting) -> None:
+        """Take the results of a finished job away and show it as approved again. Idempotent."""
+
+    def share(self, root: str, sighting: Sighting, results: ResultSet | None, *, outputs: bool, logs: bool) -> None:
+        """Let the submitter read outputs and/or logs through the permission files of the layout."""
+
+    def remove(self, root: str, sighting: Sighting) -> None:
+        """Delete a job with everything that belongs to it."""
+
+
+class Invocation(Struct, frozen=True):
+    """A process to start: complete argument vector and environment, nothing inherited."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    uid: int | None = None
+    """Drop to this user and group before starting."""
+
+
+class Sandbox(Protocol):
+    """What a run may touch. Turns a job's command into the command that runs it in the box."""
+
+    name: str
+
+    def check(self) -> Sequence[Problem]:
+        """Prove that the box holds on this machine. Empty means it does."""
+
+    def scratch(self, directory: str) -> str:
+        """Absolute folder in which the private copy of a run is made, so that the box can reach it."""
+
+    def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation:
+        """`work` is the private copy (absolute), `cwd` a folder relative to it, `env` the documented variables.
+
+        Values of `env` that begin with the path of `work` are rewritten to where the box shows it.
+        """
+
+
+class Ending(Struct, frozen=True):
+    """How a process ended. Times are aware UTC ISO strings; `cause` as in the model."""
+
+    exit_code: int | None
+    cause: str
+    started_at: str
+    finished_at: str
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+
+
+class Task(Struct, frozen=True):
+    """One run handed to an executor. `directory` is absolute and private to the run."""
+
+    label: str
+    """Shown before streamed lines."""
+    directory: str
+    invocation: Invocation
+    timeout_s: float
+    log_limit: int
+    """Bytes kept of each log (head and tail)."""
+    stream: bool
+
+
+class Executor(Protocol):
+    """Where jobs run. Starts tasks in the foreground of the call and reports each end once."""
+
+    name: str
+
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
+        """Run all tasks, at most `limit` at once; `ended` is called in this process as each one ends."""
+
+    def outcome(self, directory: str) -> Ending | bool | None:
+        """What became of a run of an earlier call: its ending, None while it is alive, False when its runner died."""
+
+
+class Message(Struct, frozen=True):
+    """A rendered message. `key` is stable for one outbox row, so that a second delivery can be recognised."""
+
+    key: str
+    event: str
+    sender: str
+    recipient: str
+    subject: str
+    text: str
+    html: str | None
+    at_iso: str
+
+
+class Channel(Protocol):
+    """One way of telling somebody."""
+
+    name: str
+
+    def send(self, message: Message) -> str:
+        """Hand the message over and return a short receipt. Raises ChannelError."""

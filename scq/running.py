@@ -1,0 +1,313 @@
+"""Running approved jobs: claim, private copy, start, collect, publish, settle; and repairing runs that were cut short.
+
+A claim is on disk before anything is started, the ending of a run is a file of its own, publishing is idempotent, and the
+settling save comes last. A call killed anywhere is finished by the next one, and no job is started twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scq import planning
+from scq.acting import current, saved_results
+from scq.authority import runnable
+from scq.collecting import Collected, Limits, collect
+from scq.context import Context, audited
+from scq.digest import copy
+from scq.errors import InvalidFileError, ScqError
+from scq.files import make_folder, read_bytes, remove_tree, write_atomic
+from scq.formats import parse_time
+from scq.model import Cause, Problem, Run
+from scq.ports import Ending, Executor, Sandbox, Task
+from scq.state import Record, State
+from scq.view import job_of
+
+SETTLE_EVERY_S = 1.0
+"""Endings are saved in batches of this many seconds at most; until then the run folder carries the truth."""
+
+
+class Options(Struct, frozen=True):
+    """What the caller asked of one call of `run-approved`. `timeout_s` replaces the configured limit."""
+
+    timeout_s: float
+    stream: bool
+    share_outputs: bool
+    share_logs: bool
+
+
+class Outcome(Struct, frozen=True):
+    """A run that ended (or was refused) in this call."""
+
+    key: str
+    record: Record
+    left: tuple[str, ...] = ()
+    refused: str = ""
+
+
+class Runner:
+    """One call's worth of running. `outcomes` and `problems` fill up as jobs end."""
+
+    def __init__(self, ctx: Context, sandbox: Sandbox, executor: Executor, options: Options) -> None:
+        self.ctx = ctx
+        self.sandbox = sandbox
+        self.executor = executor
+        self.options = options
+        self.outcomes: list[Outcome] = []
+        self.problems: list[Problem] = []
+        self._started: dict[str, str] = {}
+        self._unsaved: dict[str, Run] = {}
+        self._saved_at = time.monotonic()
+
+    def recover(self) -> None:
+        """Finish what earlier calls began: publish ended runs, give unstarted claims back, mark cut-off runs as failed."""
+        from scq.executors.local import never_started
+
+        for key, record in self.ctx.store.load().jobs.items():
+            run = record.run
+            if run is None or run.phase == "settled":
+                continue
+            folder = self._folder(run)
+            ending = self.executor.outcome(folder)
+            if ending is None:
+                continue
+            if isinstance(ending, Ending):
+                self._finish(key, record, ending)
+            elif never_started(folder):
+                self._give_back(key, run, reshow=True)
+            else:
+                now = self.ctx.now().isoformat()
+                started = (run.started_at or run.claimed_at).isoformat()
+                self._finish(key, record, Ending(None, "interrupted", started, now))
+        self._settle()
+
+    def run(self, keys: list[str]) -> None:
+        """Run the given jobs, oldest first, at most `max_concurrent_jobs` at once."""
+        claimed = self._claim(keys)
+        try:
+            self.executor.run(self._tasks(claimed), self.ctx.config.max_concurrent_jobs, self._ended)
+        finally:
+            self._settle()
+
+    def _claim(self, keys: list[str]) -> list[str]:
+        """Write down which jobs are about to run; only those the ledger still allows."""
+        ctx, now = self.ctx, self.ctx.now()
+        claimed: list[str] = []
+
+        def change(state: State) -> State:
+            claimed.clear()
+            jobs = dict(state.jobs)
+            for key in keys:
+                record = jobs.get(key)
+                if record is None or not runnable(record, ctx.config.email) or record.decision is None:
+                    continue
+                attempt = record.attempts + 1
+                run = Run(
+                    attempt=attempt,
+                    digest=record.decision.digest,
+                    directory=f"{record.id[:36]}-{attempt}",
+                    phase="claimed",
+                    claimed_at=now,
+                    executor=self.executor.name,
+                    sandbox=self.sandbox.name,
+                    share_outputs=self.options.share_outputs,
+                    share_logs=self.options.share_logs,
+                )
+                jobs[key] = replace(record, run=run, attempts=attempt)
+                claimed.append(key)
+                state = audited(state, now, ctx.config.email, "run", ref=key, job=record.id, digest=run.digest)
+            return replace(state, jobs=jobs)
+
+        ctx.store.update(change)
+        return claimed
+
+    def _tasks(self, keys: list[str]) -> Iterator[Task]:
+        jobs = self.ctx.store.load().jobs
+        for key in keys:
+            record = jobs[key]
+            try:
+                task = self._prepare(record)
+            except ScqError as error:
+                self._refuse(key, record, str(error), error.advice)
+                continue
+            except OSError as error:
+                self._refuse(key, record, f"{error.filename}: {error.strerror}", "Check disk space and access rights.")
+                continue
+            self._started[task.directory] = key
+            yield task
+
+    def _prepare(self, record: Record) -> Task:
+        """Make the private copy, prove that it is what was approved, and show the job as running."""
+        ctx, run = self.ctx, record.run
+        if run is None:
+            raise InvalidFileError(f"{record.id}: has no claim")
+        folder = self._folder(run)
+        remove_tree(folder)
+        make_folder(folder, 0o700)
+        sighting = current(ctx, record)
+        if sighting is None:
+            raise InvalidFileError(f"{record.sighting.path}: has vanished")
+        layout, form = ctx.layout(sighting.ref.layout), planning.shape(sighting)
+        work = os.path.join(self.sandbox.scratch(folder), "work")
+        code = os.path.join(work, form.code) if form.code else work
+        make_folder(code)
+        content = layout.content(sighting)
+        made = copy(ctx.config.root, content, ctx.caps, code)
+        if made.digest != run.digest:
+            why = "; ".join(made.invalid) or "its content is not what was approved"
+            raise InvalidFileError(f"{sighting.path}: {why}", f"Look at it again: scq diff {record.id[:8]}")
+        for name in form.outputs:
+            make_folder(os.path.join(work, name))
+        job = job_of(record)
+        env = planning.job_environment(job, ctx.config.root, ctx.config.email, work, ctx.config.job_path)
+        command = planning.command(sighting, read_bytes(os.path.join(code, content.run_sh), ctx.caps.bytes)[:2])
+        invocation = self.sandbox.wrap(command, work=work, cwd=form.cwd, env=env)
+        layout.begin(ctx.config.root, sighting, run)
+        return Task(
+            label=planning.label(job),
+            directory=folder,
+            invocation=invocation,
+            timeout_s=planning.time_limit(job, self.options.timeout_s),
+            log_limit=ctx.config.log_limit,
+            stream=self.options.stream,
+        )
+
+    def _ended(self, task: Task, ending: Ending) -> None:
+        key = self._started[task.directory]
+        self._finish(key, self.ctx.store.load().jobs[key], ending)
+        if time.monotonic() - self._saved_at > SETTLE_EVERY_S:
+            self._settle()
+
+    def _finish(self, key: str, record: Record, ending: Ending) -> None:
+        """Collect and publish the results of one ended run; it is settled with the next save."""
+        run = record.run
+        if run is None:
+            return
+        run = replace(
+            run,
+            phase="ended",
+            started_at=_aware(ending.started_at, run.claimed_at),
+            finished_at=_aware(ending.finished_at, run.claimed_at),
+            exit_code=ending.exit_code,
+            cause=_cause(ending.cause),
+        )
+        try:
+            left = self._publish(record, run)
+        except ScqError as error:
+            self._unpublished(key, record, run, str(error), error.advice)
+            return
+        except OSError as error:
+            self._unpublished(key, record, run, f"{error.filename}: {error.strerror}", "")
+            return
+        self._unsaved[key] = replace(run, phase="settled")
+        self.outcomes.append(Outcome(key, replace(record, run=run), left))
+
+    def _publish(self, record: Record, run: Run) -> tuple[str, ...]:
+        ctx, folder = self.ctx, self._folder(run)
+        sighting = current(ctx, record)
+        collected = self._collect(record, folder)
+        if sighting is not None:
+            ctx.layout(sighting.ref.layout).finish(ctx.config.root, sighting, saved_results(ctx, run))
+        return collected.left
+
+    def _collect(self, record: Record, folder: str) -> Collected:
+        """Results leave the work folder once; a repeated call finds the note that says so."""
+        from scq.sandbox.scratch import remove_scratch, scratch_of
+
+        note = os.path.join(folder, "collected")
+        scratch = scratch_of(folder)
+        if os.path.exists(note):
+            remove_scratch(folder)
+            remove_tree(os.path.join(folder, "work"))
+            return Collected((), ())
+        limits = Limits(self.ctx.config.output_files, self.ctx.config.output_bytes)
+        form = planning.shape(record.sighting)
+        found = collect(os.path.join(scratch, "work"), form.outputs, os.path.join(folder, "outputs"), limits)
+        write_atomic(note, "\n".join((*found.files, *found.left)).encode(), sync=False)
+        remove_scratch(folder)
+        remove_tree(os.path.join(folder, "work"))
+        return found
+
+    def _unpublished(self, key: str, record: Record, run: Run, what: str, advice: str) -> None:
+        """The run ended but its results could not be written: it stays claimed, and the next call publishes it."""
+        advice = advice or "The results are kept; the next run-approved writes them."
+        self.problems.append(Problem(record.sighting.path, f"the results cannot be written: {what}", advice))
+        self.outcomes.append(Outcome(key, replace(record, run=run)))
+
+    def _refuse(self, key: str, record: Record, why: str, advice: str) -> None:
+        if record.run is not None:
+            self._give_back(key, record.run, reshow=False)
+        self.problems.append(Problem(record.sighting.path, f"was not run: {why}", advice))
+        self.outcomes.append(Outcome(key, record, refused=why))
+
+    def _give_back(self, key: str, run: Run, *, reshow: bool) -> None:
+        """A claim whose job never started is taken back; with `reshow` its folders are set back to approved as well."""
+        remove_tree(self._folder(run))
+
+        def change(state: State) -> State:
+            record = state.jobs.get(key)
+            if record is None or record.run is None or record.run.directory != run.directory:
+                return state
+            # Without a content stamp the next look hashes everything again, whatever the time stamps say.
+            reset = replace(record, run=None, attempts=record.attempts - 1, content_stamp="")
+            if reshow:
+                reset = replace(reset, intents=("reopen",))
+            return replace(state, jobs={**state.jobs, key: reset})
+
+        self.ctx.store.update(change)
+
+    def _settle(self) -> None:
+        """Save the endings that were published."""
+        ended, self._unsaved = self._unsaved, {}
+        self._saved_at = time.monotonic()
+        if not ended:
+            return
+        now, by = self.ctx.now(), self.ctx.config.email
+
+        def change(state: State) -> State:
+            jobs = dict(state.jobs)
+            for key, run in ended.items():
+                record = jobs.get(key)
+                if record is None:
+                    continue
+                jobs[key] = _with_ending(record, run)
+                detail = f"{run.cause} {run.exit_code}"
+                state = audited(state, now, by, "end", ref=key, job=record.id, digest=run.digest, detail=detail)
+            return replace(state, jobs=jobs)
+
+        self.ctx.store.update(change)
+
+    def _folder(self, run: Run) -> str:
+        return os.path.join(self.ctx.runs_folder(), run.directory)
+
+
+def _with_ending(record: Record, run: Run) -> Record:
+    return replace(
+        record,
+        run=run,
+        stamp="",
+        outputs="released" if run.share_outputs else "withheld",
+        logs="released" if run.share_logs else "withheld",
+    )
+
+
+def _aware(text: str, otherwise: datetime) -> datetime:
+    return parse_time(text) or otherwise
+
+
+def _cause(word: str) -> Cause:
+    known: dict[str, Cause] = {
+        "exit": "exit",
+        "timeout": "timeout",
+        "killed": "killed",
+        "start": "start",
+        "output": "output",
+    }
+    return known.get(word, "interrupted")
+
+

@@ -1,0 +1,75 @@
+"""Folders for private copies that a dropped user can reach, where the run directory itself lies in somebody's 0700 home."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+
+from scq.errors import ConfigError, InvalidFileError
+from scq.files import make_folder, read_text, remove_tree, walk, write_atomic
+
+NOTE = "scratch"
+"""File in the run directory that names the folder, so that recovery and clean-up find it."""
+ENTRIES_LIMIT = 10_000_000
+
+
+def scratch_of(directory: str) -> str:
+    """The folder that holds the private copy of a run: the one made for it, else the run directory itself."""
+    try:
+        named = read_text(os.path.join(directory, NOTE), 4096)
+    except InvalidFileError:
+        return directory
+    return named or directory
+
+
+def make_scratch(directory: str, root: str, uid: int, gid: int) -> str:
+    """Make a folder below `root` for a dropped user, and remember it in the run directory. Idempotent.
+
+    Nobody but that user (and root) can enter it: what a job makes set-user-id there is of no use to others. Raises ConfigError
+    when `root` is not safe to use.
+    """
+    folder = scratch_of(directory)
+    if folder == directory:
+        folder = os.path.join(root, f"scq-{secrets.token_hex(8)}")
+        # Before it exists: a folder nobody knows of would stay for ever.
+        write_atomic(os.path.join(directory, NOTE), folder.encode())
+    _make_root(root)
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    os.chown(folder, uid, gid, follow_symlinks=False)
+    return folder
+
+
+def remove_scratch(directory: str) -> None:
+    """Remove the folder made for a run outside its directory, if there is one."""
+    folder = scratch_of(directory)
+    if folder != directory:
+        remove_tree(folder)
+
+
+def hand_over(work: str, uid: int, gid: int) -> None:
+    """Give a private copy to a user, links themselves and not what they point to."""
+    os.chown(work, uid, gid, follow_symlinks=False)
+    for path, _ in walk(work, ENTRIES_LIMIT):
+        os.chown(os.path.join(work, path), uid, gid, follow_symlinks=False)
+
+
+def _make_root(root: str) -> None:
+    """`root` belongs to root, others may pass but neither list nor write."""
+    if not os.path.lexists(root):
+        make_folder(os.path.dirname(root))
+        try:
+            os.mkdir(root, 0o711)
+        except FileExistsError:
+            pass
+        else:
+            os.chmod(root, 0o711)  # noqa: S103 - whatever the umask says, others must be able to pass
+    found = os.lstat(root)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{root}: belongs to somebody else or others may write there, so private copies of jobs are not safe in it",
+            "Remove it, or set sandbox.scratch_root to a folder that does not exist yet.",
+        )

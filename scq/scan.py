@@ -1,0 +1,181 @@
+"""One look at the queue folders: which jobs are there and what their folders say. Reads only.
+
+An incremental look visits the folders that may have gained jobs and the jobs that are still alive; a full one visits
+everything. What has not changed since it was remembered is neither parsed nor hashed again.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from msgspec import Struct
+
+from scq.digest import Caps, manifest, survey
+from scq.model import FINISHED, JobRef, Problem, Seen, Sighting, SourceReport, Spot
+from scq.ports import Layout
+from scq.state import Record
+from scq.tree import TOO_YOUNG_NS, DiskTree
+
+NAMESPACE = uuid.UUID("6f0d2f0e-4d0e-5a53-9c3a-5b1d6d1c7a11")
+"""Ids of jobs whose layout has none are UUIDv5 of their reference in this namespace; never change it."""
+
+
+class Snapshot(Struct, frozen=True):
+    """What one look found. `missing` are live jobs whose folders were not there."""
+
+    seen: dict[str, Seen]
+    missing: frozenset[str]
+    folders: dict[str, str]
+    problems: tuple[Problem, ...]
+    source: SourceReport
+    full: bool
+    lstats: int = 0
+    opens: int = 0
+
+
+class Memory(Struct, frozen=True):
+    """What the look may rely on: live records, folder stamps, and the jobs that are over (loaded only when needed)."""
+
+    alive: Mapping[str, Record]
+    folders: Mapping[str, str]
+    finished_keys: Callable[[], Collection[str]]
+    finished_record: Callable[[str], Record | None]
+
+
+def job_id(ref: JobRef, uid: str | None, owner: str) -> str:
+    """The uid where the layout has one and it lies in the owner's own datasite or nobody else's; else a UUIDv5 of the ref."""
+    if uid is not None and (not owner or ref.owner == owner):
+        return uid
+    return str(uuid.uuid5(NAMESPACE, str(ref)))
+
+
+def scan(
+    root: str, me: str, layouts: Mapping[str, Layout], memory: Memory, caps: Caps, *, full: bool, now_ns: int
+) -> Snapshot:
+    """Look once. A root that cannot be listed gives a snapshot whose source is not ok, with nothing seen and nothing missing."""
+    refusal = _unusable(root)
+    if refusal is not None:
+        return Snapshot({}, frozenset(), dict(memory.folders), (refusal,), SourceReport("local", False, False), full)
+    tree = DiskTree(root, me, full=full, known_folders=memory.folders, now_ns=now_ns)
+    look = _Look(tree, layouts, memory, caps)
+    seen: dict[str, Seen] = {}
+    missing: set[str] = set()
+    for key, layout, spot in look.spots():
+        if spot is None:
+            missing.add(key)
+        else:
+            seen[key] = look.visit(key, layout, spot)
+    problems = list(tree.problems)
+    complete = not problems
+    if missing and not seen and len(missing) > 1:
+        advice = "Check that the SyftBox folder is mounted and complete. The jobs are remembered as they were."
+        problems.append(Problem(".", f"shows none of the {len(missing)} jobs that were here before", advice))
+        missing, complete = set(), False
+    source = SourceReport("local", True, complete)
+    return Snapshot(
+        seen, frozenset(missing), tree.folders, tuple(problems), source, full, lstats=tree.lstats, opens=tree.opens
+    )
+
+
+def _unusable(root: str) -> Problem | None:
+    if not root:
+        return Problem("syftbox_root", "is not set and no SyftBox folder was found", "scq init --email YOU --root FOLDER")
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        return Problem(root, f"cannot be read ({error.strerror})", "Check the SyftBox folder, or set it: scq init --root FOLDER")
+    return None
+
+
+class _Look:
+    """The parts of one look that share its tree and its memory."""
+
+    def __init__(self, tree: DiskTree, layouts: Mapping[str, Layout], memory: Memory, caps: Caps) -> None:
+        self.tree = tree
+        self.layouts = layouts
+        self.memory = memory
+        self.caps = caps
+
+    def spots(self) -> Iterator[tuple[str, Layout, Spot | None]]:
+        """(key, layout, places) of every job to visit; no places when a live job is gone."""
+        found: set[str] = set()
+        for layout in self.layouts.values():
+            for spot in layout.find(self.tree):
+                key = str(spot.ref)
+                if key in found or not self._wanted(key):
+                    continue
+                found.add(key)
+                yield key, layout, spot if self.tree.full else layout.locate(self.tree, spot.ref)
+        for key, record in self.memory.alive.items():
+            if key not in found and record.sighting.ref.layout in self.layouts:
+                layout = self.layouts[record.sighting.ref.layout]
+                yield key, layout, layout.locate(self.tree, record.sighting.ref)
+
+    def _wanted(self, key: str) -> bool:
+        """Jobs that are over are visited by full looks only."""
+        return self.tree.full or key in self.memory.alive or key not in self.memory.finished_keys()
+
+    def visit(self, key: str, layout: Layout, spot: Spot) -> Seen:
+        record = self.memory.alive.get(key)
+        if record is None and self.tree.full:
+            record = self.memory.finished_record(key)
+        stamp = layout.stamp(self.tree, spot)
+        if record is not None and record.stamp and record.stamp == stamp:
+            sighting = record.sighting
+        else:
+            sighting = layout.read(self.tree, spot)
+        trusted = stamp if self._old_enough(_newest(stamp)) else ""
+        if sighting.owner != self.tree.me or not _needs_digest(sighting, record):
+            if record is None:
+                return Seen(sighting, trusted)
+            return Seen(sighting, trusted, record.content_stamp, record.digest, record.invalid)
+        return self._with_content(layout, sighting, record, trusted)
+
+    def _with_content(self, layout: Layout, sighting: Sighting, record: Record | None, stamp: str) -> Seen:
+        content = layout.content(sighting)
+        found = survey(self.tree.root, content, self.caps)
+        reasons = found.invalid
+        if not reasons and record is not None and record.content_stamp == _sealed(found.stamp, content.fields):
+            return Seen(sighting, stamp, record.content_stamp, record.digest, _refusals(sighting, ()))
+        digest = None
+        if not reasons:
+            result = manifest(self.tree.root, content, self.caps)
+            digest, reasons = result.digest or None, result.invalid
+            self.tree.opens += len(result.files)
+        trusted = _sealed(found.stamp, content.fields) if digest and self._old_enough(found.youngest_ns) else ""
+        return Seen(sighting, stamp, trusted, digest, _refusals(sighting, reasons))
+
+    def _old_enough(self, mtime_ns: int) -> bool:
+        return mtime_ns < self.tree.now_ns - TOO_YOUNG_NS
+
+
+def _needs_digest(sighting: Sighting, record: Record | None) -> bool:
+    if record is not None and record.intents:
+        return True
+    return sighting.observed not in FINISHED
+
+
+def _refusals(sighting: Sighting, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Why a job can be neither approved nor run: what its content says, and what its layout saw."""
+    if sighting.observed == "incomplete":
+        return ("it has not arrived completely yet", *reasons)
+    blocking = {"damaged", "inconsistent", "extra_entries"} & set(sighting.flags)
+    if sighting.observed == "damaged" or blocking:
+        return (*(problem.what for problem in sighting.problems), *reasons) or ("its folders are damaged",)
+    return reasons
+
+
+def _sealed(stamp: str, fields: tuple[tuple[str, str], ...]) -> str:
+    return stamp + "|" + "|".join(f"{name}={value}" for name, value in fields)
+
+
+def _newest(stamp: str) -> int:
+    """Newest mtime in a stamp made of `inode:size:mtime_ns:mode` parts, nanoseconds."""
+    newest = 0
+    for part in stamp.split("|"):
+        fields = part.split(":")
+        if len(fields) == 4 and fields[2].isdecimal():
+            newest = max(newest, int(fields[2]))
+    return newest

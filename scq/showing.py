@@ -1,0 +1,114 @@
+"""How jobs look in a terminal: the table, the card, the code. Text from strangers is cleaned here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from scq.clean import line
+from scq.model import Job
+
+
+def jobs_table(jobs: Iterable[Job], me: str) -> list[str]:
+    """One line per job with aligned columns: short id, status, when, from or to whom, name, what is wrong."""
+    rows = [(job.short_id, job.status, when(job.sighting.submitted_at), _other(job, me), line(job.name, 60), _note(job)) for job in jobs]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
+
+
+def card(job: Job) -> list[str]:
+    """Everything known about one job, a fact a line, without its code."""
+    sighting = job.sighting
+    facts: list[tuple[str, str | None]] = [
+        ("job", line(job.name)),
+        ("id", job.id),
+        ("status", job.status + (" (content changed since approval)" if job.changed else "")),
+        ("from", line(sighting.submitter) or "(unknown)"),
+        ("for", line(sighting.owner)),
+        ("submitted", when(sighting.submitted_at)),
+        ("description", line(sighting.description, 500)),
+        ("tags", line(", ".join(sighting.tags), 300)),
+        ("layout", sighting.layout),
+        ("location", line(sighting.path, 500)),
+        ("kind", line(sighting.kind or "")),
+        ("entrypoint", line(sighting.entrypoint or "")),
+        ("dependencies", line(", ".join(sighting.dependencies), 500)),
+        ("asks for", f"{sighting.timeout_s} s" if sighting.timeout_s else ""),
+        ("digest", job.digest),
+        ("decision", _decision(job)),
+        ("reason", line(sighting.reason or sighting.error or "", 500) if job.decision is None else ""),
+        ("run", _run(job)),
+        ("results", f"outputs {job.outputs}, logs {job.logs}" if job.run is not None else ""),
+    ]
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{name.rjust(width)}  {value}" for name, value in facts if value]
+    lines.extend(f"{'cannot be run'.rjust(width)}  {line(reason, 300)}" for reason in job.invalid)
+    for problem in job.problems:
+        lines.append(f"{'problem'.rjust(width)}  {line(problem.what, 300)}")
+        if problem.advice:
+            lines.append(f"{''.rjust(width)}  {line(problem.advice, 300)}")
+    return lines
+
+
+def when(moment: datetime | None) -> str:
+    """A time as people of this machine read it, `-` when unknown."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment is not None else "-"
+
+
+def size(count: int) -> str:
+    """Bytes for people: 512 B, 1.5 kB, 2.0 MB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{count} B"
+
+
+def seconds(value: float | None) -> str:
+    """A duration for people: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if value is None:
+        return "unknown time"
+    if value < 10:
+        return f"{value:.1f} s"
+    whole = int(value)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _decision(job: Job) -> str:
+    decision = job.decision
+    if decision is None:
+        return ""
+    word = "approved" if decision.verdict == "approve" else "rejected"
+    why = f": {line(decision.reason, 300)}" if decision.reason else ""
+    how = {"adopted": " with other software", "digest": " by digest", "cancel": " (cancelled)"}.get(decision.method, "")
+    return f"{word}{how} by {line(decision.by)} on {when(decision.at)}{why}"
+
+
+def _run(job: Job) -> str:
+    run = job.run
+    if run is None:
+        code = job.sighting.exit_code
+        return "" if code is None else f"exit code {code}"
+    if run.finished_at is None:
+        return f"attempt {run.attempt}, claimed {when(run.claimed_at)}"
+    code_text = "no exit code" if run.exit_code is None else f"exit code {run.exit_code}"
+    sandbox = "without a sandbox" if run.sandbox == "none" else f"in {run.sandbox}"
+    return f"attempt {run.attempt}, {run.cause}, {code_text}, {seconds(run.duration_s)}, {sandbox}"
+
+
+def _other(job: Job, me: str) -> str:
+    sighting = job.sighting
+    if sighting.owner == me:
+        return line(sighting.submitter, 60) or "(unknown)"
+    return f"to {line(sighting.owner, 60)}"
+
+
+def _note(job: Job) -> str:
+    if job.invalid:
+        return "! cannot be run: " + line(job.invalid[0], 80)
+    return f"! {line(job.problems[0].what, 80)}" if job.problems else ""

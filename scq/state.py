@@ -1,0 +1,81 @@
+"""What scq remembers between calls, as it stands in the JSON store.
+
+Two documents: `state.json` holds what is alive (and the outbox), `finished.json` the jobs that are over. A job found in
+both is what `state.json` says. Both carry a schema number.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from scq.model import AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status
+
+SCHEMA = 1
+
+
+Intent = Literal["decide", "reopen", "share", "remove"]
+
+
+class Record(Struct, frozen=True, omit_defaults=True):
+    """Everything remembered about one job: what was seen, what was decided, what was run."""
+
+    id: str
+    sighting: Sighting
+    status: Status
+    first_seen_at: datetime
+    stamp: str = ""
+    """Fingerprint of the metadata files when they were read; empty means read again."""
+    content_stamp: str = ""
+    """Fingerprint of the submitted files when they were hashed; empty means hash again."""
+    digest: str | None = None
+    invalid: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What authority has to say about this job, beside what the layout said."""
+    changed: bool = False
+    """True when an approval exists but the content is no longer what was approved."""
+    intents: tuple[Intent, ...] = ()
+    """What has been written down but may not stand in the folders yet; the next call that writes carries it out."""
+    reviewed: str | None = None
+    """Digest the owner last saw with `scq review`."""
+    decision: Decision | None = None
+    run: Run | None = None
+    attempts: int = 0
+    outputs: Sharing = "none"
+    logs: Sharing = "none"
+    missing_since: datetime | None = None
+    """When its folders were first not found; the record is kept for a week in case they come back."""
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """The live document. `revision` grows with every save; event ids are made of it."""
+
+    schema: int = SCHEMA
+    revision: int = 0
+    baseline_at: datetime | None = None
+    """When the first look was remembered; None means that nothing was ever looked at."""
+    swept_at: datetime | None = None
+    jobs: dict[str, Record] = {}
+    """By `str(ref)`."""
+    folders: dict[str, str] = {}
+    """Stamps of the folders that hold jobs, as of the last look."""
+    outbox: dict[str, Notification] = {}
+    values: dict[str, Raw] = {}
+    """Free keys of the documented `JsonStateManager`."""
+    notified: dict[str, tuple[str, ...]] = {}
+    last: dict[str, datetime] = {}
+    """When each scheduled verb last ended well."""
+    audit: tuple[AuditRow, ...] = ()
+    """Rows that may not stand in the audit log yet; they are appended right after each save."""
+    audited: int = 0
+    """Number of the newest audit row."""
+
+
+class Finished(Struct, frozen=True):
+    """The jobs that are over. Values stay undecoded until somebody asks."""
+
+    schema: int = SCHEMA
+    counts: dict[str, int] = {}
+    jobs: dict[str, Raw] = {}

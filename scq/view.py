@@ -1,0 +1,161 @@
+"""How jobs are shown and found: the job object of the JSON contract (docs/json.md), and ids on the command line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from scq.errors import UsageError
+from scq.model import Job
+from scq.state import Record
+
+SHORTEST_PREFIX = 4
+
+
+def job_of(record: Record) -> Job:
+    """A record as the job it stands for."""
+    return Job(
+        id=record.id,
+        sighting=record.sighting,
+        status=record.status,
+        digest=record.digest,
+        invalid=record.invalid,
+        decision=record.decision,
+        run=record.run,
+        outputs=record.outputs,
+        logs=record.logs,
+        first_seen_at=record.first_seen_at,
+        changed=record.changed,
+        problems=(*record.sighting.problems, *record.problems),
+    )
+
+
+def as_dict(job: Job) -> dict[str, Any]:
+    """The job object of `list`, `pending` and `show`."""
+    sighting = job.sighting
+    return {
+        "id": job.id,
+        "short_id": job.short_id,
+        "name": job.name,
+        "layout": sighting.layout,
+        "owner": sighting.owner,
+        "submitter": sighting.submitter,
+        "status": job.status,
+        "peer_status": sighting.peer_status,
+        "where": "local",
+        "submitted_at": _time(sighting.submitted_at),
+        "updated_at": _time(_updated_at(job)),
+        "first_seen_at": _time(job.first_seen_at),
+        "digest": job.digest,
+        "description": sighting.description,
+        "tags": list(sighting.tags),
+        "kind": sighting.kind,
+        "entrypoint": sighting.entrypoint,
+        "dependencies": list(sighting.dependencies),
+        "timeout_s": sighting.timeout_s,
+        "path": sighting.path,
+        "flags": list(sighting.flags),
+        "invalid": list(job.invalid),
+        "changed": job.changed,
+        "reason": sighting.reason or sighting.error,
+        "approval": _approval(job),
+        "run": _run(job),
+        "results": {"outputs": job.outputs, "logs": job.logs},
+        "problems": [{"where": p.where, "what": p.what, "advice": p.advice} for p in job.problems],
+    }
+
+
+def oldest_first(jobs: Iterable[Job]) -> list[Job]:
+    """Jobs in the order they were submitted; those without a time come by when they were first seen."""
+    return sorted(jobs, key=lambda job: (sent_at(job), job.id))
+
+
+def sent_at(job: Job) -> datetime:
+    """When a job was submitted. A time in the future is a stranger's clock: the time it was first seen counts then."""
+    seen = job.first_seen_at
+    sent = job.sighting.submitted_at
+    if seen is None:
+        return sent or _EPOCH
+    return sent if sent is not None and sent <= seen else seen
+
+
+def find(jobs: Mapping[str, Job], word: str) -> Job:
+    """The one job meant by a full id, a unique prefix of at least four characters, or an unambiguous name.
+
+    Raises UsageError naming the candidates when the word fits several jobs, or none.
+    """
+    word = word.strip()
+    exact = [job for job in jobs.values() if job.id == word]
+    if len(exact) == 1:
+        return exact[0]
+    fitting = [job for job in jobs.values() if len(word) >= SHORTEST_PREFIX and job.id.startswith(word.lower())]
+    fitting = fitting or [job for job in jobs.values() if job.name == word]
+    fitting = fitting or [job for job in jobs.values() if f"{job.sighting.submitter}/{job.name}" == word]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise UsageError(f"no job {ascii(word)}", "scq list shows the jobs; an id may be cut to any unique beginning.")
+    shown = ", ".join(f"{job.id} ({ascii(job.name)[1:-1]} from {ascii(job.sighting.submitter)[1:-1]})" for job in fitting[:5])
+    raise UsageError(f"{ascii(word)} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
+
+
+def _approval(job: Job) -> dict[str, Any] | None:
+    decision = job.decision
+    if decision is None:
+        return None
+    return {
+        "verdict": decision.verdict,
+        "by": decision.by,
+        "at": _time(decision.at),
+        "reason": decision.reason,
+        "method": decision.method,
+        "digest": decision.digest,
+    }
+
+
+def _run(job: Job) -> dict[str, Any] | None:
+    run = job.run
+    if run is None:
+        sighting = job.sighting
+        if sighting.exit_code is None and sighting.finished_at is None:
+            return None
+        started, finished = sighting.started_at, sighting.finished_at
+        duration = max(0.0, (finished - started).total_seconds()) if started and finished else None
+        return _run_dict(0, started, finished, duration, sighting.exit_code, None)
+    return _run_dict(run.attempt, run.started_at, run.finished_at, run.duration_s, run.exit_code, run.cause)
+
+
+def _run_dict(
+    attempt: int,
+    started: datetime | None,
+    finished: datetime | None,
+    duration: float | None,
+    exit_code: int | None,
+    cause: str | None,
+) -> dict[str, Any]:
+    return {
+        "attempt": attempt,
+        "started_at": _time(started),
+        "finished_at": _time(finished),
+        "duration_s": duration,
+        "exit_code": exit_code,
+        "cause": cause,
+    }
+
+
+def _updated_at(job: Job) -> datetime | None:
+    times = [job.sighting.updated_at, job.sighting.submitted_at]
+    if job.decision is not None:
+        times.append(job.decision.at)
+    if job.run is not None:
+        times.extend([job.run.claimed_at, job.run.finished_at])
+    known = [time for time in times if time is not None]
+    return max(known) if known else None
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

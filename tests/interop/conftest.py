@@ -1,0 +1,98 @@
+"""A SyftBox folder shared by scq and one published peer, each started as a process of its own for every step."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.peers import HERE, PEERS, Peer, environment, python312
+
+OWNER = "owner@example.org"
+SUBMITTER = "scientist@example.com"
+
+
+class World:
+    """One root, two people. Both programs see the same folder, as if everything had already travelled."""
+
+    def __init__(self, peer: Peer, interpreter: Path, folder: Path) -> None:
+        self.peer = peer
+        self.interpreter = interpreter
+        self.folder = folder
+        self.root = folder / "SyftBox"
+        self.root.mkdir()
+        self.owner = OWNER
+        self.submitter = SUBMITTER if peer.submits_to_others else OWNER
+        for address in {self.owner, self.submitter}:
+            self.settle(address)
+
+    def settle(self, address: str) -> None:
+        """Give one person the SyftBox client's own configuration file and a home for scq."""
+        client = {
+            "data_dir": str(self.root),
+            "email": address,
+            "server_url": "https://syftbox.net",
+            "client_url": "http://localhost:1",
+        }
+        (self.folder / f"{address}.json").write_text(json.dumps(client))
+        home = self.home(address)
+        home.mkdir(mode=0o700)
+        (home / "config.yaml").write_text("sandbox: none\n")
+
+    def home(self, address: str) -> Path:
+        return self.folder / f"scq-{address}"
+
+    def ask_peer(self, address: str, do: str, **request: str) -> Any:
+        """One call of the peer's public API in a fresh process."""
+        request = {"do": do, "root": str(self.root), "me": address, **request}
+        command = [str(self.interpreter), str(HERE / "drivers" / self.peer.driver), json.dumps(request)]
+        variables = {"SYFTBOX_CLIENT_CONFIG_PATH": str(self.folder / f"{address}.json"), "SYFTBOX_FOLDER": str(self.root)}
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, timeout=120, check=False)
+        assert done.returncode == 0, f"{self.peer.name} {do}:\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    def scq(self, address: str, *arguments: str, expect: int = 0) -> str:
+        """One call of our command line in a fresh process; what it printed."""
+        own = ["--home", str(self.home(address)), "--root", str(self.root), "--email", address]
+        command = [sys.executable, "-m", "scq", *own, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == expect, f"scq {arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def scq_data(self, address: str, *arguments: str, expect: int = 0) -> Any:
+        """The `data` of the JSON document of one call."""
+        return json.loads(self.scq(address, *arguments, "--json", expect=expect))["data"]
+
+    def scq_job(self, address: str, name: str) -> Any:
+        """The only job of that name as `scq list --json` shows it."""
+        jobs = [job for job in self.scq_data(address, "list")["jobs"] if job["name"] == name]
+        assert len(jobs) == 1
+        return jobs[0]
+
+    def peer_statuses(self, address: str) -> dict[str, str]:
+        """Name → status word of every job the peer lists."""
+        return {job["name"]: job["status"] for job in self.ask_peer(address, "list")}
+
+
+@pytest.fixture(scope="session", params=PEERS, ids=lambda peer: peer.name)
+def installed(request: pytest.FixtureRequest) -> tuple[Peer, Path]:
+    """Each published release in turn, with the interpreter of its environment."""
+    python = python312()
+    if python is None:
+        if os.environ.get("SCQ_PEERS_REQUIRED"):
+            pytest.fail("SCQ_PEERS_REQUIRED is set, but there is no Python 3.12 for the published peers")
+        pytest.skip("the published peers need Python 3.12, which is not on this machine")
+    return request.param, environment(request.param, python)
+
+
+@pytest.fixture
+def world(installed: tuple[Peer, Path], tmp_path: Path) -> World:
+    """A fresh SyftBox in which the owner has made room for the submitter with the peer's own software."""
+    made = World(*installed, tmp_path)
+    made.ask_peer(made.owner, "prepare", submitter=made.submitter)
+    return made

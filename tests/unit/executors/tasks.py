@@ -1,0 +1,80 @@
+"""Tasks for the tests of executors, and ways to wait for what other processes do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from scq.ports import Ending, Executor, Invocation, Task
+
+PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def make_task(
+    directory: Path,
+    command: str | Sequence[str],
+    *,
+    env: Mapping[str, str] = PATH,
+    timeout_s: float = 30.0,
+    log_limit: int = 1 << 20,
+    stream: bool = False,
+    label: str = "job",
+) -> Task:
+    """A task in a fresh directory; a string is a shell script."""
+    work = directory / "work"
+    work.mkdir(parents=True)
+    argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
+    return Task(label, str(directory), Invocation(argv, env, str(work)), timeout_s, log_limit, stream)
+
+
+def python(code: str) -> tuple[str, ...]:
+    """The command that runs Python code."""
+    return (sys.executable, "-I", "-S", "-c", code)
+
+
+def run_one(executor: Executor, task: Task) -> Ending:
+    """Run a single task to its end."""
+    endings: list[Ending] = []
+    executor.run(iter([task]), 1, lambda _task, ending: endings.append(ending))
+    (ending,) = endings
+    return ending
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Wait until something has become true."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, f"{what} did not happen"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """True for a process that has not ended (a zombie has)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def written_pid(path: Path) -> int:
+    """A process number that another process writes into a file; waits for it."""
+    wait_for(lambda: path.exists() and path.read_text().endswith("\n"), f"{path.name} being written")
+    return int(path.read_text())
+
+
+def numbered(directory: Path, count: int, command: str, **settings: float) -> Iterator[Task]:
+    """Tasks j0, j1, … made only when they are asked for."""
+    for number in range(count):
+        yield make_task(directory / f"j{number}", command, label=f"j{number}", **settings)  # type: ignore[arg-type]
+
+
+def kill_if_alive(pid: int) -> None:
+    """Clean up after a test that failed half-way."""
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scq.errors import ConfigError
+from scq.sandbox.scratch import hand_over, make_scratch, remove_scratch, scratch_of
+
+ME = os.geteuid(), os.getegid()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def test_without_a_note_the_run_directory_is_the_scratch_folder(run: Path) -> None:
+    assert scratch_of(str(run)) == str(run)
+    remove_scratch(str(run))
+    assert run.is_dir()
+
+
+def test_a_scratch_folder_is_made_once_and_remembered(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "a/b"
+    folder = make_scratch(str(run), str(root), *ME)
+    assert make_scratch(str(run), str(root), *ME) == folder == scratch_of(str(run))
+    assert Path(folder).parent == root
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
+    assert root.stat().st_mode & 0o777 == 0o711
+    assert os.listdir(root) == [Path(folder).name]
+
+
+def test_a_folder_that_was_remembered_and_not_made_is_made(run: Path, tmp_path: Path) -> None:
+    folder = make_scratch(str(run), str(tmp_path / "root"), *ME)
+    os.rmdir(folder)
+    assert make_scratch(str(run), str(tmp_path / "root"), *ME) == folder
+    assert os.path.isdir(folder)
+
+
+def test_removing_takes_the_folder_with_what_is_in_it(run: Path, tmp_path: Path) -> None:
+    folder = Path(make_scratch(str(run), str(tmp_path / "root"), *ME))
+    (folder / "work").mkdir()
+    (folder / "work/file").touch()
+    remove_scratch(str(run))
+    assert not folder.exists()
+    assert run.is_dir()
+
+
+def test_a_root_in_which_others_may_write_is_refused(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    root.chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write") as caught:
+        make_scratch(str(run), str(root), *ME)
+    assert "scratch_root" in caught.value.advice
+
+
+def test_a_link_in_place_of_the_root_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "real")
+    with pytest.raises(ConfigError):
+        make_scratch(str(run), str(tmp_path / "root"), *ME)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_a_root_of_somebody_else_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir(mode=0o711)
+    os.chown(tmp_path / "root", 65534, 65534)
+    with pytest.raises(ConfigError):
+        make_scratch(str(run), str(tmp_path / "root"), *ME)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_handing_over_gives_everything_away_but_what_links_point_to(tmp_path: Path) -> None:
+    work, outside = tmp_path / "work", tmp_path / "outside"
+    (work / "deep").mkdir(parents=True)
+    (work / "deep/file").touch()
+    outside.touch()
+    (work / "link").symlink_to(outside)
+    hand_over(str(work), 65534, 65534)
+    for path in (work, work / "deep", work / "deep/file", work / "link"):
+        assert (path.lstat().st_uid, path.lstat().st_gid) == (65534, 65534)
+    assert outside.stat().st_uid == 0
