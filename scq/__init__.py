@@ -35,7 +35,7 @@ PUBLIC: dict[str, str] = {
 }
 """Public name to the module below `scq.library` that holds it."""
 
-__all__ = ["__version__", *PUBLIC]  # noqa: PLE0604 - the names of the table above
+__all__ = ["__version__", *PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

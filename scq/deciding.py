@@ -85,9 +85,7 @@ def _choose(shown: View, words: Sequence[str], check: Check) -> tuple[dict[str, 
     return chosen, errors, worst
 
 
-def _written_down(
-    ctx: Context, state: State, command: str, chosen: dict[str, Record], decisions: dict[str, Decision]
-) -> State:
+def _written_down(ctx: Context, state: State, command: str, chosen: dict[str, Record], decisions: dict[str, Decision]) -> State:
     jobs = dict(state.jobs)
     for key, seen in chosen.items():
         decision = decisions[key]

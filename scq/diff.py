@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from scq.clean import line
 from scq.model import FINISHED, Event
 from scq.state import Record
 
@@ -44,7 +45,7 @@ def _baseline(after: Mapping[str, Record], me: str, revision: int, at: datetime)
     if not waiting:
         return []
     waiting.sort(key=lambda record: (record.sighting.submitter, record.sighting.name))
-    detail = "\n".join(f"{record.id}\t{record.sighting.name}\t{record.sighting.submitter}" for record in waiting)
+    detail = "\n".join(f"{record.id}\t{line(record.sighting.name)}\t{line(record.sighting.submitter)}" for record in waiting)
     return [Event(id=f"{revision}-0", kind="baseline", ref="", job_id="", at=at, after="pending", detail=detail)]
 
 

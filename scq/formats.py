@@ -12,6 +12,10 @@ import msgspec
 
 from scq.errors import InvalidFileError
 
+DEPTH_LIMIT = 100
+SHALLOW_LENGTH = 1_000
+"""A text of so few characters cannot nest deep enough to matter: the peers' own files are shorter."""
+
 
 def parse_json(text: str, where: str) -> dict[str, Any]:
     """A JSON document that is one mapping. Raises InvalidFileError naming `where`."""
@@ -25,9 +29,13 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """A YAML document that is one mapping. Raises InvalidFileError naming `where`.
 
-    Aliases are references after loading, so a small file cannot grow; nesting is capped by the C parser.
+    Aliases are references after loading, so a small file cannot grow. The C loader builds nested values by recursion and
+    would end the process, so depth is checked on the events before anything is built.
     """
     import yaml
+
+    if len(text) > SHALLOW_LENGTH and _nests_too_deep(text):
+        raise InvalidFileError(f"{where}: is nested deeper than {DEPTH_LIMIT} levels", "Such a file is never read.")
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -36,6 +44,25 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidFileError(f"{where}: is not YAML ({first})") from error
     return _mapping(value, where)
+
+
+def _nests_too_deep(text: str) -> bool:
+    """False for a text that is not YAML, too: the loader will say so."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEPTH_LIMIT:
+                    return True
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except (yaml.YAMLError, ValueError):
+        return False
+    return False
 
 
 def dump_yaml(value: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ atomic save, so a message can be neither lost nor queued twice.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,12 +17,18 @@ from msgspec.structs import replace
 from scq.authority import Rules, judge
 from scq.context import Context, audited
 from scq.diff import events
+from scq.digest import read_file
+from scq.files import read_bytes
 from scq.model import FINISHED, Event, Job, Problem, SourceReport
+from scq.outbox import queue
+from scq.routing import route
 from scq.scan import Memory, Snapshot, job_id, scan
 from scq.state import Record, State
 from scq.view import job_of
 
 FORGET_MISSING = timedelta(days=7)
+DETAIL_BYTES = 16 << 10
+LOG_BYTES = 1 << 30
 
 
 class View(Struct, frozen=True):
@@ -98,9 +105,7 @@ def _scan(ctx: Context, state: State, *, full: bool) -> Snapshot:
         finished_keys=lambda: ctx.store.finished().jobs,
         finished_record=ctx.store.finished_record,
     )
-    return scan(
-        ctx.config.root, ctx.config.email, ctx.layouts, memory, ctx.caps, full=full, now_ns=time.time_ns()
-    )
+    return scan(ctx.config.root, ctx.config.email, ctx.layouts, memory, ctx.caps, full=full, now_ns=time.time_ns())
 
 
 def _finished_before(ctx: Context, snapshot: Snapshot) -> dict[str, Record]:
@@ -120,9 +125,12 @@ def _judged(ctx: Context, state: State, snapshot: Snapshot, finished: Mapping[st
     """Every live job and every visited one, judged anew. The live document wins over what is remembered as over."""
     rules, now = _rules(ctx), ctx.now()
     records = dict(state.jobs)
-    for key, seen in snapshot.seen.items():
+    taken = {record.id for record in (*state.jobs.values(), *finished.values())}
+    # Own datasite first: a copy of one of its uids elsewhere must not take the id away.
+    for key, seen in sorted(snapshot.seen.items(), key=lambda item: (item[1].sighting.ref.owner != rules.me, item[0])):
         known = state.jobs.get(key) or finished.get(key)
-        new_id = job_id(seen.sighting.ref, seen.sighting.uid, rules.me)
+        new_id = known.id if known is not None else job_id(seen.sighting.ref, seen.sighting.uid, taken)
+        taken.add(new_id)
         records[key] = judge(seen, None if known is None else replace(known, missing_since=None), new_id, rules, now)
     for key in snapshot.missing & state.jobs.keys():
         if state.jobs[key].missing_since is None:
@@ -138,16 +146,13 @@ def _remembered(
     records: dict[str, Record],
     found: list[Event],
 ) -> State:
-    from scq.routing import route
-
     now = ctx.now()
     if not snapshot.source.ok:
         return before
     first = before.baseline_at is None
     known = {**finished, **before.jobs}
-    found.extend(
-        events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
-    )
+    news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
+    found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
     rows = route(
         found,
         {key: job_of(record) for key, record in records.items()},
@@ -156,9 +161,7 @@ def _remembered(
         ctx.config.email,
         now,
     )
-    outbox = dict(before.outbox)
-    for row in rows:
-        outbox.setdefault(row.key, row)
+    outbox = queue(before.outbox, rows)
     alive = {
         key: record
         for key, record in records.items()
@@ -174,6 +177,25 @@ def _remembered(
         swept_at=now if snapshot.full else before.swept_at,
     )
     return _audit_adopted(after, before, ctx)
+
+
+def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
+    """What a message about this event shows besides the job itself: the script of a new job, the last errors of a failed one."""
+    if record is None or record.sighting.owner != ctx.config.email:
+        return event
+    if event.kind == "job.received" and record.digest is not None:
+        content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
+        try:
+            return replace(
+                event, detail=read_file(ctx.config.root, content, content.run_sh, DETAIL_BYTES).decode("utf-8", "replace")
+            )
+        except OSError as error:
+            return replace(event, detail=f"(run.sh cannot be read: {error.strerror})")
+    if event.kind == "job.failed" and record.run is not None:
+        path = os.path.join(ctx.runs_folder(), record.run.directory, "stderr.txt")
+        if os.path.lexists(path):
+            return replace(event, detail=read_bytes(path, LOG_BYTES)[-DETAIL_BYTES:].decode("utf-8", "replace"))
+    return event
 
 
 def _audit_adopted(after: State, before: State, ctx: Context) -> State:

@@ -29,9 +29,12 @@ def queue(outbox: Mapping[str, Notification], rows: Iterable[Notification]) -> d
 
 
 def due(outbox: Mapping[str, Notification], now: datetime) -> list[Notification]:
-    """The rows to send now: those never tried first, each kind oldest first, so that one that kills the call stops no other."""
+    """The rows to send now: those never tried first, each kind oldest first, so that one that kills the call stops no other.
+
+    Rows of one save stay in the order of their events.
+    """
     rows = [row for row in outbox.values() if row.state in WAITING and _is_time(row, now)]
-    return sorted(rows, key=lambda row: (row.attempts, row.created_at, row.key))
+    return sorted(rows, key=lambda row: (row.attempts, row.created_at))
 
 
 def sending(row: Notification, now: datetime) -> Notification:

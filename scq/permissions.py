@@ -36,7 +36,7 @@ def read_rules(folder: str) -> list[dict[str, Any]]:
 
 def write_rules(folder: str, rules: list[dict[str, Any]]) -> None:
     """Replace the permission file of a folder, unless it says so already."""
-    if read_rules(folder) == rules:
+    if rules and read_rules(folder) == rules:
         return
     write_atomic(os.path.join(folder, FILE_NAME), dump_yaml({"rules": rules, "terminal": False}), mode=0o644)
 
@@ -46,10 +46,9 @@ def grant_read(folder: str, pattern: str, address: str) -> None:
     rules = read_rules(folder)
     for item in rules:
         if item["pattern"] == pattern:
-            access = item.setdefault("access", {})
-            readers = access.setdefault("read", []) or []
-            if address not in readers:
-                access["read"] = [*readers, address]
+            access = item["access"] if isinstance(item.get("access"), dict) else {}
+            readers = access["read"] if isinstance(access.get("read"), list) else []
+            item["access"] = access | {"read": readers if address in readers else [*readers, address]}
             break
     else:
         rules = [*rules, rule(pattern, read=(address,))]

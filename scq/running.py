@@ -309,5 +309,3 @@ def _cause(word: str) -> Cause:
         "output": "output",
     }
     return known.get(word, "interrupted")
-
-

@@ -44,16 +44,14 @@ class Memory(Struct, frozen=True):
     finished_record: Callable[[str], Record | None]
 
 
-def job_id(ref: JobRef, uid: str | None, owner: str) -> str:
-    """The uid where the layout has one and it lies in the owner's own datasite or nobody else's; else a UUIDv5 of the ref."""
-    if uid is not None and (not owner or ref.owner == owner):
+def job_id(ref: JobRef, uid: str | None, taken: Collection[str] = ()) -> str:
+    """The uid where the layout has one, else a UUIDv5 of the ref; also when somebody copied a uid that is taken already."""
+    if uid is not None and uid not in taken:
         return uid
     return str(uuid.uuid5(NAMESPACE, str(ref)))
 
 
-def scan(
-    root: str, me: str, layouts: Mapping[str, Layout], memory: Memory, caps: Caps, *, full: bool, now_ns: int
-) -> Snapshot:
+def scan(root: str, me: str, layouts: Mapping[str, Layout], memory: Memory, caps: Caps, *, full: bool, now_ns: int) -> Snapshot:
     """Look once. A root that cannot be listed gives a snapshot whose source is not ok, with nothing seen and nothing missing."""
     refusal = _unusable(root)
     if refusal is not None:
@@ -74,9 +72,7 @@ def scan(
         problems.append(Problem(".", f"shows none of the {len(missing)} jobs that were here before", advice))
         missing, complete = set(), False
     source = SourceReport("local", True, complete)
-    return Snapshot(
-        seen, frozenset(missing), tree.folders, tuple(problems), source, full, lstats=tree.lstats, opens=tree.opens
-    )
+    return Snapshot(seen, frozenset(missing), tree.folders, tuple(problems), source, full, lstats=tree.lstats, opens=tree.opens)
 
 
 def _unusable(root: str) -> Problem | None:

@@ -11,7 +11,10 @@ from scq.model import Job
 
 def jobs_table(jobs: Iterable[Job], me: str) -> list[str]:
     """One line per job with aligned columns: short id, status, when, from or to whom, name, what is wrong."""
-    rows = [(job.short_id, job.status, when(job.sighting.submitted_at), _other(job, me), line(job.name, 60), _note(job)) for job in jobs]
+    rows = [
+        (job.short_id, job.status, when(job.sighting.submitted_at), _other(job, me), line(job.name, 60), _note(job))
+        for job in jobs
+    ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
 

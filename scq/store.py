@@ -59,9 +59,7 @@ class Store:
         with self._lock():
             return self._save(self.load(), change)
 
-    def tidy(
-        self, over: Callable[[Record], bool], changed: Mapping[str, Record], present: Collection[str] | None
-    ) -> State:
+    def tidy(self, over: Callable[[Record], bool], changed: Mapping[str, Record], present: Collection[str] | None) -> State:
         """Move jobs that are over out of the live document, refresh remembered ones, forget those that are gone.
 
         `changed` are new records of jobs remembered as over; `present` are the jobs a complete look found, None when it was
@@ -71,9 +69,7 @@ class Store:
             state = self.load()
             self._finished = None
             before = self.finished().jobs
-            jobs = {
-                key: raw for key, raw in before.items() if key not in state.jobs and (present is None or key in present)
-            }
+            jobs = {key: raw for key, raw in before.items() if key not in state.jobs and (present is None or key in present)}
             jobs.update({key: _raw(record) for key, record in changed.items() if key in jobs})
             leaving = {key: record for key, record in state.jobs.items() if over(record)}
             jobs.update({key: _raw(record) for key, record in leaving.items()})
@@ -98,10 +94,18 @@ class Store:
             return before
         if after != before:
             after = msgspec.structs.replace(after, revision=before.revision + 1, audit=self._unwritten(after))
+            if before.revision == 0:
+                self._keep_older_form()
             _keep_backup(self.path)
             write_atomic(self.path, msgspec.json.encode(after))
         append_rows(self.audit_path, self._unwritten(after))
         return after
+
+    def _keep_older_form(self) -> None:
+        """What other software wrote under this name is taken over, and kept beside ours as it was."""
+        legacy = f"{self.path}.legacy"
+        if os.path.exists(self.path) and not os.path.lexists(legacy):
+            os.link(self.path, legacy)
 
     def _unwritten(self, state: State) -> tuple[AuditRow, ...]:
         if not state.audit:
@@ -111,7 +115,7 @@ class Store:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        with exclusive(os.path.join(self.home, "locks", "store.lock"), self.lock_timeout):
+        with exclusive(os.path.join(os.path.dirname(self.path), "locks", "store.lock"), self.lock_timeout):
             yield
 
     def _load(self, path: str, kind: type[Document]) -> Document:
@@ -148,7 +152,10 @@ def _raw(record: Record) -> msgspec.Raw:
 
 def _decode(path: str, kind: type[Document]) -> Document:
     try:
-        document = msgspec.json.decode(read_bytes(path, LIMIT), type=kind)
+        content = read_bytes(path, LIMIT)
+        document = msgspec.json.decode(content, type=kind)
+        if isinstance(document, State) and document.revision == 0:
+            document = _from_older_form(content)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidFileError(f"does not hold what scq wrote ({error})") from error
     if document.schema != SCHEMA:
@@ -156,6 +163,20 @@ def _decode(path: str, kind: type[Document]) -> Document:
             f"{path}: has schema {document.schema}, this scq reads {SCHEMA}", "Use the scq release that wrote it, or a newer one."
         )
     return document
+
+
+def _from_older_form(content: bytes) -> State:
+    """The documented state file of other software: `{"notified_jobs": {id: [event, …]}, <free key>: <value>, …}`."""
+    values = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    marks = msgspec.json.decode(values.pop("notified_jobs", b"{}"))
+    if not isinstance(marks, dict):
+        raise InvalidFileError("its notified_jobs are not a mapping")
+    notified = {
+        entity: tuple(mark for mark in types if isinstance(mark, str))
+        for entity, types in marks.items()
+        if isinstance(types, list)
+    }
+    return State(notified=notified, values=values)
 
 
 def _keep_backup(path: str) -> None:

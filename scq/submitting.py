@@ -185,7 +185,9 @@ def _entry(files: Mapping[str, bytes]) -> str:
     scripts_at_top = [path for path in files if path.endswith(".py") and "/" not in path]
     if len(scripts_at_top) == 1:
         return scripts_at_top[0]
-    raise UsageError("the folder has neither run.sh nor main.py nor exactly one Python file", "Name the script with --entrypoint.")
+    raise UsageError(
+        "the folder has neither run.sh nor main.py nor exactly one Python file", "Name the script with --entrypoint."
+    )
 
 
 def _check_pyproject(files: Mapping[str, bytes]) -> None:

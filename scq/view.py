@@ -95,9 +95,9 @@ def find(jobs: Mapping[str, Job], word: str) -> Job:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        raise UsageError(f"no job {ascii(word)}", "scq list shows the jobs; an id may be cut to any unique beginning.")
+        raise UsageError(f"no job {word!a}", "scq list shows the jobs; an id may be cut to any unique beginning.")
     shown = ", ".join(f"{job.id} ({ascii(job.name)[1:-1]} from {ascii(job.sighting.submitter)[1:-1]})" for job in fitting[:5])
-    raise UsageError(f"{ascii(word)} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
+    raise UsageError(f"{word!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
 
 
 def _approval(job: Job) -> dict[str, Any] | None:

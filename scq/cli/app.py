@@ -131,4 +131,4 @@ def options(
 def call(arguments: Sequence[str]) -> int:
     """Run one call of the command line and return its exit code. The one place where exit codes are made."""
     command = typer.main.get_command(app)
-    return guarded(command, list(arguments), sys.stdout, sys.stderr)
+    return guarded(command, list(arguments), VERBS, sys.stdout, sys.stderr)

@@ -28,9 +28,7 @@ def list_(
 
     here = session(ctx)
     here.show(
-        verb.run(
-            here.context(), status=status, submitter=submitter, tag=tag, text=text, mine=mine, for_me=for_me, limit=limit
-        )
+        verb.run(here.context(), status=status, submitter=submitter, tag=tag, text=text, mine=mine, for_me=for_me, limit=limit)
     )
 
 
@@ -68,7 +66,9 @@ def review(
 def diff(
     ctx: typer.Context,
     job: Word,
-    against: Annotated[str, typer.Argument(metavar="[OTHER]", help="Another job; default: the last approved one of that name.")] = "",
+    against: Annotated[
+        str, typer.Argument(metavar="[OTHER]", help="Another job; default: the last approved one of that name.")
+    ] = "",
 ) -> None:
     """Show what changed since the last approved job of the same submitter and name, or against another job."""
     from scq.commands import diff as verb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import IO, TYPE_CHECKING, Any
 
 from typer import Abort, Exit
@@ -26,7 +26,9 @@ class Session:
         self.home = os.path.abspath(os.path.expanduser(home))
         self.root = root
         self.email = email
-        self.config_path = os.path.abspath(os.path.expanduser(config_path)) if config_path else os.path.join(self.home, "config.yaml")
+        self.config_path = (
+            os.path.abspath(os.path.expanduser(config_path)) if config_path else os.path.join(self.home, "config.yaml")
+        )
         self.lock_timeout = lock_timeout
         self.as_json = False
         self.quiet = False
@@ -86,10 +88,10 @@ def asking() -> Callable[[str], bool] | None:
     return confirm if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
-def guarded(command: Command, arguments: list[str], out: IO[str], err: IO[str]) -> int:
+def guarded(command: Command, arguments: list[str], verbs: Collection[str], out: IO[str], err: IO[str]) -> int:
     """Run a command and return its exit code; every failure has one line on stderr, or a JSON document when asked for."""
     wants_json = "--json" in arguments
-    name = next((word for word in arguments if not word.startswith("-")), "scq")
+    name = next((word for word in arguments if word in verbs), "scq")
     try:
         with command.make_context("scq", arguments) as ctx:
             command.invoke(ctx)
@@ -100,10 +102,19 @@ def guarded(command: Command, arguments: list[str], out: IO[str], err: IO[str]) 
         err.write(error.format_message() + "\n")
         return USAGE
     except ClickException as error:
-        _fail(out, err, wants_json, name, error.format_message(), "scq --help shows how it is called.", USAGE)
+        _fail(out, err, wants_json, name, error.format_message().rstrip("."), "scq --help shows how it is called.", USAGE)
         return USAGE
     except ScqError as error:
-        _fail(out, err, wants_json, name, str(error), error.advice, error.exit_code, quiet=error.exit_code == BUSY and not err.isatty())
+        _fail(
+            out,
+            err,
+            wants_json,
+            name,
+            str(error),
+            error.advice,
+            error.exit_code,
+            quiet=error.exit_code == BUSY and not err.isatty(),
+        )
         return error.exit_code
     except BrokenPipeError:
         # The reader went away (`scq list | head`): nothing is left to be said, not even at the end of the interpreter.

@@ -15,7 +15,9 @@ STDIN_LIMIT = 16 << 20
 def submit(
     ctx: typer.Context,
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Address of the data owner.")],
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Folder, Python file, bash script, or - for script text on stdin.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Folder, Python file, bash script, or - for script text on stdin.")
+    ],
     name: Annotated[str, typer.Option(help="Name of the job.")] = "",
     description: Annotated[str, typer.Option(help="What it does, for the owner.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag (repeatable).")] = None,

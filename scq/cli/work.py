@@ -85,7 +85,9 @@ def share(
 
 def cleanup(
     ctx: typer.Context,
-    older_than: Annotated[float | None, typer.Option(min=0, help="Seconds since the end; default from the configuration.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="Seconds since the end; default from the configuration.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Remove your own jobs that ended long ago, and what their runs left behind."""

@@ -34,9 +34,7 @@ def run(
         if digest:
             _same(job, digest)
         elif record.reviewed is not None and record.reviewed != job.digest:
-            raise IntegrityError(
-                f"{job.short_id} has changed since you reviewed it", f"Look again: scq review {job.short_id}"
-            )
+            raise IntegrityError(f"{job.short_id} has changed since you reviewed it", f"Look again: scq review {job.short_id}")
         elif record.reviewed is None and confirm is not None and not confirm(_question(job)):
             raise UsageError(f"{job.short_id} was not approved", f"Read it first: scq review {job.short_id}")
 

@@ -17,7 +17,9 @@ def show(ctx: Context, *, job: str = "", limit: int | None = None) -> Report:
     problems: list[Problem] = []
     for row, sealed in read_rows(ctx.store.audit_path):
         if not sealed:
-            problems.append(Problem(ctx.store.audit_path, f"row {row.n} does not follow from the row before it", "Compare it with a backup."))
+            problems.append(
+                Problem(ctx.store.audit_path, f"row {row.n} does not follow from the row before it", "Compare it with a backup.")
+            )
         if not job or row.job.startswith(job):
             rows.append(row)
     rows = rows if limit is None else rows[max(0, len(rows) - limit) :]

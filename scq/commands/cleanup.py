@@ -36,7 +36,11 @@ def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False)
     word = "would remove" if dry_run else "removed"
     jobs = [job_of(record) for record in old.values()]
     lines = [f"{word} {job.short_id}  {job.status}  {line(job.name)}" for job in jobs]
-    data = {"removed": [{"id": job.id, "name": job.name, "status": job.status} for job in jobs], "run_folders": folders, "dry_run": dry_run}
+    data = {
+        "removed": [{"id": job.id, "name": job.name, "status": job.status} for job in jobs],
+        "run_folders": folders,
+        "dry_run": dry_run,
+    }
     return Report("cleanup", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(shown.problems) else OK)
 
 
@@ -66,7 +70,7 @@ def _marked(ctx: Context, state: State, old: dict[str, Record]) -> State:
             continue
         jobs[key] = replace(record, intents=("remove",))
         state = audited(
-            state, ctx.now(), ctx.config.email, "remove", ref=key, job=record.id, digest=record.digest or "", detail=record.status
+            state, ctx.now(), ctx.config.email, "remove", ref=key, job=record.id, digest=record.digest or "", detail=seen.status
         )
     return replace(state, jobs=jobs)
 

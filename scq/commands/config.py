@@ -127,7 +127,8 @@ def _allowed(key: Key, text: str) -> Any:
     """The value to write. Read as YAML first, as it will be in the file; as plain text where that is not allowed."""
     candidates: list[Any] = []
     try:
-        candidates.append(parse(f"value: {text}", "the value").get("value"))
+        found = parse(f"value: {text}", "the value")
+        candidates += found.values() if len(found) == 1 else ()
     except ConfigError:
         # Plain text that is not YAML, such as `a: b`; it is written in quotes.
         pass

@@ -50,6 +50,7 @@ def _play(folder: str, say: Callable[[str], None]) -> Report:
             file.write(text)
     scene = _Scene(folder, root, say)
     scene.choose_sandbox()
+    scene.call(OWNER, "check")
     scene.call(SCIENTIST, "submit", OWNER, code, "--name", "Age groups", "--description", "how many patients per decade")
     scene.call(OWNER, "check")
     scene.call(OWNER, "review", "Age groups")

@@ -50,7 +50,7 @@ class Check(Struct, frozen=True):
 
 
 def run(ctx: Context) -> Report:
-    """Check everything; nothing is changed. Exit 0 when all is well, 78 when configuration or state are unusable, else 1."""
+    """Check everything; no setting and no job is changed. Exit 0: all is well, 78: configuration or state unusable, else 1."""
     checks = [check for look in CHECKS for check in look(ctx)]
     data = {"checks": [msgspec.to_builtins(check) for check in checks]}
     exit_code = OK

@@ -22,7 +22,9 @@ def run(ctx: Context, word: str, *, stderr: bool = False, stdout: bool = False) 
     texts = _kept(ctx, record) or _published(ctx, record)
     if not texts:
         raise UsageError(f"{job.short_id} has no logs", f"It is {job.status}; see scq show {job.short_id}")
-    wanted = [name for name in texts if (not stderr and not stdout) or (stderr and name == "stderr") or (stdout and name != "stderr")]
+    wanted = [
+        name for name in texts if (not stderr and not stdout) or (stderr and name == "stderr") or (stdout and name != "stderr")
+    ]
     lines: list[str] = []
     for name in wanted:
         if len(wanted) > 1:
@@ -54,8 +56,8 @@ def _published(ctx: Context, record: Record) -> dict[str, str]:
 
 def _from_metadata(ctx: Context, record: Record) -> dict[str, str]:
     """In the status-folder generation a submitter finds the logs inside metadata.json only."""
-    from scq.formats import parse_json, text
     from scq.files import read_text
+    from scq.formats import parse_json, text
 
     path = os.path.join(ctx.config.root, record.sighting.path, "metadata.json")
     try:

@@ -6,7 +6,8 @@ A row is stored as `sending` before it is handed over and with its outcome after
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -69,8 +70,6 @@ class _Sender:
     """The channels and the renderer of one call, each built once."""
 
     def __init__(self, ctx: Context) -> None:
-        import os.path
-
         from scq.channels import get
         from scq.render import Renderer
 
@@ -105,12 +104,12 @@ def _save(ctx: Context, rows: Sequence[Notification]) -> None:
 def _tidy(ctx: Context) -> None:
     """Forget messages that ended long ago; nothing is written when there are none."""
 
-    def pruned(state: State) -> Mapping[str, Notification]:
-        return outbox.prune(state.outbox, ctx.now())
+    def pruned(state: State) -> State:
+        return replace(state, outbox=outbox.prune(state.outbox, ctx.now()))
 
     state = ctx.store.load()
-    if len(pruned(state)) != len(state.outbox):
-        ctx.store.update(lambda before: replace(before, outbox=dict(pruned(before))))
+    if pruned(state) != state:
+        ctx.store.update(pruned)
 
 
 def _shown(row: Notification) -> str:

@@ -21,7 +21,9 @@ def run(ctx: Context, word: str, *, copy_to: str = "", dry_run: bool = False) ->
     tree = DiskTree(ctx.config.root, ctx.config.email)
     results = ctx.layout(record.sighting.ref.layout).results(tree, record.sighting)
     folder = os.path.join(ctx.config.root, results.outputs_dir)
-    rows: list[dict[str, Any]] = [{"path": path, "size": os.lstat(os.path.join(folder, path)).st_size} for path in results.outputs]
+    rows: list[dict[str, Any]] = [
+        {"path": path, "size": os.lstat(os.path.join(folder, path)).st_size} for path in results.outputs
+    ]
     lines = [f"{size(row['size']):>9}  {line(row['path'], 300)}" for row in rows]
     data = {"id": job.id, "folder": results.outputs_dir, "outputs": rows, "stray": list(results.stray), "copied_to": None}
     lines.extend(f"  not collected by its runner: {line(path, 300)}" for path in results.stray)

@@ -14,9 +14,7 @@ def run(ctx: Context, *, exit_code: bool = False) -> Report:
     """List waiting jobs, oldest first. With `exit_code` the code is 3 when there are any."""
     shown = view(ctx, full=False)
     jobs = [
-        job
-        for job in oldest_first(shown.jobs().values())
-        if job.status == "pending" and job.sighting.owner == ctx.config.email
+        job for job in oldest_first(shown.jobs().values()) if job.status == "pending" and job.sighting.owner == ctx.config.email
     ]
     code = ACTION_NEEDED if exit_code and jobs else OK
     data = {"jobs": [as_dict(job) for job in jobs], "total": len(jobs)}

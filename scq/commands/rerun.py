@@ -42,7 +42,9 @@ def _allowed(ctx: Context, job: Job, digest: str) -> None:
     if job.status not in ("completed", "failed") and not (job.status == "running" and job.run is None):
         raise UsageError(f"{job.short_id} is {job.status}", "Only a job that is over can be run again.")
     if decision is None or decision.verdict != "approve":
-        raise UsageError(f"{job.short_id} was not approved here", "Ask its submitter to send it again, then review and approve it.")
+        raise UsageError(
+            f"{job.short_id} was not approved here", "Ask its submitter to send it again, then review and approve it."
+        )
     if decision.digest != digest:
         raise IntegrityError(f"{job.short_id} is no longer what was approved", "Ask its submitter to send it again.")
 

@@ -41,7 +41,9 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
     for entry, text, whole in texts:
         lines.extend(_shown(entry, text, whole, paint))
     if not file and not made.invalid:
-        lines.extend(["", f"to approve exactly this:  scq approve {job.short_id}", f"to refuse:  scq reject {job.short_id} -r REASON"])
+        lines.extend(
+            ["", f"to approve exactly this:  scq approve {job.short_id}", f"to refuse:  scq reject {job.short_id} -r REASON"]
+        )
     if remember and not file and made.digest and record.sighting.owner == ctx.config.email:
         ctx.store.update(lambda state: _reviewed(state, key, record, made.digest))
     return Report("review", data, tuple(lines), shown.problems)
@@ -61,7 +63,7 @@ def _wanted(made: Manifest, content: Content, file: str) -> list[FileEntry]:
     chosen = [entry for entry in ordered if entry.path == file]
     if not chosen:
         names = ", ".join(line(entry.path, 80) for entry in ordered[:20])
-        raise UsageError(f"no file {ascii(file)} in this job", f"It has: {names}")
+        raise UsageError(f"no file {file!a} in this job", f"It has: {names}")
     return chosen
 
 

@@ -52,5 +52,7 @@ def _shared(ctx: Context, state: State, key: str, seen: Record, *, outputs: bool
         status=record.status,
     )
     detail = " ".join(word for word, given in (("outputs", outputs), ("logs", logs)) if given)
-    state = audited(state, ctx.now(), ctx.config.email, "share", ref=key, job=record.id, digest=record.digest or "", detail=detail)
+    state = audited(
+        state, ctx.now(), ctx.config.email, "share", ref=key, job=record.id, digest=record.digest or "", detail=detail
+    )
     return replace(state, jobs={**state.jobs, key: again})

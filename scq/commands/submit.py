@@ -54,7 +54,9 @@ def run(
     read = read_source(source, ctx.caps, entrypoint=entrypoint, stdin=stdin)
     generation = layout or _generation(ctx, target)
     now = ctx.now()
-    wishes = Wishes(name or _default_name(read.path, now.strftime("%Y%m%d-%H%M%S")), description, tuple(tags), tuple(requirements), timeout)
+    wishes = Wishes(
+        name or _default_name(read.path, now.strftime("%Y%m%d-%H%M%S")), description, tuple(tags), tuple(requirements), timeout
+    )
     submission = build(read, wishes, generation, target, ctx.config.email, now)
     data = {"owner": target, "name": wishes.name, "layout": generation, "dry_run": dry_run, "files": sorted(submission.files)}
     if dry_run:
@@ -65,7 +67,7 @@ def run(
     tree = DiskTree(root, ctx.config.email)
     spot = writer.locate(tree, ref) or Spot(ref, ())
     sighting = writer.read(tree, spot)
-    identity = job_id(ref, sighting.uid, sighting.owner)
+    identity = job_id(ref, sighting.uid)
     text = f"submitted {identity[:8]}  {line(wishes.name)}  to {target} ({generation})"
     return Report("submit", data | {"id": identity, "short_id": identity[:8], "path": sighting.path}, (text,))
 

@@ -16,9 +16,7 @@ from scq.view import as_dict
 Progress = Callable[[Job], None]
 
 
-def run(
-    ctx: Context, word: str, *, timeout: float = 600.0, interval: float = 2.0, progress: Progress | None = None
-) -> Report:
+def run(ctx: Context, word: str, *, timeout: float = 600.0, interval: float = 2.0, progress: Progress | None = None) -> Report:
     """Wait until one job is completed, failed or rejected. Exit code 0, 4 when it did not complete, 75 when time ran out."""
     deadline = time.monotonic() + timeout
     _, record, job, shown = select(ctx, word)

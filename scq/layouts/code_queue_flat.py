@@ -54,7 +54,7 @@ class CodeQueueFlat:
     def stamp(self, tree: Tree, spot: Spot) -> str:
         path = spot.places[0]
         files = (tree.stamp(file) for file in _result_paths(path))
-        return "|".join(["code" if tree.is_dir(f"{path}/code") else "-", *files])
+        return "|".join(["code" if _has_code(tree, path) else "-", *files])
 
     def read(self, tree: Tree, spot: Spot) -> Sighting:
         path, ref = spot.places[0], spot.ref
@@ -147,6 +147,11 @@ def _result_paths(path: str) -> tuple[str, ...]:
     return f"{path}.json", f"{path}/{metadata.LOG_NAME}", f"{path}/{metadata.OUTPUT}"
 
 
+def _has_code(tree: Tree, path: str) -> bool:
+    """True when the job and its code are real folders: through a link anything could be shown."""
+    return tree.is_dir(path) and tree.is_dir(f"{path}/code")
+
+
 def _sighting(tree: Tree, ref: JobRef, path: str, facts: metadata.Facts, damage: list[Problem]) -> Sighting:
     where = f"{path}.json"
     observed: Observed = "pending" if facts.status is None else STAGES.get(facts.status, "damaged")
@@ -156,7 +161,7 @@ def _sighting(tree: Tree, ref: JobRef, path: str, facts: metadata.Facts, damage:
         observed = "damaged"
     elif observed == "damaged":
         found.append(Problem(where, f"has the unknown status {facts.status!r}", "Ask the submitter to send the job again."))
-    if not tree.is_dir(f"{path}/code"):
+    if not _has_code(tree, path):
         flags.append("damaged")
         found.append(Problem(path, "has no code folder", metadata.ARRIVING))
     if observed == "damaged" or facts.damaged:
@@ -168,7 +173,8 @@ def _sighting(tree: Tree, ref: JobRef, path: str, facts: metadata.Facts, damage:
         flags.append("untrusted_approval")
     if observed == "running":
         flags.append("running")
-    code, code_problems = metadata.exit_code(tree, facts, f"{path}/{metadata.LOG_NAME}", observed)
+    log = f"{path}/{metadata.LOG_NAME}"
+    code, code_problems = metadata.exit_code(tree, facts, log, observed) if tree.is_dir(path) else (None, ())
     by, reason = _verdict(facts)
     return metadata.sighting(
         facts,

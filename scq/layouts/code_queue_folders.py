@@ -14,8 +14,8 @@ from scq.files import remove_tree, sync_folder, write_atomic
 from scq.formats import is_component, naive_local_time, parse_time, same_address
 from scq.layouts.code_queue_changes import dump, new_metadata
 from scq.layouts.code_queue_metadata import address
-from scq.layouts.code_queue_results import PERMISSION_NAMES, remove_path
-from scq.layouts.writing import safe_folder
+from scq.layouts.code_queue_results import remove_path
+from scq.layouts.writing import PERMISSION_FILES, safe_folder
 from scq.model import Observed, Sighting
 from scq.permissions import FILE_NAME, rule, write_rules
 from scq.ports import Submission
@@ -157,7 +157,7 @@ def _check(submission: Submission) -> None:
 
 def _write_code(root: str, code: str, submission: Submission) -> None:
     """The submitted files, and in each folder a permission file that names them, as the peers write it."""
-    files = {path: content for path, content in submission.files.items() if os.path.basename(path) not in PERMISSION_NAMES}
+    files = {path: content for path, content in submission.files.items() if os.path.basename(path) not in PERMISSION_FILES}
     files.setdefault(SCRIPT, submission.run_sh.encode("utf-8"))
     names: dict[str, list[str]] = {}
     for path in sorted(files):

@@ -10,18 +10,17 @@ import os
 from typing import Any
 
 from scq.errors import UsageError
-from scq.files import make_folder, open_regular, remove_tree, walk, write_atomic
+from scq.files import make_folder, open_regular, remove_tree, write_atomic
 from scq.formats import naive_local_time, same_address
 from scq.layouts.code_queue_changes import clear_the_way, code_of, ended_at
 from scq.layouts.code_queue_metadata import EXIT_CODE, LIMIT, LOG_NAME, OUTPUT
-from scq.layouts.writing import copy_results
+from scq.layouts.writing import PERMISSION_FILES, copy_results
 from scq.model import ResultFiles, Run, Sighting
 from scq.permissions import FILE_NAME, read_rules, rule, write_rules
 from scq.ports import ResultSet, Tree
 
 SHARED_LOG_LIMIT = 1 << 19
 """Characters of each stream that go into a metadata file; escaped they take at most 12 bytes each, so the file stays readable."""
-PERMISSION_NAMES = frozenset({FILE_NAME, "syftperm.yaml", ".syftperm"})
 OUTPUTS = f"{OUTPUT}/**"
 
 _RULER = "-" * 80
@@ -156,34 +155,32 @@ def _grant(folder: str, sighting: Sighting, pattern: str, submitter: str) -> Non
 
 def find_results(tree: Tree, path: str, uid: str) -> ResultFiles:
     """What lies beside a job's metadata. Stray are results in the code folder and in a job that was moved into itself."""
-    outputs_dir, log = f"{path}/{OUTPUT}", f"{path}/{LOG_NAME}"
-    strays = (f"{path}/code/outputs", f"{path}/{uid}/{OUTPUT}")
+    log = f"{path}/{LOG_NAME}"
     return ResultFiles(
-        outputs_dir=outputs_dir,
-        outputs=_result_files(tree, outputs_dir),
-        logs=(log,) if tree.is_file(log) else (),
-        stray=tuple(f"{folder}/{name}" for folder in strays for name in _result_files(tree, folder)),
+        outputs_dir=f"{path}/{OUTPUT}",
+        outputs=_result_files(tree, path, OUTPUT),
+        logs=(log,) if tree.is_dir(path) and tree.is_file(log) else (),
+        stray=(
+            *(f"{path}/code/outputs/{name}" for name in _result_files(tree, f"{path}/code", "outputs")),
+            *(f"{path}/{uid}/{OUTPUT}/{name}" for name in _result_files(tree, f"{path}/{uid}", OUTPUT)),
+        ),
     )
 
 
-def _result_files(tree: Tree, folder: str) -> tuple[str, ...]:
-    return tuple(name for name in tree.files(folder) if os.path.basename(name) not in PERMISSION_NAMES)
+def _result_files(tree: Tree, parent: str, name: str) -> tuple[str, ...]:
+    """Files below a folder, relative to it; none when its parent is a link that was only looked through."""
+    found = tree.files(f"{parent}/{name}") if tree.is_dir(parent) else []
+    return tuple(path for path in found if os.path.basename(path) not in PERMISSION_FILES)
 
 
 def write_outputs(folder: str, outputs_dir: str | None) -> None:
-    """Replace `output/` of a job folder (absolute) by what the job wrote; empty when that is None.
-
-    Permission files that the job wrote are taken out of its own folder first: published, they would decide who may read.
-    """
+    """Replace `output/` of a job folder (absolute) by what the job wrote; empty when that is None."""
     target = os.path.join(folder, OUTPUT)
     if os.path.islink(target) or os.path.isfile(target) or outputs_dir is None:
         remove_path(target)
     if outputs_dir is None:
         make_folder(target)
         return
-    for path, _ in list(walk(outputs_dir, 1_000_000)):
-        if os.path.basename(path) in PERMISSION_NAMES:
-            remove_path(os.path.join(outputs_dir, path))
     copy_results(outputs_dir, target)
 
 

@@ -12,8 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from scq.errors import InvalidFileError, UsageError
-from scq.formats import dump_yaml, integer, parse_time, text, texts, z_time
-from scq.layouts.safe_yaml import parse_mapping
+from scq.formats import dump_yaml, integer, parse_time, parse_yaml, text, texts, z_time
 from scq.ports import Submission
 
 CONFIG_FILE = "config.yaml"
@@ -37,7 +36,7 @@ class InboxConfig(Struct, frozen=True):
 
 def parse_config(content: str, where: str) -> InboxConfig:
     """Read a config.yaml. Raises InvalidFileError: not a mapping, or a job type outside the two the generation knows."""
-    value = parse_mapping(content, where)
+    value = parse_yaml(content, where)
     kind = value.get("type", "python")
     if kind not in KINDS:
         shown = str(text(kind, 40)) if isinstance(kind, str) else type(kind).__name__

@@ -6,7 +6,6 @@ what lies in the way of a status or result file is removed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -132,6 +131,8 @@ def remove(root: str, path: str) -> None:
 
 def aside(root: str, path: str, purpose: str) -> str:
     """Absolute path in the `app_data` folder of a job for a folder that no peer takes for a job and no network carries."""
+    import hashlib
+
     base, _, name = path.partition("/app_data/")
     mark_of = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
     return os.path.join(safe_folder(root, f"{base}/app_data"), f".{mark_of}.{purpose}.tmp")

@@ -13,8 +13,7 @@ from typing import Any
 
 from scq.errors import IntegrityError, InvalidFileError
 from scq.files import SMALL, read_bytes, read_text, write_atomic
-from scq.formats import dump_yaml, integer, parse_time, text, z_time
-from scq.layouts.safe_yaml import parse_mapping
+from scq.formats import dump_yaml, integer, parse_time, parse_yaml, text, z_time
 from scq.model import Decision, Observed
 
 STATE_FILE = "state.yaml"
@@ -37,7 +36,7 @@ StateFile = dict[str, Any]
 
 def parse_state(content: str, where: str) -> StateFile:
     """The mapping of a state.yaml. Raises InvalidFileError: not a mapping, or no status word at all."""
-    value = parse_mapping(content, where)
+    value = parse_yaml(content, where)
     if not isinstance(value.get("status"), str):
         raise InvalidFileError(f"{where}: has no status", "Ask the data owner to look at it.")
     return value

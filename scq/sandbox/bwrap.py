@@ -70,10 +70,10 @@ class BwrapSandbox:
         program = find_bwrap()
         if program is None:
             raise ConfigError("sandbox: bubblewrap (bwrap) is not installed", INSTALL)
+        argv = (program, *self._options(work, inside(WORK, cwd), env), "--", *command)
         dropped = self.dropped()
         if dropped is not None:
             hand_over(work, *dropped)
-        argv = (program, *self._options(work, inside(WORK, cwd), env), "--", *command)
         # bwrap's own environment can be read inside as /proc/1/environ: it has to be empty.
         return Invocation(argv, {}, "/", None if dropped is None else dropped[0])
 

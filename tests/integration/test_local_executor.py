@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from scq.executors.local import LocalExecutor, never_started
+from scq.executors.processes import all_pids
 from scq.executors.rundir import read_result, read_started
 from scq.ports import Ending, Invocation, Task
+from scq.sandbox.bwrap import BwrapSandbox
 from tests.unit.executors.tasks import (
     PATH,
     REPOSITORY,
@@ -208,8 +212,7 @@ if os.fork() == 0:
             os._exit(0)
 """
         run_one(executor, make_task(tmp_path / "run", python(code)))
-        left = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _works_below(pid, tmp_path)]
-        assert left == []
+        assert [pid for pid in all_pids() if _works_below(pid, tmp_path)] == []
 
     def test_descriptors_of_the_caller_are_not_open_in_the_job(self, executor: LocalExecutor, tmp_path: Path) -> None:
         reader, writer = os.pipe()
@@ -250,6 +253,13 @@ def _works_below(pid: int, folder: Path) -> bool:
         return os.readlink(f"/proc/{pid}/cwd").startswith(str(folder.resolve()))
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 class TestOutput:
@@ -318,6 +328,47 @@ for name, size in (("small", 10), ("large", 100_000_000)):
         assert result.exit_code == 3
         assert caller.stderr is not None
         caller.stderr.close()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[BwrapSandbox]:
+    """A box whose private copies lie where a dropped user can reach them."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    with tempfile.TemporaryDirectory(prefix="scq-test-") as name:
+        os.chmod(name, 0o755)
+        yield BwrapSandbox(scratch_root=f"{name}/root")
+
+
+def boxed(box: BwrapSandbox, directory: Path, script: str, timeout_s: float = 30.0) -> Task:
+    """A shell script as a task inside the box."""
+    directory.mkdir()
+    work = f"{box.scratch(str(directory))}/work"
+    os.mkdir(work)
+    invocation = box.wrap(["/bin/sh", "-c", script], work=work, cwd=".", env={})
+    return Task("boxed", str(directory), invocation, timeout_s, 1 << 20, False)
+
+
+class TestBoxed:
+    def test_exit_code_and_output_come_out(self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path) -> None:
+        ending = run_one(executor, boxed(box, tmp_path / "run", "pwd; exit 7"))
+        assert (ending.exit_code, ending.cause) == (7, "exit")
+        assert (tmp_path / "run/stdout.txt").read_text() == "/job\n"
+
+    def test_a_daemon_in_its_own_session_ends_with_the_job(
+        self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path
+    ) -> None:
+        task = boxed(box, tmp_path / "run", "setsid sleep 98.7654 & exit 0")
+        assert run_one(executor, task).exit_code == 0
+        assert b"sleep\x0098.7654\x00" not in map(_command, all_pids())
+
+    def test_a_job_over_its_limit_is_asked_before_it_is_ended(
+        self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path
+    ) -> None:
+        script = "trap 'echo tidied; exit' TERM; while :; do sleep 0.05; done"
+        ending = run_one(executor, boxed(box, tmp_path / "run", script, timeout_s=0.5))
+        assert ending.cause == "timeout"
+        assert (tmp_path / "run/stdout.txt").read_text() == "tidied\n--- PROCESS TIMED OUT ---\n"
 
 
 class TestInterruption:

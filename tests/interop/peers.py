@@ -29,8 +29,8 @@ class Peer:
     words: dict[str, str]
     outputs: str
     """Where a bash script has to write its results, as the release documents it."""
-    layout: str
-    """The generation it reads and writes."""
+    layouts: tuple[str, ...]
+    """The generations it reads, its own first."""
     submits_to_others: bool = True
 
     def script(self, exit_code: int = 0) -> str:
@@ -46,16 +46,23 @@ QUEUED = {word: word for word in ("pending", "approved", "completed", "failed", 
 RUNNER = ("syft-core==0.2.8", "syft-simple-runner==0.2.2")
 
 PEERS = (
-    Peer("syft-job-0.1.40", ("syft-job==0.1.40", "syft-perms==0.1.15"), "syft_job_driver.py", REVIEWED, "code/outputs", "c1"),
-    Peer("syft-job-0.1.38", ("syft-job==0.1.38", "syft-perms==0.1.13"), "syft_job_driver.py", REVIEWED, "code/outputs", "c0"),
-    Peer("syft-job-0.1.24", ("syft-job==0.1.24", "syft-perms==0.1.0"), "syft_job_driver.py", MARKED, "outputs", "b2"),
+    Peer(
+        "syft-job-0.1.40",
+        ("syft-job==0.1.40", "syft-perms==0.1.15"),
+        "syft_job_driver.py",
+        REVIEWED,
+        "code/outputs",
+        ("c1", "c0"),
+    ),
+    Peer("syft-job-0.1.38", ("syft-job==0.1.38", "syft-perms==0.1.13"), "syft_job_driver.py", REVIEWED, "code/outputs", ("c0",)),
+    Peer("syft-job-0.1.24", ("syft-job==0.1.24", "syft-perms==0.1.0"), "syft_job_driver.py", MARKED, "outputs", ("b2",)),
     Peer(
         "syft-code-queue-0.1.27",
         ("syft-code-queue==0.1.27", "syft-perm==0.1.0", *RUNNER),
         "code_queue_driver.py",
         QUEUED,
         '"$OUTPUT_DIR"',
-        "a3",
+        ("a3",),
     ),
     Peer(
         "syft-code-queue-0.1.4",
@@ -63,7 +70,7 @@ PEERS = (
         "code_queue_driver.py",
         QUEUED,
         '"$OUTPUT_DIR"',
-        "a3",  # to oneself, all that this release can do, both are the same place
+        ("a3",),  # to oneself, all that this release can do, both are the same place
         submits_to_others=False,
     ),
 )

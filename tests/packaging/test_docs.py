@@ -40,7 +40,7 @@ def rows(document: str, heading: str) -> dict[int, str]:
 def known_verbs() -> set[str]:
     done = subprocess.run([sys.executable, "-m", "scq", "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
-    return set(re.findall(r"^\s+(?:│ )?([a-z][a-z-]+) {2,}\S", done.stdout, re.M))
+    return set(re.findall(r"^  ([a-z][a-z-]+) {2,}\S", done.stdout.partition("Commands:")[2], re.M))
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:

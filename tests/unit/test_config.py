@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import scq.config_file as config_file
+from scq import config_file
 from scq.config import ChannelSetting, Config, Loaded, keys, load, value_of
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest

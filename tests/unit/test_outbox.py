@@ -49,9 +49,9 @@ def test_a_row_postponed_by_a_clock_that_was_wrong_is_due() -> None:
     assert outbox.due(box(row(not_before=NOW + timedelta(days=3_000))), NOW) != []
 
 
-def test_due_rows_come_oldest_first() -> None:
+def test_due_rows_come_oldest_first_and_rows_of_one_save_in_the_order_of_their_events() -> None:
     rows = [row(key="b"), row(key="a"), row(key="c", created_at=NOW - timedelta(seconds=1))]
-    assert [item.key for item in outbox.due(box(*rows), NOW)] == ["c", "a", "b"]
+    assert [item.key for item in outbox.due(box(*rows), NOW)] == ["c", "b", "a"]
 
 
 def test_rows_that_were_tried_already_come_last() -> None:

@@ -83,6 +83,13 @@ def test_taking_back_touches_no_other_pattern(tmp_path: Path) -> None:
     assert read_rules(str(tmp_path)) == [rule("a", read=(DS,)), rule("b")]
 
 
+def test_taking_back_from_a_rule_without_readers_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("rules:\n- {pattern: a, access: {read: everybody}}\n- {pattern: a, access: 5}\n")
+    before = read_rules(str(tmp_path))
+    revoke_read(str(tmp_path), "a", DS)
+    assert read_rules(str(tmp_path)) == before
+
+
 DAMAGED = ["", "[]", "rules: 5\n", "rules: [unclosed", "rules:\n- 5\n- {access: {}}\n- {pattern: 5}\n", "\0", "x" * (2 << 20)]
 
 

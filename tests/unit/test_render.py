@@ -269,3 +269,12 @@ def test_a_button_leads_to_a_web_page() -> None:
 def test_the_template_library_is_not_loaded_before_something_is_rendered() -> None:
     check = "import sys; from scq.render import Renderer; Renderer(); sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False, cwd=Path(render.__file__).parents[1]).returncode == 0
+
+
+def test_the_documentation_lists_every_template() -> None:
+    here = Path(render.__file__).parents[1]
+    text = (here / "docs" / "notifications.md").read_text("utf-8")
+    shipped = {path.stem for path in (here / "templates" / "emails").iterdir()}
+    assert {name for name in shipped if f"`{name}`" not in text} == set()
+    assert {mail.template for mail in MAILS.values()} <= shipped
+    assert all((here / "templates" / "emails" / f"{name}.{form}").is_file() for name in shipped for form in ("html", "txt"))

@@ -43,7 +43,7 @@ def record(directory: Path, **changes: object) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     started = Started("2026-01-01T00:00:00+00:00", dead.pid, dead.pid, boot_id(), me.ticks, str(directory / "work"))
-    rundir.write_started(str(directory), msgspec.structs.replace(started, **changes))  # type: ignore[arg-type]
+    rundir.write_started(str(directory), msgspec.structs.replace(started, **changes))
 
 
 @pytest.fixture

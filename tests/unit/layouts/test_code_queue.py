@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def test_every_golden_tree_is_read_as_expected(scenario: str, tmp_path: Path) ->
     before = snapshot(root)
     tree = DiskTree(str(root), want["viewer"])
     found: dict[str, tuple[Layout, Sighting]] = {}
-    for queue in (CodeQueue(), CodeQueueFlat()):
+    layouts: tuple[Layout, ...] = (CodeQueue(), CodeQueueFlat())
+    for queue in layouts:
         for spot in queue.find(tree):
             assert spot.ref.key not in found
             assert queue.locate(tree, spot.ref) == spot
@@ -103,7 +105,7 @@ def compare(job: dict[str, Any], sighting: Sighting) -> None:
     assert sighting.path == job["dir"]
     if job.get("name") is not None:
         assert (sighting.name, sighting.submitter, sighting.owner) == (job["name"], job["submitter"], job["datasite"])
-    plain = {"peer_status": sighting.peer_status, "error_message": sighting.error, "reason": sighting.reason}
+    plain: dict[str, object] = {"peer_status": sighting.peer_status, "error_message": sighting.error, "reason": sighting.reason}
     plain |= {"timeout_seconds": sighting.timeout_s, "exit_code": sighting.exit_code}
     for key, value in plain.items():
         if key in job:
@@ -208,7 +210,7 @@ def secret_link(path: Path) -> None:
     path.symlink_to(secret)
 
 
-STRANGE = {
+STRANGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_text(""),
     "cut off": lambda path: path.write_text('{"uid": "1111'),
     "a list": lambda path: path.write_text("[1, 2]"),
@@ -260,7 +262,7 @@ def test_strange_metadata_is_damage_of_that_job_only(tmp_path: Path, kind: str, 
     ],
 )
 def test_a_field_of_the_wrong_type_is_named_and_the_rest_is_read(tmp_path: Path, field: str, value: object) -> None:
-    make_job(tmp_path, **{field: value})
+    make_job(tmp_path, "pending", UID, OWNER, **{field: value})
     sighting = only(tmp_path)
     assert (sighting.name, sighting.observed) == ("Row count", "pending")
     assert "damaged" not in sighting.flags
@@ -270,7 +272,7 @@ def test_a_field_of_the_wrong_type_is_named_and_the_rest_is_read(tmp_path: Path,
 @pytest.mark.parametrize("field", ["name", "requester_email", "target_email"])
 @pytest.mark.parametrize("value", [None, ["x"], 5, {}])
 def test_a_job_without_a_field_that_peers_need_is_damaged(tmp_path: Path, field: str, value: object) -> None:
-    make_job(tmp_path, **{field: value})
+    make_job(tmp_path, "pending", UID, OWNER, **{field: value})
     sighting = only(tmp_path)
     assert sighting.flags == ("damaged",)
     assert [problem.what for problem in sighting.problems] == [f"has no usable {field}"]
@@ -532,3 +534,71 @@ def test_a_flat_job_is_found_by_its_uid_alone_and_status_folders_are_not_flat_jo
     sighting = only(tmp_path, layout=CodeQueueFlat())
     assert (sighting.ref.key, sighting.observed) == (UID, "incomplete")
     assert only(tmp_path).ref.key.startswith("99999999")
+
+
+def test_a_link_in_place_of_a_flat_job_shows_nothing_of_what_is_behind_it(tmp_path: Path) -> None:
+    job = make_flat(tmp_path / "box", status="failed", logs=None)
+    outside = tmp_path / "outside"
+    job.rename(outside)
+    (outside / "execution.log").write_text("Exit Code: 3")
+    (outside / "output").mkdir()
+    (outside / "output/secret.txt").write_text("x")
+    job.symlink_to(outside)
+    sighting = only(tmp_path / "box", layout=CodeQueueFlat())
+    assert (sighting.observed, sighting.flags, sighting.exit_code) == ("failed", ("damaged",), None)
+    results = CodeQueueFlat().results(DiskTree(str(tmp_path / "box"), OWNER), sighting)
+    assert (results.outputs, results.logs, results.stray) == ((), (), ())
+
+
+def test_a_link_inside_a_job_shows_no_strays(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    for folder in ("output", "outputs"):
+        (outside / folder).mkdir(parents=True)
+        (outside / folder / "secret.txt").write_text("x")
+    job = make_job(tmp_path / "box", "completed")
+    (job / UID).symlink_to(outside)
+    (job / "code/run.sh").unlink()
+    (job / "code").rmdir()
+    (job / "code").symlink_to(outside)
+    queue = CodeQueue()
+    sighting = only(tmp_path / "box")
+    assert (sighting.flags, sighting.ghosts) == (("damaged",), ())
+    assert queue.results(DiskTree(str(tmp_path / "box"), OWNER), sighting).stray == ()
+
+
+def test_the_stamp_of_a_flat_job_changes_with_everything_that_is_read(tmp_path: Path) -> None:
+    job = make_flat(tmp_path)
+    queue, tree = CodeQueueFlat(), DiskTree(str(tmp_path), OWNER)
+
+    def stamp() -> str:
+        [spot] = queue.find(tree)
+        return queue.stamp(tree, spot)
+
+    seen = [stamp()]
+    assert stamp() == seen[0]
+    job.with_suffix(".json").write_text(json.dumps(metadata(status="running")))
+    seen.append(stamp())
+    (job / "execution.log").write_text("x")
+    seen.append(stamp())
+    (job / "code").rename(job / "elsewhere")
+    seen.append(stamp())
+    assert len(set(seen)) == len(seen)
+
+
+def test_what_is_odd_about_a_flat_job_is_flagged(tmp_path: Path) -> None:
+    job = make_flat(tmp_path, status="approved", uid="another", target_email="other@example.net")
+    assert only(tmp_path, layout=CodeQueueFlat()).flags == ("name_differs", "untrusted_approval")
+    job.with_suffix(".json").write_text(json.dumps(metadata(status="running")))
+    os.utime(job.with_suffix(".json"), (1_000_000, 1_000_000))
+    sighting = only(tmp_path, layout=CodeQueueFlat())
+    assert (sighting.flags, sighting.updated_at) == (("running",), datetime.fromtimestamp(1_000_000, UTC))
+    (job / "code").rename(job / "elsewhere")
+    assert only(tmp_path, layout=CodeQueueFlat()).flags == ("damaged", "running")
+
+
+def test_a_flat_queue_that_did_not_change_is_passed_over(tmp_path: Path) -> None:
+    make_flat(tmp_path)
+    first = DiskTree(str(tmp_path), OWNER, now_ns=LATER)
+    assert len(list(CodeQueueFlat().find(first))) == 1
+    again = DiskTree(str(tmp_path), OWNER, full=False, known_folders=first.folders, now_ns=LATER)
+    assert list(CodeQueueFlat().find(again)) == []

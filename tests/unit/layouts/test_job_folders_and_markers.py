@@ -235,6 +235,7 @@ def test_folders_of_the_newer_generation_are_not_read_here(tmp_path: Path) -> No
     job(tmp_path, f"{base}/inbox/{SENDER}/new")
     job(tmp_path, f"{base}/review/{SENDER}/new")
     job(tmp_path, f"{base}/inbox/odd")
+    (tmp_path / base / "inbox" / "config.yaml").write_text(CONFIG)
     (tmp_path / base / "something else").mkdir()
     job(tmp_path, f"datasites/{OWNER}/app_data/job/inbox/{SENDER}/moved")
     assert see(tmp_path, JobFolders()) == see(tmp_path, JobMarkers()) == []
@@ -259,6 +260,12 @@ def test_a_config_put_into_a_folder_of_jobs_hides_none_of_them(tmp_path: Path) -
     (tmp_path / B2 / "config.yaml").write_text(CONFIG)
     assert [seen.name for seen in see(tmp_path, JobFolders())] == ["count"]
     assert {(seen.submitter, seen.name) for seen in see(tmp_path, JobMarkers())} >= {(SENDER, "count")}
+
+
+def test_sub_folders_of_a_job_that_is_named_like_an_address_are_no_jobs(tmp_path: Path) -> None:
+    folder = job(tmp_path, f"{OWNER}/app_data/job/ask me@home")
+    (folder / "outputs").mkdir()
+    assert [(seen.name, seen.layout) for seen in see(tmp_path, JobMarkers())] == [("ask me@home", "b1")]
 
 
 def test_two_jobs_of_one_name_in_both_kinds_of_root_are_one_identity_with_a_ghost(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scq.errors import IntegrityError, UsageError
+from scq.layouts import job_submission
 from scq.layouts.job_folders import JobFolders
 from scq.layouts.job_markers import JobMarkers
 from tests.unit.layouts.job_trees import (
@@ -108,6 +109,20 @@ def test_a_taken_name_is_refused_and_nothing_changes(generation: str, tmp_path: 
     with pytest.raises(UsageError, match="already"):
         layout.submit(str(tmp_path), generation, submission(run_sh="other"))
     assert snapshot(tmp_path) == before
+
+
+def test_of_two_submissions_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = job_submission._build
+
+    def build_slowly(*args: Any) -> None:
+        build(*args)
+        job(tmp_path, PLACE["b2"], "name: first\n")
+
+    monkeypatch.setattr(job_submission, "_build", build_slowly)
+    with pytest.raises(UsageError, match="already"):
+        JobMarkers().submit(str(tmp_path), "b2", submission())
+    assert (tmp_path / PLACE["b2"] / "config.yaml").read_text() == "name: first\n"
+    assert list(tmp_path.rglob("*.tmp")) == []
 
 
 def test_a_name_that_is_done_is_taken_too(tmp_path: Path) -> None:

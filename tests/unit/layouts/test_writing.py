@@ -80,6 +80,32 @@ def test_a_path_that_could_leave_the_root_is_refused(tmp_path: Path, path: str) 
         safe_folder(str(tmp_path), path)
 
 
+def test_a_folder_that_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="cannot be looked at"):
+        safe_folder(str(tmp_path), "x" * 300)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_somebody_else_being_faster_is_fine_unless_it_is_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    plain = os.mkdir
+
+    def late(path: str, mode: int) -> None:
+        if kind == "link":
+            os.symlink("/", path)
+        else:
+            plain(path, mode)
+        raise FileExistsError(path)
+
+    monkeypatch.setattr(os, "mkdir", late)
+    if kind == "link":
+        with pytest.raises(IntegrityError, match="symbolic link"):
+            safe_folder(str(tmp_path), "a")
+    else:
+        assert safe_folder(str(tmp_path), "a") == f"{tmp_path}/a"
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "outputs"

@@ -271,7 +271,8 @@ class TestSelfTest:
         assert "network interfaces" in problem.what
 
     def test_a_job_folder_that_cannot_be_written_is_found_out(self, tmp_path: Path) -> None:
-        said = "interface lo\nnamespace other\nmount / ro\nmount /dev ro\nmount /usr ro,nosuid\nCapEff: 0000000000000000\nNoNewPrivs: 1\n"
+        mounts = "mount / ro\nmount /dev ro\nmount /usr ro,nosuid\n"
+        said = f"interface lo\nnamespace other\n{mounts}CapEff: 0000000000000000\nNoNewPrivs: 1\n"
         assert list(selftest._judge(said, str(tmp_path / "proof"))) == ["a job cannot write to its own folder"]
 
     def test_silence_is_no_proof(self, tmp_path: Path) -> None:

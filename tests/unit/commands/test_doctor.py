@@ -1,0 +1,410 @@
+"""`scq doctor` names each thing that would stop a job, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scq.commands.doctor as doctor
+from scq.config import load
+from scq.context import Context
+from scq.errors import CONFIG, FAILED, OK
+from scq.model import Problem
+from scq.report import Report
+from scq.state import State
+
+ME = "owner@example.org"
+
+
+class FakeSandbox:
+    name = "fake"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = problems
+
+    def check(self) -> Sequence[Problem]:
+        return self.problems
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "scq-home"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    folder = tmp_path / "SyftBox"
+    (folder / ME).mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder with the programs a job and a crontab need, ours first."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program(folder, "scq", f"#!{sys.executable}\n")
+    program(folder, "bash")
+    program(folder, "uv")
+    return folder
+
+
+def program(folder: Path, name: str, text: str = "#!/bin/sh\n") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def configure(home: Path, box: Path, programs: Path, more: str = "") -> None:
+    path = home / "config.yaml"
+    path.write_text(f"do_email: {ME}\nsyftbox_root: {box}\nrun: {{path: {programs}, output_bytes: 1}}\n{more}")
+    path.chmod(0o600)
+
+
+def context(home: Path, path: str = "", problems: Sequence[Problem] = (), now: datetime | None = None) -> Context:
+    env = {"HOME": str(home.parent / "nobody"), "PATH": path}
+    loaded = load(str(home / "config.yaml"), env, {}, home=str(home), strict=False)
+    clock = datetime.now(UTC) if now is None else now
+    ctx = Context(loaded.config, str(home), env=env, now=lambda: clock, problems=loaded.problems)
+    ctx.sandbox = lambda: FakeSandbox(problems)  # type: ignore[assignment, method-assign, return-value]
+    return ctx
+
+
+def found(report: Report, name: str) -> list[dict[str, Any]]:
+    return [check for check in report.data["checks"] if check["name"] == name]
+
+
+def one(report: Report, name: str) -> dict[str, Any]:
+    (check,) = found(report, name)
+    return check
+
+
+def test_a_good_installation_has_nothing_to_say(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    report = doctor.run(context(home, str(programs)))
+    assert [check for check in report.data["checks"] if check["level"] != "ok"] == []
+    assert report.exit_code == OK
+    assert report.ok
+    names = {check["name"] for check in report.data["checks"]}
+    assert names == {
+        "python", "configuration", "identity", "syftbox", "home", "files", "state", "locks", "clock", "disk", "sandbox",
+        "interpreters", "programs", "queues",
+    }  # fmt: skip
+
+
+def test_nothing_is_left_behind(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    doctor.run(context(home, str(programs)))
+    assert os.listdir(home) == ["config.yaml"]
+    assert os.listdir(box) == [ME]
+
+
+def test_an_empty_machine_is_told_to_init(tmp_path: Path) -> None:
+    report = doctor.run(context(tmp_path / "no-home"))
+    assert report.exit_code == CONFIG
+    for name in ("home", "identity", "syftbox"):
+        check = one(report, name)
+        assert (check["ok"], check["level"]) == (False, "config")
+        assert "scq init" in check["advice"]
+
+
+def test_every_failure_has_advice(tmp_path: Path) -> None:
+    report = doctor.run(context(tmp_path / "no-home", problems=[Problem("bwrap", "is missing", "apt-get install bubblewrap")]))
+    for check in report.data["checks"]:
+        assert check["ok"] or check["advice"], check
+
+
+def test_pending_mistakes_of_the_configuration_are_listed(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "job_timeout: often\nqueue: q\n")
+    report = doctor.run(context(home, str(programs)))
+    levels = [(check["level"], check["detail"].split(": ")[1]) for check in found(report, "configuration")]
+    assert levels == [("config", "job_timeout"), ("warning", "queue")]
+    assert report.exit_code == CONFIG
+
+
+def test_an_open_home_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    home.chmod(0o755)
+    report = doctor.run(context(home, str(programs)))
+    assert "0755" in one(report, "home")["detail"]
+    assert one(report, "home")["advice"] == f"chmod 700 {home}"
+    assert report.exit_code == FAILED
+
+
+def test_a_home_inside_the_syftbox_is_a_failure(box: Path, programs: Path) -> None:
+    inside = box / "scq-home"
+    inside.mkdir(mode=0o700)
+    configure(inside, box, programs)
+    report = doctor.run(context(inside, str(programs)))
+    assert "lies inside the SyftBox folder" in one(report, "home")["detail"]
+    assert report.exit_code == CONFIG
+
+
+def test_a_home_that_is_a_file_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check = one(doctor.run(context(tmp_path / "file")), "home")
+    assert (check["ok"], check["level"]) == (False, "config")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_home_of_somebody_else_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    os.chown(home, 65534, 65534)
+    assert "belongs to user 65534" in one(doctor.run(context(home, str(programs))), "home")["detail"]
+
+
+def test_open_files_are_named(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "token_do.json").touch(mode=0o644)
+    (home / "token_do.json").chmod(0o644)
+    check = one(doctor.run(context(home, str(programs))), "files")
+    assert not check["ok"]
+    assert "token_do.json" in check["detail"]
+    assert "chmod go=" in check["advice"]
+
+
+def test_a_syftbox_that_is_not_there_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box / "gone", programs)
+    report = doctor.run(context(home, str(programs)))
+    assert "is not a folder" in one(report, "syftbox")["detail"]
+    assert report.exit_code == CONFIG
+
+
+def test_a_syftbox_without_an_own_folder_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (box / ME).rmdir()
+    report = doctor.run(context(home, str(programs)))
+    assert one(report, "syftbox")["level"] == "warning"
+    assert report.exit_code == OK
+
+
+def test_an_own_folder_that_cannot_be_written_is_a_failure(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, box, programs)
+    really = os.access
+
+    def read_only(path: str, mode: int) -> bool:
+        # Root may write anywhere, so the answer of a read-only mount is given here.
+        return False if mode & os.W_OK and str(path).startswith(str(box)) else really(path, mode)
+
+    monkeypatch.setattr(os, "access", read_only)
+    check = one(doctor.run(context(home, str(programs))), "syftbox")
+    assert "cannot be written" in check["detail"]
+
+
+def test_jobs_that_are_found_are_counted_by_family(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    job = box / ME / "app_data" / "job" / "inbox" / "ds@example.org" / "first"
+    job.mkdir(parents=True)
+    (job / "config.yaml").write_text("name: first\n")
+    assert "inbox-review 1" in one(doctor.run(context(home, str(programs))), "queues")["detail"]
+
+
+def test_an_unusable_state_is_a_failure_and_is_left_alone(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "state.json").write_text("{")
+    (home / "state.json").chmod(0o600)
+    report = doctor.run(context(home, str(programs)))
+    assert one(report, "state")["level"] == "config"
+    assert report.exit_code == CONFIG
+    assert (home / "state.json").read_text() == "{"
+
+
+def test_a_sandbox_that_does_not_hold_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    problem = Problem("bwrap", "is not installed", "apt-get install bubblewrap")
+    report = doctor.run(context(home, str(programs), [problem]))
+    assert one(report, "sandbox")["advice"] == "apt-get install bubblewrap"
+    assert report.exit_code == FAILED
+
+
+def test_a_sandbox_switched_off_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "sandbox: none\n")
+    report = doctor.run(context(home, str(programs)))
+    assert one(report, "sandbox")["level"] == "warning"
+    assert any(line.startswith("note  sandbox: switched off") for line in report.lines)
+
+
+def test_locks_that_keep_nobody_out_are_a_failure(home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, box, programs)
+    import fcntl
+
+    # A file system whose locks are only pretended: flock always succeeds in this process.
+    monkeypatch.setattr(fcntl, "flock", lambda fd, operation: None)
+    check = one(doctor.run(context(home, str(programs))), "locks")
+    assert not check["ok"]
+    assert "keeps nobody out" in check["detail"]
+
+
+def test_a_lock_somebody_keeps_is_seen_as_taken(home: Path) -> None:
+    path = home / "lock"
+    path.touch()
+    code = "import fcntl,sys; f=open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "held\n"
+        assert doctor._other_process_takes(str(path)) is False
+        holder.stdin.close()
+    assert doctor._other_process_takes(str(path)) is True
+
+
+def test_a_clock_of_long_ago_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    report = doctor.run(context(home, str(programs), now=datetime(1999, 12, 31, tzinfo=UTC)))
+    assert "1999-12-31" in one(report, "clock")["detail"]
+    assert report.exit_code == FAILED
+
+
+def test_a_clock_that_fell_behind_what_is_remembered_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    later = datetime.now(UTC) + timedelta(days=1)
+    ctx = context(home, str(programs))
+    ctx.store.update(lambda state: State(last={"check": later}))
+    check = one(doctor.run(ctx), "clock")
+    assert not check["ok"]
+    assert "was remembered" in check["detail"]
+
+
+def test_a_file_system_with_another_clock_is_a_note(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, box, programs)
+    monkeypatch.setattr(doctor, "_file_system_drift", lambda folder: timedelta(hours=-2))
+    check = one(doctor.run(context(home, str(programs))), "clock")
+    assert check["level"] == "warning"
+    assert "-7200 s" in check["detail"]
+
+
+def test_a_full_disk_is_a_failure(home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, box, programs)
+    real = os.statvfs(home)
+    full = os.statvfs_result((real.f_bsize, real.f_frsize, real.f_blocks, 0, 0, *real[5:10]))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    report = doctor.run(context(home, str(programs)))
+    assert all(not check["ok"] for check in found(report, "disk"))
+    assert report.exit_code == FAILED
+
+
+def test_less_room_than_one_job_may_need_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "config.yaml").write_text((home / "config.yaml").read_text().replace("output_bytes: 1", "output_bytes: 1024 GiB"))
+    report = doctor.run(context(home, str(programs)))
+    assert {check["level"] for check in found(report, "disk")} == {"warning"}
+
+
+@pytest.mark.parametrize(("missing", "level"), [("bash", "failure"), ("uv", "warning")])
+def test_a_missing_interpreter_is_named(missing: str, level: str, home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (programs / missing).unlink()
+    check = one(doctor.run(context(home, str(programs))), "interpreters")
+    assert check["level"] == level
+    assert f"no {missing}" in check["detail"]
+
+
+def test_another_program_of_our_name_first_on_the_path_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    older = program(home.parent / "older", "scq", "#!/opt/other/python\n")
+    report = doctor.run(context(home, f"{older.parent}:{programs}"))
+    assert str(older) in one(report, "programs")["detail"]
+    assert report.exit_code == FAILED
+
+
+def test_another_program_of_our_name_later_on_the_path_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    older = program(home.parent / "older", "scq", "#!/opt/other/python\n")
+    check = one(doctor.run(context(home, f"{programs}:{older.parent}")), "programs")
+    assert check["level"] == "warning"
+    assert str(older) in check["detail"]
+
+
+def test_one_program_under_two_names_is_one_program(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home.parent / "same").symlink_to(programs)
+    assert one(doctor.run(context(home, f"{programs}:{home.parent}/same")), "programs")["level"] == "ok"
+
+
+def test_a_path_without_us_says_what_to_write_into_a_crontab(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    check = one(doctor.run(context(home, "/nowhere")), "programs")
+    assert check["level"] == "warning"
+    assert "crontab" in check["advice"]
+
+
+def test_lines_show_the_failure_and_the_advice_below_it(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    home.chmod(0o755)
+    lines = doctor.run(context(home, str(programs))).lines
+    at = next(number for number, line in enumerate(lines) if line.startswith("FAIL  home: "))
+    assert lines[at + 1] == f"      chmod 700 {home}"
+
+
+def test_a_syftbox_that_cannot_be_read_is_a_failure(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, box, programs)
+    really = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(box) and really(path, mode))
+    assert "cannot be read" in one(doctor.run(context(home, str(programs))), "syftbox")["detail"]
+
+
+def test_a_folder_name_that_is_not_utf8_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    inbox = box / ME / "app_data" / "job" / "inbox" / "ds@example.org"
+    inbox.mkdir(parents=True)
+    os.mkdir(os.fsencode(inbox) + b"/\xff\xfe")
+    report = doctor.run(context(home, str(programs)))
+    assert any("not UTF-8" in check["detail"] for check in found(report, "queues"))
+    assert report.exit_code == OK
+
+
+def test_a_state_saved_by_its_backup_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    ctx = context(home, str(programs))
+    for revision in range(2):
+        ctx.store.update(lambda state, n=revision: State(last={"check": datetime(2026, 1, 1 + n, tzinfo=UTC)}))  # type: ignore[misc]
+    (home / "state.json").write_text("{")
+    (home / "state.json").chmod(0o600)
+    levels = [check["level"] for check in found(doctor.run(context(home, str(programs))), "state")]
+    assert levels == ["warning", "ok"]
+
+
+def test_a_huge_program_of_our_name_is_not_read_and_not_ours(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    with (programs / "scq").open("wb") as file:
+        file.truncate(50 << 20)
+    assert one(doctor.run(context(home, str(programs))), "programs")["level"] == "failure"
+
+
+def test_a_home_without_room_for_a_lock_is_a_failure(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, box, programs)
+
+    def full(**where: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryDirectory", full)
+    assert "No space left" in one(doctor.run(context(home, str(programs))), "locks")["detail"]
+
+
+def test_a_lock_that_is_never_released_is_a_failure(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home, box, programs)
+    monkeypatch.setattr(doctor, "_other_process_takes", lambda path: False)
+    assert "never released" in one(doctor.run(context(home, str(programs))), "locks")["detail"]

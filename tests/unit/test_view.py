@@ -1,0 +1,93 @@
+"""Finding jobs by what people type, and showing them to programs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from scq.errors import UsageError
+from scq.model import Job, Problem
+from scq.view import as_dict, find, job_of, oldest_first, sent_at
+from tests.making import ME, NOW, THEM, decision, record, run
+
+
+def jobs(*found: Job) -> dict[str, Job]:
+    return {str(number): job for number, job in enumerate(found)}
+
+
+ONE = job_of(record(name="alpha", id="aaaa1111-x"))
+TWO = job_of(record(name="beta", id="aaaa2222-x"))
+TWIN = job_of(record(name="beta", id="bbbb3333-x", submitter="second@example.net"))
+
+
+@pytest.mark.parametrize("word", ["aaaa1111-x", "aaaa1", "AAAA1", " alpha "])
+def test_a_job_is_found_by_id_beginning_or_name(word: str) -> None:
+    assert find(jobs(ONE, TWO, TWIN), word) is ONE
+
+
+def test_an_ambiguous_word_names_the_candidates() -> None:
+    with pytest.raises(UsageError, match="fits 2 jobs: aaaa1111-x .*, aaaa2222-x"):
+        find(jobs(ONE, TWO), "aaaa")
+    with pytest.raises(UsageError, match="second@example.net"):
+        find(jobs(TWO, TWIN), "beta")
+    assert find(jobs(TWO, TWIN), "second@example.net/beta") is TWIN
+
+
+@pytest.mark.parametrize("word", ["zzzz", "aaa", "", "\x1b[31m"])
+def test_an_unknown_word_is_refused_without_control_characters(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(jobs(ONE), word)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_the_job_object_has_the_documented_fields() -> None:
+    shown = as_dict(job_of(record()))
+    documented = "id short_id name layout owner submitter status submitted_at updated_at digest description tags path"
+    assert set(documented.split()) <= shown.keys()
+    assert shown["approval"] is None
+    assert shown["run"] is None
+    assert shown["results"] == {"outputs": "none", "logs": "none"}
+    assert shown["submitted_at"] == "2026-11-21T11:00:00Z"
+
+
+def test_decision_run_and_problems_are_shown() -> None:
+    ended = run(started_at=NOW, finished_at=NOW + timedelta(seconds=90))
+    shown = as_dict(job_of(record(decision=decision(reason="ok"), run=ended, problems=(Problem("a", "b", "c"),))))
+    assert shown["approval"]["reason"] == "ok"
+    assert shown["run"] == {
+        "attempt": 1,
+        "started_at": "2026-11-21T12:00:00Z",
+        "finished_at": "2026-11-21T12:01:30Z",
+        "duration_s": 90.0,
+        "exit_code": 0,
+        "cause": "exit",
+    }
+    assert shown["problems"] == [{"where": "a", "what": "b", "advice": "c"}]
+    assert shown["updated_at"] == "2026-11-21T12:01:30Z"
+
+
+def test_a_run_of_another_runner_is_shown_from_its_folders() -> None:
+    known = record(status="completed")
+    other = replace(known, sighting=replace(known.sighting, exit_code=4, started_at=NOW, finished_at=NOW - timedelta(hours=1)))
+    shown = as_dict(job_of(other))["run"]
+    assert (shown["attempt"], shown["exit_code"], shown["duration_s"]) == (0, 4, 0.0)
+    without = replace(known, sighting=replace(known.sighting, exit_code=4))
+    assert as_dict(job_of(without))["run"]["duration_s"] is None
+
+
+def test_age_is_never_taken_from_a_clock_in_the_future() -> None:
+    job = job_of(record(submitted_at=NOW + timedelta(days=400)))
+    assert sent_at(job) == job.first_seen_at
+    unseen = replace(job, first_seen_at=None)
+    assert sent_at(unseen) == job.sighting.submitted_at
+    nothing = replace(unseen, sighting=replace(job.sighting, submitted_at=None, updated_at=None))
+    assert sent_at(nothing).year == 1970
+    assert as_dict(nothing)["updated_at"] is None
+    assert oldest_first([job, nothing]) == [nothing, job]
+
+
+def test_owner_and_submitter_are_told() -> None:
+    shown = as_dict(ONE)
+    assert (shown["owner"], shown["submitter"]) == (ME, THEM)
