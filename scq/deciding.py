@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from scq.acting import carry_out
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, IntegrityError, ScqError, UsageError
+from scq.keeping import keep
 from scq.looking import View, view
 from scq.model import Decision, Job, Method, Problem, Verdict
 from scq.report import Report
@@ -33,7 +34,12 @@ def decide(
     """Decide every named job on its own: one that is refused does not stop the others."""
     shown = view(ctx, full=False)
     shown = shown if _all_found(shown, words) else view(ctx, full=True)
-    chosen, errors, worst = _choose(shown, words, check)
+
+    def before(record: Record) -> None:
+        if verdict == "approve" and not dry_run:
+            keep(ctx, record)
+
+    chosen, errors, worst = _choose(shown, words, check, before)
     problems: list[Problem] = list(shown.problems)
     if chosen and not dry_run:
         now = ctx.now()
@@ -66,7 +72,9 @@ def _all_found(shown: View, words: Sequence[str]) -> bool:
     return True
 
 
-def _choose(shown: View, words: Sequence[str], check: Check) -> tuple[dict[str, Record], list[str], int]:
+def _choose(
+    shown: View, words: Sequence[str], check: Check, before: Callable[[Record], None]
+) -> tuple[dict[str, Record], list[str], int]:
     jobs = shown.jobs()
     keys = {job.id: key for key, job in jobs.items()}
     chosen: dict[str, Record] = {}
@@ -77,6 +85,7 @@ def _choose(shown: View, words: Sequence[str], check: Check) -> tuple[dict[str, 
             job = find(jobs, word)
             record = shown.records[keys[job.id]]
             check(job, record)
+            before(record)
         except ScqError as error:
             errors.append(f"{error}. {error.advice}".rstrip(". ") + ".")
             worst = max(worst, error.exit_code)

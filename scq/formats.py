@@ -29,14 +29,14 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """A YAML document that is one mapping. Raises InvalidFileError naming `where`.
 
-    Aliases are references after loading, so a small file cannot grow. The C loader builds nested values by recursion and
-    would end the process, so depth is checked on the events before anything is built.
+    Refused before anything is built: deep nesting (the C loader recurses and would end the process) and aliases (a few
+    merged ones grow exponentially, and no peer writes any).
     """
     import yaml
 
-    if len(text) > SHALLOW_LENGTH and _nests_too_deep(text):
-        raise InvalidFileError(f"{where}: is nested deeper than {DEPTH_LIMIT} levels", "Such a file is never read.")
-
+    refusal = _refusal(text) if len(text) > SHALLOW_LENGTH or "*" in text else ""
+    if refusal:
+        raise InvalidFileError(f"{where}: {refusal}", "Ask whoever wrote it to write it again as plain YAML.")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         value = yaml.load(text, Loader=loader)  # noqa: S506 - the C twin of SafeLoader
@@ -46,23 +46,22 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     return _mapping(value, where)
 
 
-def _nests_too_deep(text: str) -> bool:
-    """False for a text that is not YAML, too: the loader will say so."""
+def _refusal(text: str) -> str:
+    """Why a text is not loaded; empty for one that is not YAML, too: the loader will say so."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = 0
     try:
         for event in yaml.parse(text, Loader=loader):
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                if depth > DEPTH_LIMIT:
-                    return True
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
+            if isinstance(event, yaml.AliasEvent):
+                return "uses YAML aliases"
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH_LIMIT:
+                return f"is nested deeper than {DEPTH_LIMIT} levels"
     except (yaml.YAMLError, ValueError):
-        return False
-    return False
+        return ""
+    return ""
 
 
 def dump_yaml(value: dict[str, Any]) -> bytes:

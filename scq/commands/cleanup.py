@@ -12,6 +12,7 @@ from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK
 from scq.files import remove_tree
+from scq.keeping import prune
 from scq.looking import view
 from scq.model import FINISHED, Job
 from scq.report import Report
@@ -32,7 +33,7 @@ def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False)
     if old and not dry_run:
         ctx.store.update(lambda state: _marked(ctx, state, old))
         problems.extend(carry_out(ctx, old.keys()))
-    folders = [] if dry_run else _sweep_runs(ctx)
+    folders = [] if dry_run else _sweep(ctx)
     word = "would remove" if dry_run else "removed"
     jobs = [job_of(record) for record in old.values()]
     lines = [f"{word} {job.short_id}  {job.status}  {line(job.name)}" for job in jobs]
@@ -75,19 +76,16 @@ def _marked(ctx: Context, state: State, old: dict[str, Record]) -> State:
     return replace(state, jobs=jobs)
 
 
-def _sweep_runs(ctx: Context) -> list[str]:
-    """Run folders that belong to no remembered job any more."""
-    folder = ctx.runs_folder()
-    if not os.path.isdir(folder):
-        return []
+def _sweep(ctx: Context) -> list[str]:
+    """Run folders and approved copies that belong to no remembered job any more; the names of the run folders."""
     with ctx.only_one("run-approved"):
         state = ctx.store.load()
-        known = {record.run.directory for record in state.jobs.values() if record.run is not None}
-        for key in ctx.store.finished().jobs:
-            record = ctx.store.finished_record(key)
-            if record is not None and record.run is not None:
-                known.add(record.run.directory)
-        strays = sorted(name for name in os.listdir(folder) if name not in known)
+        finished = (ctx.store.finished_record(key) for key in ctx.store.finished().jobs)
+        records = [*state.jobs.values(), *(record for record in finished if record is not None)]
+        prune(ctx, {record.decision.digest for record in records if record.decision is not None})
+        runs = {record.run.directory for record in records if record.run is not None}
+        folder = ctx.runs_folder()
+        strays = sorted(name for name in os.listdir(folder) if name not in runs) if os.path.isdir(folder) else []
         for name in strays:
             remove_tree(os.path.join(folder, name))
     return strays

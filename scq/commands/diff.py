@@ -9,7 +9,8 @@ from scq.clean import block, line
 from scq.context import Context
 from scq.digest import manifest, read_file
 from scq.errors import UsageError
-from scq.looking import View
+from scq.keeping import folder, kept
+from scq.looking import View, view
 from scq.model import Content, FileEntry
 from scq.report import Report
 from scq.selecting import select
@@ -19,33 +20,37 @@ from scq.view import find, job_of, sent_at
 SHOWN_BYTES = 256 << 10
 
 
+Files = dict[str, tuple[FileEntry, bytes]]
+
+
 def run(ctx: Context, word: str, *, against: str = "") -> Report:
-    """Compare the content of two jobs file by file. Files that are equal are left out."""
+    """Compare a job file by file with what it should be compared with; files that are equal are left out.
+
+    That is the other job named by `against`; else, when the job changed since it was approved, what was approved; else the
+    last approved job of the same submitter and name.
+    """
     _, record, job, shown = select(ctx, word)
     if not shown.full:
-        from scq.looking import view
-
         shown = view(ctx, full=True)
-    other = _other(shown, record, against)
-    if other is None:
+    found = _reference(ctx, shown, record, against)
+    if found is None:
         data: dict[str, Any] = {"id": job.id, "against": None, "files": [], "same": False}
         lines = [f"no earlier approved job of {line(job.sighting.submitter)} is called {line(job.name)}"]
         return Report("diff", data, tuple(lines), shown.problems)
-    old, new = _files(ctx, other), _files(ctx, record)
-    changes: list[dict[str, str]] = []
-    lines = []
-    for path in sorted({*old, *new}):
-        before, after = old.get(path), new.get(path)
-        if before is not None and after is not None and before[0] == after[0]:
-            continue
-        kind = "added" if before is None else "removed" if after is None else "changed"
-        text = _difference(path, before, after)
-        changes.append({"path": path, "change": kind, "diff": text})
-        lines.extend([f"── {line(path, 300)}  {kind}", *block(text).rstrip("\n").split("\n")])
-    if not changes:
-        lines = [f"no difference from {other.id[:8]}"]
-    data = {"id": job.id, "against": other.id, "files": changes, "same": not changes}
-    return Report("diff", data, tuple(lines), shown.problems)
+    title, old = found
+    changes, lines = _compared(old, _files(ctx, record))
+    data = {"id": job.id, "against": title, "files": changes, "same": not changes}
+    head = f"compared with {title}" if changes else f"no difference from {title}"
+    return Report("diff", data, (head, *lines), shown.problems)
+
+
+def _reference(ctx: Context, shown: View, record: Record, against: str) -> tuple[str, Files] | None:
+    if not against and record.decision is not None and record.decision.digest != record.digest:
+        copy = kept(ctx, record.decision.digest)
+        if copy is not None:
+            return f"what was approved ({record.decision.digest[:19]})", _read(ctx, folder(ctx), copy, record.id)
+    other = _other(shown, record, against)
+    return None if other is None else (other.id, _files(ctx, other))
 
 
 def _other(shown: View, record: Record, against: str) -> Record | None:
@@ -60,21 +65,33 @@ def _other(shown: View, record: Record, against: str) -> Record | None:
         and other.sighting.name == record.sighting.name
         and (other.status in ("approved", "running", "completed") or (other.decision and other.decision.verdict == "approve"))
     ]
-    if record.sighting.owner == record.sighting.submitter and not same:
-        return None
     return max(same, key=lambda other: sent_at(job_of(other)), default=None)
 
 
-def _files(ctx: Context, record: Record) -> dict[str, tuple[FileEntry, bytes]]:
+def _files(ctx: Context, record: Record) -> Files:
     content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
-    made = manifest(ctx.config.root, content, ctx.caps)
+    return _read(ctx, ctx.config.root, content, record.id)
+
+
+def _read(ctx: Context, root: str, content: Content, job: str) -> Files:
+    made = manifest(root, content, ctx.caps)
     if made.invalid:
-        raise UsageError(f"{record.id[:8]} cannot be read: {'; '.join(made.invalid[:3])}", "Only whole submissions are compared.")
-    return {entry.path: (entry, _bytes(ctx, content, entry)) for entry in made.files}
+        raise UsageError(f"{job[:8]} cannot be read: {'; '.join(made.invalid[:3])}", "Only whole submissions are compared.")
+    return {entry.path: (entry, read_file(root, content, entry.path, SHOWN_BYTES)) for entry in made.files}
 
 
-def _bytes(ctx: Context, content: Content, entry: FileEntry) -> bytes:
-    return read_file(ctx.config.root, content, entry.path, SHOWN_BYTES)
+def _compared(old: Files, new: Files) -> tuple[list[dict[str, str]], list[str]]:
+    changes: list[dict[str, str]] = []
+    lines: list[str] = []
+    for path in sorted({*old, *new}):
+        before, after = old.get(path), new.get(path)
+        if before is not None and after is not None and before[0] == after[0]:
+            continue
+        kind = "added" if before is None else "removed" if after is None else "changed"
+        text = _difference(path, before, after)
+        changes.append({"path": path, "change": kind, "diff": text})
+        lines.extend([f"── {line(path, 300)}  {kind}", *block(text).rstrip("\n").split("\n")])
+    return changes, lines
 
 
 def _difference(path: str, before: tuple[FileEntry, bytes] | None, after: tuple[FileEntry, bytes] | None) -> str:

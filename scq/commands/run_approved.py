@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scq.acting import carry_out
+from scq.authority import CHANGED
 from scq.clean import line
 from scq.context import Context
 from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK
-from scq.looking import observe
+from scq.looking import Observation, observe
 from scq.model import Problem
-from scq.planning import choose
+from scq.planning import choose, matches
 from scq.report import Report
 from scq.running import Options, Outcome, Runner
 from scq.showing import seconds
@@ -50,13 +51,25 @@ def run(
         keys = choose(seen.state.jobs, ctx.config.email, only=jobs, skip=skip, max_jobs=max_jobs)
         if dry_run:
             return _planned(seen.state.jobs, keys, tuple(problems), sandbox.name)
+        changed = _changed(seen, jobs, skip, ctx.config.email)
         if keys:
             refusals = list(sandbox.check())
             if refusals:
                 advice = ("no job was run: the sandbox does not hold on this machine",)
                 return Report("run-approved", {"runs": []}, (), (*problems, *refusals), CONFIG, advice)
             runner.run(keys)
-        return _report(runner, problems, found=len(keys))
+        news = {outcome.key for outcome in changed} if seen.first else {event.ref for event in seen.events}
+        return _report(runner, problems, changed, news)
+
+
+def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: str) -> list[Outcome]:
+    """Jobs that were approved and are no longer what was approved: refused, every time, until the owner decides again."""
+    return [
+        Outcome(key, record, refused=CHANGED)
+        for key, record in seen.state.jobs.items()
+        if record.changed and record.missing_since is None and record.sighting.owner == me
+        if (not only or matches(job_of(record), only)) and not matches(job_of(record), skip)
+    ]
 
 
 def _planned(jobs: dict, keys: list[str], problems: tuple[Problem, ...], sandbox: str) -> Report:  # type: ignore[type-arg]
@@ -70,17 +83,19 @@ def _planned(jobs: dict, keys: list[str], problems: tuple[Problem, ...], sandbox
     return Report("run-approved", data, tuple(lines), problems)
 
 
-def _report(runner: Runner, problems: list[Problem], found: int) -> Report:
-    rows = [_row(outcome) for outcome in runner.outcomes]
-    lines = [_line(outcome) for outcome in runner.outcomes]
+def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], news: set[str]) -> Report:
+    """`news` are the jobs something happened to since the last look: a refusal is told once, its exit code stays."""
+    outcomes = [*runner.outcomes, *changed]
+    rows = [_row(outcome) for outcome in outcomes]
+    lines = [_line(outcome) for outcome in (*runner.outcomes, *(outcome for outcome in changed if outcome.key in news))]
     if lines and runner.sandbox.name == "none":
         lines.append("(without a sandbox: `sandbox: none` is configured)")
     problems = [*problems, *runner.problems]
-    refused = any(outcome.refused for outcome in runner.outcomes)
+    refused = any(outcome.refused for outcome in outcomes)
     failed = any(row["status"] == "failed" for row in rows)
     code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else OK
     errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
-    return Report("run-approved", {"runs": rows, "approved": found}, tuple(lines), tuple(problems), code, errors)
+    return Report("run-approved", {"runs": rows}, tuple(lines), tuple(problems), code, errors)
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

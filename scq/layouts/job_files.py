@@ -36,27 +36,6 @@ _ADDRESS = re.compile(r"[^\s@*?\[\]{}\\/\"'<>]+@[^\s@*?\[\]{}\\/\"'<>]+")
 _NUMBER = re.compile(r"-?[0-9]{1,10}")
 
 
-def load_yaml(content: str, where: str) -> dict[str, Any]:
-    """A YAML mapping without aliases. Raises InvalidFileError naming `where`.
-
-    A short chain of merged aliases (`<<: [*a, *a]`) grows exponentially while it is loaded. No peer writes aliases.
-    """
-    if "*" in content and _has_alias(content):
-        raise InvalidFileError(f"{where}: uses YAML aliases", ASK_AGAIN)
-    return parse_yaml(content, where)
-
-
-def _has_alias(content: str) -> bool:
-    """False for a text that is not YAML, too: loading it will say so."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, Loader=loader))
-    except (yaml.YAMLError, ValueError):
-        return False
-
-
 def is_address(value: object) -> bool:
     """True for one plain mail address: no wildcard, no template and no blank a permission file could take for more."""
     return isinstance(value, str) and len(value) <= 254 and value.isprintable() and _ADDRESS.fullmatch(value) is not None
@@ -96,7 +75,7 @@ def read_config(tree: Tree, folder: str) -> Config:
     """Read the config.yaml of a job folder. Whatever is wrong with it is in `problems`; nothing is raised."""
     where = f"{folder}/{CONFIG}"
     try:
-        values = load_yaml(tree.read_text(where, SMALL), where)
+        values = parse_yaml(tree.read_text(where, SMALL), where)
     except InvalidFileError as error:
         return Config(problems=(Problem(where, str(error).removeprefix(f"{where}: "), error.advice or ASK_AGAIN),))
     unfit = {key for key, (fits, _) in _EXPECTED.items() if key in values and not fits(values[key])}

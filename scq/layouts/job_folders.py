@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from scq.errors import InvalidFileError
 from scq.files import SMALL
-from scq.formats import same_address
+from scq.formats import parse_yaml, same_address
 from scq.layouts import job_results, job_submission
 from scq.layouts.job_files import (
     CONFIG,
@@ -22,7 +22,6 @@ from scq.layouts.job_files import (
     Stage,
     content_of,
     job_names,
-    load_yaml,
     read_config,
     read_job,
     results_of,
@@ -193,7 +192,7 @@ def _strangers_may_approve(tree: Tree, owner: str) -> bool:
         if tree.stamp(path) == "-":
             continue
         try:
-            rules = load_yaml(tree.read_text(path, SMALL), path).get("rules") or []
+            rules = parse_yaml(tree.read_text(path, SMALL), path).get("rules") or []
         except InvalidFileError:
             return True
         if not isinstance(rules, list) or any(_grants_write(item, way, owner) for item in rules):

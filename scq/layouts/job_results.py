@@ -13,7 +13,7 @@ from typing import Any
 
 from scq.errors import IntegrityError, InvalidFileError, UsageError
 from scq.files import read_text, remove_file, remove_tree, sync_folder, write_atomic
-from scq.formats import dump_yaml, is_utf8
+from scq.formats import dump_yaml, is_utf8, parse_yaml
 from scq.layouts.job_files import (
     LOGS,
     LOGS_FOLDER,
@@ -23,7 +23,6 @@ from scq.layouts.job_files import (
     RETURN_CODE,
     is_address,
     is_temporary,
-    load_yaml,
 )
 from scq.layouts.writing import copy_results, safe_folder
 from scq.model import Run
@@ -208,7 +207,7 @@ def _write_permissions(folder: str, rules: list[dict[str, Any]]) -> None:
 
 def _own_rules(folder: str) -> object:
     try:
-        document = load_yaml(read_text(os.path.join(folder, PERMISSIONS)), PERMISSIONS)
+        document = parse_yaml(read_text(os.path.join(folder, PERMISSIONS)), PERMISSIONS)
     except InvalidFileError:
         return None
     return document.get("rules") if document.get("terminal") is False else None

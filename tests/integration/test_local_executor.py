@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from scq.executors.local import LocalExecutor, never_started
-from scq.executors.processes import all_pids
 from scq.executors.rundir import read_result, read_started
 from scq.ports import Ending, Invocation, Task
 from scq.sandbox.bwrap import BwrapSandbox
 from tests.unit.executors.tasks import (
     PATH,
     REPOSITORY,
+    all_pids,
+    command_line,
     is_alive,
     kill_if_alive,
     make_task,
@@ -46,11 +47,13 @@ if os.fork() == 0:
 CALLER = """
 import sys
 from pathlib import Path
+from scq.executors import supervisor
 from scq.executors.local import LocalExecutor
 from tests.unit.executors.tasks import make_task
-directory, stream, *scripts = sys.argv[1:]
+directory, stream, limit, grace, *scripts = sys.argv[1:]
+supervisor.GRACE_S = float(grace)
 tasks = [make_task(Path(directory) / f"j{n}", s, stream=stream == "stream", label=f"j{n}") for n, s in enumerate(scripts)]
-LocalExecutor().run(iter(tasks), 4, lambda task, ending: print("ended", task.label, ending.cause, flush=True))
+LocalExecutor().run(iter(tasks), int(limit), lambda task, ending: print("ended", task.label, ending.cause, flush=True))
 print("returned", flush=True)
 """
 
@@ -60,9 +63,10 @@ def executor() -> LocalExecutor:
     return LocalExecutor()
 
 
-def call(directory: Path, *scripts: str, stream: bool = False) -> subprocess.Popen[bytes]:
+def call(directory: Path, *scripts: str, stream: bool = False, limit: int = 4, grace_s: float = 2.0) -> subprocess.Popen[bytes]:
     """Start a process that runs shell scripts as jobs j0, j1, … below a directory."""
-    command = [sys.executable, "-c", CALLER, str(directory), "stream" if stream else "quiet", *scripts]
+    command = [sys.executable, "-c", CALLER, str(directory), "stream" if stream else "quiet", str(limit), str(grace_s)]
+    command += scripts
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -98,7 +102,12 @@ class TestEndings:
     def test_a_job_can_be_dropped_to_another_user(self, executor: LocalExecutor, tmp_path: Path) -> None:
         task = make_task(tmp_path / "run", "true")
         invocation = Invocation(("/bin/sh", "-c", "id -u; id -g; id -G"), PATH, "/", uid=65534)
-        run_one(executor, Task("j", task.directory, invocation, 30.0, 4096, False))
+        before = os.getgroups()
+        os.setgroups([4])
+        try:
+            run_one(executor, Task("j", task.directory, invocation, 30.0, 4096, False))
+        finally:
+            os.setgroups(before)
         assert (tmp_path / "run/stdout.txt").read_text() == "65534\n65534\n65534\n"
 
     def test_a_directory_is_used_once(self, executor: LocalExecutor, tmp_path: Path) -> None:
@@ -225,6 +234,21 @@ if os.fork() == 0:
         # 3 is the folder that ls itself is listing.
         assert (tmp_path / "run/stdout.txt").read_text().split() == ["0", "1", "2", "3"]
 
+    def test_the_supervisor_keeps_none_of_the_callers_files_open(self, executor: LocalExecutor, tmp_path: Path) -> None:
+        with (tmp_path / "held by the caller").open("w"):
+            run_one(executor, make_task(tmp_path / "run", "ls -l /proc/$PPID/fd"))
+        listing = (tmp_path / "run/stdout.txt").read_text()
+        assert "run/lock" in listing
+        assert "held by the caller" not in listing
+
+    def test_the_job_is_in_the_recorded_session_and_not_in_the_callers(self, executor: LocalExecutor, tmp_path: Path) -> None:
+        code = "import os; print(os.getsid(0), os.getpgid(0) == os.getpid())"
+        run_one(executor, make_task(tmp_path / "run", python(code)))
+        started = read_started(str(tmp_path / "run"))
+        assert started is not None
+        assert (tmp_path / "run/stdout.txt").read_text() == f"{started.session} True\n"
+        assert started.session != os.getsid(0)
+
     def test_the_job_has_the_usual_signal_behaviour(self, executor: LocalExecutor, tmp_path: Path) -> None:
         run_one(executor, make_task(tmp_path / "run", "grep -E 'Sig(Blk|Ign)' /proc/self/status"))
         words = (tmp_path / "run/stdout.txt").read_text().split()
@@ -253,13 +277,6 @@ def _works_below(pid: int, folder: Path) -> bool:
         return os.readlink(f"/proc/{pid}/cwd").startswith(str(folder.resolve()))
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
 
 
 class TestOutput:
@@ -360,12 +377,12 @@ class TestBoxed:
     ) -> None:
         task = boxed(box, tmp_path / "run", "setsid sleep 98.7654 & exit 0")
         assert run_one(executor, task).exit_code == 0
-        assert b"sleep\x0098.7654\x00" not in map(_command, all_pids())
+        assert b"sleep\x0098.7654\x00" not in map(command_line, all_pids())
 
     def test_a_job_over_its_limit_is_asked_before_it_is_ended(
         self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path
     ) -> None:
-        script = "trap 'echo tidied; exit' TERM; while :; do sleep 0.05; done"
+        script = "trap 'sleep 0.3; echo tidied; exit' TERM; while :; do sleep 0.05; done"
         ending = run_one(executor, boxed(box, tmp_path / "run", script, timeout_s=0.5))
         assert ending.cause == "timeout"
         assert (tmp_path / "run/stdout.txt").read_text() == "tidied\n--- PROCESS TIMED OUT ---\n"
@@ -376,7 +393,7 @@ class TestInterruption:
     def test_a_stop_signal_ends_the_jobs_and_then_the_caller(
         self, tmp_path: Path, number: signal.Signals, stray_pids: list[int]
     ) -> None:
-        caller = call(tmp_path, *(f"sleep 600 & echo $! > {tmp_path}/pid{n}; wait" for n in range(2)))
+        caller = call(tmp_path, *(f"sleep 600 & echo $! > {tmp_path}/pid{n}; wait" for n in range(3)), limit=2)
         stray_pids += [written_pid(tmp_path / f"pid{n}") for n in range(2)]
         caller.send_signal(number)
         out, err = caller.communicate(timeout=30)
@@ -384,9 +401,12 @@ class TestInterruption:
         assert (b"KeyboardInterrupt" in err) == (number == signal.SIGINT)
         assert caller.returncode == -number
         assert not any(map(is_alive, stray_pids))
+        assert never_started(str(tmp_path / "j2"))
 
     def test_a_second_signal_skips_the_grace_period(self, tmp_path: Path) -> None:
-        caller = call(tmp_path, f"trap 'echo > {tmp_path}/asked' TERM; echo > {tmp_path}/on; while :; do sleep 0.05; done")
+        caller = call(
+            tmp_path, f"trap 'echo > {tmp_path}/asked' TERM; echo > {tmp_path}/on; while :; do sleep 0.05; done", grace_s=600
+        )
         wait_for((tmp_path / "on").exists, "the start of the job")
         caller.terminate()
         wait_for((tmp_path / "asked").exists, "the polite request")
@@ -405,7 +425,14 @@ class TestInterruption:
         assert ending.cause == "interrupted"
         assert not is_alive(stray_pids[0])
 
-    @pytest.mark.parametrize("script", ["sleep 600 & echo $! > {}/pid; wait", "setsid sh -c 'echo $$ > {}/pid; exec sleep 600'"])
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "sleep 600 & echo $! > {}/pid; wait",
+            "setsid sh -c 'echo $$ > {}/pid; exec sleep 600'",
+            "cd /; sleep 600 & echo $! > {}/pid; wait",
+        ],
+    )
     def test_killing_supervisor_and_caller_leaves_a_stray_that_the_next_call_ends(
         self, executor: LocalExecutor, tmp_path: Path, stray_pids: list[int], script: str
     ) -> None:

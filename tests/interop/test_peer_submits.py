@@ -50,7 +50,7 @@ def test_the_peer_sees_that_a_job_was_rejected(world: World) -> None:
         pytest.skip("this generation has no way to say rejected")
     submit(world)
 
-    world.scq(world.owner, "reject", NAME, "--reason", "reads too much", "--yes")
+    world.scq(world.owner, "reject", NAME, "--reason", "reads too much")
 
     assert world.peer_statuses(world.owner) == {NAME: "rejected"}
     shown = world.scq_job(world.owner, NAME)

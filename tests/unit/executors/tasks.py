@@ -60,6 +60,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def all_pids() -> list[int]:
+    """Every process number that can be seen now."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def command_line(pid: int) -> bytes:
+    """Arguments of a process, each ended by NUL; empty when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def written_pid(path: Path) -> int:
     """A process number that another process writes into a file; waits for it."""
     wait_for(lambda: path.exists() and path.read_text().endswith("\n"), f"{path.name} being written")

@@ -169,6 +169,24 @@ class TestLineStream:
         assert lines[-2:] == [note, "[job] later"]
         assert f" {20_000 - len(numbers)} lines" in note
 
+    def test_a_reader_that_takes_nothing_is_waited_for_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        waits: list[float] = []
+
+        def record(_read: object, _write: object, _error: object, seconds: float) -> tuple[list[int], list[int], list[int]]:
+            waits.append(seconds)
+            return [], [], []
+
+        monkeypatch.setattr("scq.executors.logs.select.select", record)
+        reader, writer = os.pipe()
+        stream = LineStream(writer, "job")
+        for _ in range(3):
+            stream.write(b"x\n" * 20_000)
+        assert waits[0] > 0
+        assert set(waits[1:]) == {0.0}
+        stream.finish()
+        os.close(reader)
+        os.close(writer)
+
     def test_the_callers_descriptor_stays_blocking(self) -> None:
         reader, writer = os.pipe()
         LineStream(writer, "job").finish()

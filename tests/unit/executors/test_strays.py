@@ -67,6 +67,16 @@ def test_a_process_in_a_removed_folder_of_the_run_is_ended(run: Path, spawn: Spa
     assert not is_alive(process.pid)
 
 
+def test_a_process_in_a_removed_working_folder_elsewhere_is_ended(run: Path, tmp_path: Path, spawn: Spawn) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    process = spawn(elsewhere)
+    elsewhere.rmdir()
+    record(run, cwd=str(elsewhere))
+    end_strays(str(run))
+    assert not is_alive(process.pid)
+
+
 def test_a_process_in_a_folder_of_similar_name_is_left_alone(run: Path, spawn: Spawn) -> None:
     other = Path(f"{run}-other")
     other.mkdir()

@@ -15,6 +15,7 @@ from scq.errors import ConfigError
 from scq.sandbox import selftest
 from scq.sandbox.bwrap import BwrapSandbox, find_bwrap
 from scq.sandbox.scratch import remove_scratch
+from tests.unit.executors.tasks import all_pids, command_line, wait_for
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be dropped")
@@ -124,6 +125,16 @@ class TestInside:
     def test_the_exit_code_comes_out(self, box: Box) -> None:
         assert box.run("exit 7").returncode == 7
         assert box.run("kill -KILL $$").returncode == 137
+
+    def test_everything_inside_dies_with_the_box(self, box: Box) -> None:
+        script = 'setsid sh -c "echo > ready; exec sleep 97.531" & wait'
+        invocation = box.sandbox.wrap(["/bin/sh", "-c", script], work=str(box.work), cwd=".", env={})
+        user = invocation.uid if box.user is None else box.user
+        process = subprocess.Popen(invocation.argv, env={}, user=user, group=user, extra_groups=None if user is None else [])
+        wait_for((box.work / "ready").exists, "the start of the daemon")
+        process.kill()
+        process.wait()
+        wait_for(lambda: b"sleep\x0097.531\x00" not in map(command_line, all_pids()), "the end of the daemon")
 
     def test_an_interpreter_outside_usr_can_be_shown(self, box: Box, open_directory: Path) -> None:
         tools = open_directory / "tools"
