@@ -25,6 +25,7 @@ PUBLIC: dict[str, str] = {
     "status": "queue",
     "help": "queue",
     "QueueConfig": "settings",
+    "configure": "settings",
     "CodeJob": "jobs",
     "JobCollection": "jobs",
     "create_runner": "runner",
@@ -32,6 +33,7 @@ PUBLIC: dict[str, str] = {
     "SyftJobConfig": "runner",
     "JsonStateManager": "notifications",
     "TemplateRenderer": "notifications",
+    "ProblemWarning": "verbs",
 }
 """Public name to the module below `scq.library` that holds it."""
 

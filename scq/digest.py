@@ -6,6 +6,7 @@ make the reading fail but never lead it elsewhere. The private copy holds the fi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -84,7 +85,10 @@ def manifest(root: str, content: Content, caps: Caps) -> Manifest:
 
 
 def copy(root: str, content: Content, caps: Caps, target: str) -> Manifest:
-    """Make the private copy of a submission in the empty folder `target` and return the manifest of what was written."""
+    """Make the private copy of a submission in the empty folder `target` and return the manifest of what was written.
+
+    Raises OSError when the disk is full; what is wrong with the submission itself is part of the manifest.
+    """
     found = survey(root, content, caps)
     if found.invalid:
         return Manifest(digest="", files=(), invalid=found.invalid)
@@ -96,6 +100,8 @@ def copy(root: str, content: Content, caps: Caps, target: str) -> Manifest:
                 os.makedirs(os.path.dirname(destination), mode=0o755, exist_ok=True)
                 entries.append(_hash_file(base, path, path == content.run_sh, destination))
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
         reason = f"{_shown(str(error.filename or content.base))}: cannot be copied ({error.strerror})"
         return Manifest(digest="", files=(), invalid=(reason,))
     return Manifest(digest=digest_of(tuple(entries), content.fields), files=tuple(entries))

@@ -51,7 +51,7 @@ def read_text(path: str, limit: int = SMALL) -> str:
 
 
 def sync_folder(path: str) -> None:
-    """Make renames inside a folder durable. File systems that cannot sync a folder say so with EINVAL; that is all they can do."""
+    """Make renames inside a folder durable. Raises OSError where that cannot be done."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

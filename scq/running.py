@@ -20,7 +20,7 @@ from scq.authority import runnable
 from scq.collecting import Collected, Limits, collect
 from scq.context import Context, audited
 from scq.digest import copy
-from scq.errors import InvalidFileError, ScqError
+from scq.errors import IntegrityError, InvalidFileError, ScqError
 from scq.files import make_folder, read_bytes, remove_tree, write_atomic
 from scq.formats import parse_time
 from scq.model import Cause, Problem, Run
@@ -48,6 +48,8 @@ class Outcome(Struct, frozen=True):
     record: Record
     left: tuple[str, ...] = ()
     refused: str = ""
+    """Why it was not started, if so; `integrity` when that is because of its content."""
+    integrity: bool = False
 
 
 class Runner:
@@ -133,7 +135,7 @@ class Runner:
             try:
                 task = self._prepare(record)
             except ScqError as error:
-                self._refuse(key, record, str(error), error.advice)
+                self._refuse(key, record, str(error), error.advice, integrity=isinstance(error, IntegrityError))
                 continue
             except OSError as error:
                 self._refuse(key, record, f"{error.filename}: {error.strerror}", "Check disk space and access rights.")
@@ -160,7 +162,7 @@ class Runner:
         made = copy(ctx.config.root, content, ctx.caps, code)
         if made.digest != run.digest:
             why = "; ".join(made.invalid) or "its content is not what was approved"
-            raise InvalidFileError(f"{sighting.path}: {why}", f"Look at it again: scq diff {record.id[:8]}")
+            raise IntegrityError(why, f"Look at it again: scq diff {record.id[:8]}")
         for name in form.outputs:
             make_folder(os.path.join(work, name))
         job = job_of(record)
@@ -239,11 +241,11 @@ class Runner:
         self.problems.append(Problem(record.sighting.path, f"the results cannot be written: {what}", advice))
         self.outcomes.append(Outcome(key, replace(record, run=run)))
 
-    def _refuse(self, key: str, record: Record, why: str, advice: str) -> None:
+    def _refuse(self, key: str, record: Record, why: str, advice: str, *, integrity: bool = False) -> None:
         if record.run is not None:
             self._give_back(key, record.run, reshow=False)
         self.problems.append(Problem(record.sighting.path, f"was not run: {why}", advice))
-        self.outcomes.append(Outcome(key, record, refused=why))
+        self.outcomes.append(Outcome(key, record, refused=why, integrity=integrity))
 
     def _give_back(self, key: str, run: Run, *, reshow: bool) -> None:
         """A claim whose job never started is taken back; with `reshow` its folders are set back to approved as well."""

@@ -6,13 +6,13 @@ from scq.audit import read_rows
 from scq.clean import line
 from scq.context import Context
 from scq.errors import INTEGRITY, OK
-from scq.model import Problem
+from scq.model import AuditRow, Problem
 from scq.report import Report
 from scq.showing import when
 
 
 def show(ctx: Context, *, job: str = "", limit: int | None = None) -> Report:
-    """The audit log, oldest row first; `job` keeps the rows of one id or unique beginning of it. Exit code 5 when a seal is broken."""
+    """The audit log, oldest row first; `job` keeps the rows of one id or its beginning. Exit code 5 when a seal is broken."""
     rows = []
     problems: list[Problem] = []
     for row, sealed in read_rows(ctx.store.audit_path):
@@ -23,10 +23,7 @@ def show(ctx: Context, *, job: str = "", limit: int | None = None) -> Report:
         if not job or row.job.startswith(job):
             rows.append(row)
     rows = rows if limit is None else rows[max(0, len(rows) - limit) :]
-    lines = [
-        f"{row.n:>5}  {when(row.at)}  {row.what:<8}  {row.job[:8]:<8}  {line(row.by, 60)}  {row.digest[:19]}  {line(row.detail, 200)}".rstrip()
-        for row in rows
-    ]
+    lines = [_line(row) for row in rows]
     data = {
         "rows": [
             {
@@ -44,3 +41,16 @@ def show(ctx: Context, *, job: str = "", limit: int | None = None) -> Report:
         "sealed": not problems,
     }
     return Report("audit", data, tuple(lines), tuple(problems), INTEGRITY if problems else OK)
+
+
+def _line(row: AuditRow) -> str:
+    cells = (
+        f"{row.n:>5}",
+        when(row.at),
+        f"{row.what:<8}",
+        f"{row.job[:8]:<8}",
+        line(row.by, 60),
+        row.digest[:19],
+        line(row.detail, 200),
+    )
+    return "  ".join(cells).rstrip()

@@ -65,7 +65,7 @@ def run(
 def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: str) -> list[Outcome]:
     """Jobs that were approved and are no longer what was approved: refused, every time, until the owner decides again."""
     return [
-        Outcome(key, record, refused=CHANGED)
+        Outcome(key, record, refused=CHANGED, integrity=True)
         for key, record in seen.state.jobs.items()
         if record.changed and record.missing_since is None and record.sighting.owner == me
         if (not only or matches(job_of(record), only)) and not matches(job_of(record), skip)
@@ -91,7 +91,7 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     if lines and runner.sandbox.name == "none":
         lines.append("(without a sandbox: `sandbox: none` is configured)")
     problems = [*problems, *runner.problems]
-    refused = any(outcome.refused for outcome in outcomes)
+    refused = any(outcome.integrity for outcome in outcomes)
     failed = any(row["status"] == "failed" for row in rows)
     code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else OK
     errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
@@ -109,7 +109,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "status": "pending" if outcome.refused else "completed" if good else "failed",
         "exit_code": None if run is None else run.exit_code,
         "duration_s": None if run is None or outcome.refused else run.duration_s,
-        "cause": "integrity" if outcome.refused else None if run is None else run.cause,
+        "cause": "integrity" if outcome.integrity else "refused" if outcome.refused else None if run is None else run.cause,
         "left": list(outcome.left),
     }
 

@@ -53,9 +53,7 @@ def _lines(ctx: Context, data: dict[str, Any], waiting: list[Job], swept: str) -
     lines.append("  ".join(f"{data['counts'][word]} {word}" for word in WORDS))
     if waiting:
         first = waiting[0]
-        lines.append(
-            f"waiting longest: {first.short_id} {line(first.name)}, {seconds(data['oldest_wait_s'])} (scq review {first.short_id})"
-        )
+        lines.append(f"waiting longest: {first.short_id} {line(first.name)}, {seconds(data['oldest_wait_s'])}")
     lines.append(f"last full look: {swept}")
     box = data["outbox"]
     lines.append(f"outbox: {box['queued']} to send, {box['sent']} sent, {box['failed']} failed")

@@ -64,7 +64,9 @@ def submit_script(
     try:
         text = script_content.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UsageError(f"the script cannot be stored as UTF-8 text ({error.reason})", "Read it with encoding='utf-8'.") from error
+        raise UsageError(
+            f"the script cannot be stored as UTF-8 text ({error.reason})", "Read it with encoding='utf-8'."
+        ) from error
     options = {"name": name or "", "description": description, "tags": words(tags), "requirements": words(requirements)}
     return get_job(HERE.call(submit.run, target_email, "-", stdin=text, **options).data["id"])
 

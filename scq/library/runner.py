@@ -1,4 +1,4 @@
-"""`create_runner` and `SyftJobRunner`: the documented job runner, over the one-shot verbs `check`, `run-approved`, `share`, `reset`."""
+"""`create_runner` and `SyftJobRunner`: the documented job runner, over `check`, `run-approved`, `share` and `reset`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from msgspec import Struct
 from scq import __version__
 from scq.clean import line
 from scq.config_keys import ADDRESS, DURATION
-from scq.errors import BUSY, JOB_FAILED, ConfigError, ScqError, UsageError
+from scq.errors import JOB_FAILED, ConfigError, ScqError, UsageError
 from scq.formats import same_address
 from scq.library.jobs import CodeJob, JobCollection
-from scq.library.verbs import ProblemWarning, Verbs, failure, words
+from scq.library.verbs import Verbs, settle, words
 from scq.syftbox import identity_of
 
 RULE = "-" * 50
 
 
 class SyftJobConfig(Struct, frozen=True):
-    """Whose jobs are run, in which SyftBox folder (absolute). `home` is that person's `SCQ_HOME` where it is not the usual one."""
+    """Whose jobs are run, in which SyftBox folder (absolute). `home` is that person's `SCQ_HOME`; empty: the usual one."""
 
     syftbox_folder: str
     email: str
@@ -59,7 +59,7 @@ def create_runner(
 
 
 class SyftJobRunner:
-    """Looks for new jobs and runs approved ones. Each method is one call of the verb of the command line, and prints what it says."""
+    """Looks for new jobs and runs approved ones. Each method is one call of a verb, and prints what the verb says."""
 
     def __init__(self, config: SyftJobConfig, poll_interval: float = 5) -> None:
         self.config = config
@@ -78,13 +78,11 @@ class SyftJobRunner:
             f"looking every  {self.poll_interval:g} s; Ctrl+C ends it",
             RULE,
         )
-        steps = (self._list_waiting, self.process_approved_jobs), (self.check_for_new_jobs, self.process_approved_jobs)
-        said = ""
         try:
-            said = self._round(steps[0], said)
+            said = self._round([self._list_waiting, self.process_approved_jobs], frozenset())
             while True:
                 time.sleep(self.poll_interval)
-                said = self._round(steps[1], said)
+                said = self._round([self.check_for_new_jobs, self.process_approved_jobs], said)
         except KeyboardInterrupt:
             _write("runner ended")
 
@@ -125,7 +123,91 @@ class SyftJobRunner:
         )
         rows: list[dict[str, Any]] = report.data["runs"]
         _write(*report.lines, *([f"{len(rows)} approved {'job' if len(rows) == 1 else 'jobs'} processed"] if rows else []))
-        error = None if report.exit_code == JOB_FAILED and not report.errors else failure(report)
-        if error is not None:
-            raise error
+        settle(report, also_fine=JOB_FAILED)
         return rows
+
+    def share_job_results(self, job_name: str, share_outputs: bool, share_logs: bool, user: str | None = None) -> None:
+        """Let the submitter of a finished job read its outputs, its logs, or both; neither does nothing.
+
+        `user` is the submitter's address. Raises UsageError when no job or more than one has that name, or it is not over.
+        """
+        from scq.commands import list as list_verb
+        from scq.commands import share
+
+        if not share_outputs and not share_logs:
+            return
+        rows = self._verbs.call(list_verb.run, for_me=True).data["jobs"]
+        # By name only: the command line would also take the beginning of an id, and share the results of another job.
+        named = [row for row in rows if row["name"] == job_name and (user is None or same_address(row["submitter"], user))]
+        if len(named) != 1:
+            raise UsageError(_which(job_name, named), "Name the submitter with user=, or use `scq share ID`.")
+        report = self._verbs.call(share.run, named[0]["id"], outputs=share_outputs, logs=share_logs)
+        _write(*report.lines)
+
+    def reset_all_jobs(self) -> int:
+        """Delete every job sent to this owner, print which, and tell how many. Nobody is asked, and it cannot be undone.
+
+        Raises UsageError while a job runs.
+        """
+        from scq.commands import reset
+
+        _write(f"resetting all jobs of {self.config.email} in {line(self.config.syftbox_folder, 500)}")
+        report = self._verbs.attempt(reset.run, yes=True)
+        _write(*report.lines)
+        settle(report)
+        count: int = report.data["deleted"]
+        return count
+
+    def _list_waiting(self) -> None:
+        """What waits already when the runner starts is listed, not announced as new."""
+        from scq.commands import check, pending
+
+        self._verbs.call(check.run)
+        lines = self._verbs.call(pending.run).lines
+        _write(*(["waiting for a decision:", *(f"  {text}" for text in lines)] if lines else ["no job waits for a decision"]))
+
+    def _round(self, steps: Iterable[Callable[[], object]], said: frozenset[str]) -> frozenset[str]:
+        """Do the steps; what failed is printed unless it was `said` by the round before. Gives what failed."""
+        failed = set()
+        for step in steps:
+            try:
+                step()
+            except (ScqError, OSError) as error:
+                failed.add(_told(error))
+        _write(*sorted(failed - said))
+        return frozenset(failed)
+
+    def _collection(self, rows: Iterable[dict[str, Any]]) -> JobCollection:
+        return JobCollection(CodeJob(row, self._verbs) for row in rows)
+
+    def _folder(self) -> str:
+        """Where the jobs of this owner lie, in the form of root that is there."""
+        root, email = self.config.syftbox_folder, self.config.email
+        base = os.path.join(root, "datasites") if os.path.isdir(os.path.join(root, "datasites", email)) else root
+        return line(os.path.join(base, email, "app_data"), 500)
+
+
+def _duration(name: str, value: object) -> float:
+    seconds: float | None = DURATION.parse(value)
+    if seconds is None:
+        raise ConfigError(f"{name}: {ascii(value)[:80]} is not allowed: {DURATION.allowed}")
+    return seconds
+
+
+def _which(name: str, rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return f"no job {name!a} was sent to you"
+    return f"{name!a} fits {len(rows)} jobs: {', '.join(row['id'] for row in rows[:5])}"
+
+
+def _told(error: ScqError | OSError) -> str:
+    advice = error.advice if isinstance(error, ScqError) else ""
+    text = f"{error}. {advice}" if advice else str(error)
+    return "! " + line("; ".join(text.splitlines()), 1_000)
+
+
+def _write(*lines: str) -> None:
+    """Print at once, so that the lines of a pipe appear when they are said."""
+    if lines:
+        sys.stdout.write("".join(f"{text}\n" for text in lines))
+        sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`QueueConfig`: the queue settings of the documented Python API, checked as config.yaml is, and put in force with `configure`."""
+"""`QueueConfig`: the queue settings of the documented Python API, checked as config.yaml is; `configure` puts them in force."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAMES = ("queue_name", "max_concurrent_jobs", "job_timeout", "cleanup_completed_after")
 
 _chosen: dict[str, Any] = {}
-"""What `configure` put in force, by attribute of `Config`. Replaced whole and never changed, so that no thread sees half of it."""
+"""What `configure` put in force, by attribute of `Config`. Replaced whole, never changed: no thread can see half of it."""
 
 
 class QueueConfig:
@@ -40,12 +40,14 @@ class QueueConfig:
         _refuse([*(_unknown(name) for name in unknown), *self._mistakes()])
 
     def settings(self) -> dict[str, Any]:
-        """The settings as `Config` holds them, durations in seconds. Raises ConfigError, for an attribute may have been changed."""
+        """The settings as `Config` holds them, durations in seconds. Raises ConfigError: attributes may have changed."""
         _refuse(self._mistakes())
         return {BY_PATH[name].attribute: BY_PATH[name].kind.parse(getattr(self, name)) for name in NAMES}
 
     def _mistakes(self) -> list[str]:
-        return [_not_allowed(name, getattr(self, name)) for name in NAMES if BY_PATH[name].kind.parse(getattr(self, name)) is None]
+        return [
+            _not_allowed(name, getattr(self, name)) for name in NAMES if BY_PATH[name].kind.parse(getattr(self, name)) is None
+        ]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QueueConfig) and all(getattr(self, name) == getattr(other, name) for name in NAMES)
@@ -63,7 +65,7 @@ def configure(config: QueueConfig | None) -> None:
     """
     if config is not None and not isinstance(config, QueueConfig):
         raise ConfigError(f"{type(config).__name__} holds no queue settings", "Pass a QueueConfig, or None.")
-    global _chosen  # noqa: PLW0603 - the documented API is one set of functions per process
+    global _chosen
     _chosen = {} if config is None else config.settings()
 
 

@@ -51,7 +51,7 @@ class ProblemWarning(UserWarning):
 
 
 class Answer(dict[str, Any]):
-    """`data` of a verb as docs/json.md describes it. Shown by itself (prompt, notebook, print) it is the text of the command line."""
+    """`data` of a verb as docs/json.md describes it. Shown at a prompt or in a notebook it is the text of the command line."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(report.data)
@@ -82,12 +82,11 @@ class Verbs(Struct, frozen=True):
     def call(self, verb: Callable[..., Report], *arguments: Any, **options: Any) -> Report:
         """What a verb reports. Raises ScqError when the command line would have failed."""
         report = self.attempt(verb, *arguments, **options)
-        _raise_failure(report)
-        _warn(report.problems)
+        settle(report)
         return report
 
     def attempt(self, verb: Callable[..., Report], *arguments: Any, **options: Any) -> Report:
-        """As `call`, but a report of a failure comes back like any other; its problems are not shown."""
+        """As `call`, but a report that tells of a failure comes back like any other, for `settle`."""
         with _advice_as_note():
             return verb(self.context(), *arguments, **options)
 
@@ -151,10 +150,18 @@ def shown(problem: Problem) -> str:
     return f"{text}. {line(problem.advice, 500)}" if problem.advice else text
 
 
-def failure(report: Report) -> ScqError | None:
-    """The exception a report stands for; None when the verb did what it was asked. Its notes are the problems."""
-    if report.exit_code in (OK, ACTION_NEEDED) and not report.errors:
-        return None
+def settle(report: Report, also_fine: int = OK) -> None:
+    """Raise the exception a report stands for, its problems as notes; warn of its problems when the verb did what it was asked.
+
+    `also_fine` is an exit code that is not a failure for this caller.
+    """
+    if report.errors or report.exit_code not in (OK, ACTION_NEEDED, also_fine):
+        raise _failure(report)
+    for text in _few(report.problems):
+        warnings.warn(text, ProblemWarning, stacklevel=_level_of_caller())
+
+
+def _failure(report: Report) -> ScqError:
     kind = FAILURES.get(report.exit_code, ScqError)
     if report.errors:
         error = kind("\n".join(report.errors))
@@ -166,12 +173,6 @@ def failure(report: Report) -> ScqError | None:
     for text in _few(report.problems if report.errors else report.problems[:-1]):
         error.add_note(text)
     return error
-
-
-def _raise_failure(report: Report) -> None:
-    error = failure(report)
-    if error is not None:
-        raise error
 
 
 @contextmanager
@@ -193,11 +194,6 @@ def _decided(report: Report) -> str:
 def _few(problems: tuple[Problem, ...]) -> list[str]:
     more = len(problems) - SHOWN_PROBLEMS
     return [*(shown(problem) for problem in problems[:SHOWN_PROBLEMS]), *([f"and {more} more problems"] if more > 0 else [])]
-
-
-def _warn(problems: tuple[Problem, ...]) -> None:
-    for text in _few(problems):
-        warnings.warn(text, ProblemWarning, stacklevel=_level_of_caller())
 
 
 def _level_of_caller() -> int:

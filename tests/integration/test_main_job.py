@@ -103,7 +103,8 @@ def test_content_that_changes_after_approval_is_refused(people: tuple[Person, Pe
     owner.scq("approve", uid)
     (script,) = [path for path in owner.root.rglob("note.txt") if uid in str(path) or "count" in str(path)]
     script.write_text("something else entirely")
-    assert owner.json("run-approved")["runs"] == []
+    refused = owner.json("run-approved", code=5)["runs"]
+    assert [(run["id"], run["status"], run["cause"]) for run in refused] == [(uid, "pending", "integrity")]
     job = owner.job(uid)
     assert (job["status"], job["changed"]) == ("pending", True)
     assert "no longer what was approved" in job["problems"][-1]["what"]

@@ -181,8 +181,9 @@ class TestLineStream:
         stream = LineStream(writer, "job")
         for _ in range(3):
             stream.write(b"x\n" * 20_000)
+        # The line that is stuck half-way and the first one behind it; later ones are left out at once.
         assert waits[0] > 0
-        assert set(waits[1:]) == {0.0}
+        assert set(waits[2:]) == {0.0}
         stream.finish()
         os.close(reader)
         os.close(writer)

@@ -17,7 +17,6 @@ from tests.unit.layouts.inbox_trees import (
     OWNER,
     QUEUE,
     SPOILERS,
-    approval,
     disk,
     layout,
     only,

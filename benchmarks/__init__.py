@@ -1,0 +1,1 @@
+"""What calls of scq cost, measured against floors of the same machine: `make bench`."""

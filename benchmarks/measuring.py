@@ -1,0 +1,92 @@
+"""Measuring one process: wall clock, CPU time, peak memory, and what it asked the file system for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+"""Nothing of the caller's: variables would change what is measured."""
+
+
+def _command() -> tuple[str, ...]:
+    """The installed console script, or what it does where the package is only importable."""
+    script = Path(sys.executable).with_name("scq")
+    if script.exists():
+        return (str(script),)
+    return (sys.executable, "-c", "import sys; from scq.__main__ import main; sys.exit(main())")
+
+
+SCQ = _command()
+
+
+class Cost(Struct, frozen=True):
+    """The least disturbed of several repetitions: milliseconds, and MiB of peak resident memory."""
+
+    wall_ms: float
+    cpu_ms: float
+    rss_mib: float
+
+
+class Calls(Struct, frozen=True):
+    """System calls below one folder."""
+
+    stats: int
+    folder_opens: int
+    file_opens: int
+
+
+def measure(command: list[str] | tuple[str, ...], repeat: int = 5, before: Callable[[], object] | None = None) -> Cost:
+    """Run a command several times; `before` is called ahead of each and not measured. Raises RuntimeError when it fails."""
+    costs = []
+    for _ in range(repeat):
+        if before is not None:
+            before()
+        costs.append(_once(command))
+    return Cost(
+        min(cost.wall_ms for cost in costs),
+        min(cost.cpu_ms for cost in costs),
+        max(cost.rss_mib for cost in costs),
+    )
+
+
+def _once(command: list[str] | tuple[str, ...]) -> Cost:
+    quiet = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
+    began = time.perf_counter()
+    pid = os.posix_spawn(command[0], list(command), ENVIRONMENT, file_actions=quiet)
+    _, status, used = os.wait4(pid, 0)
+    wall = time.perf_counter() - began
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+    return Cost(wall * 1e3, (used.ru_utime + used.ru_stime) * 1e3, used.ru_maxrss / 1024)
+
+
+def can_trace() -> bool:
+    """True when strace is there and works."""
+    return shutil.which("strace") is not None and subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode == 0
+
+
+STAT = re.compile(r'\b(?:newfstatat|lstat|stat|statx)\((?:AT_FDCWD, |\d+, )?"([^"]*)"')
+OPEN = re.compile(r'\bopenat\(AT_FDCWD, "([^"]*)", (\S+)')
+
+
+def traced(command: list[str], folder: Path) -> Calls:
+    """Count the calls of one run that name something below a folder."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        trace = ["strace", "-f", "-qq", "-o", log.name, "-e", "trace=%file"]
+        subprocess.run([*trace, *command], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
+        lines = log.read().splitlines()
+    below = f"{folder}"
+    stats = sum(1 for line in lines if (found := STAT.search(line)) and found[1].startswith(below))
+    opens = [found[2] for line in lines if (found := OPEN.search(line)) and found[1].startswith(below)]
+    folders = sum(1 for flags in opens if "O_DIRECTORY" in flags)
+    return Calls(stats, folders, len(opens) - folders)
