@@ -72,21 +72,26 @@ def _once(command: list[str] | tuple[str, ...]) -> Cost:
 
 def can_trace() -> bool:
     """True when strace is there and works."""
-    return shutil.which("strace") is not None and subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode == 0
+    if shutil.which("strace") is None:
+        return False
+    return subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode == 0
 
 
-STAT = re.compile(r'\b(?:newfstatat|lstat|stat|statx)\((?:AT_FDCWD, |\d+, )?"([^"]*)"')
-OPEN = re.compile(r'\bopenat\(AT_FDCWD, "([^"]*)", (\S+)')
+STAT = re.compile(r'(?:newfstatat|lstat|stat|statx)\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?"([^"]*)"')
+OPEN = re.compile(r'openat\((?:AT_FDCWD|\d+)<([^>]*)>, "([^"]*)", ([A-Z_|]+)')
 
 
 def traced(command: list[str], folder: Path) -> Calls:
     """Count the calls of one run that name something below a folder."""
     with tempfile.NamedTemporaryFile("r") as log:
-        trace = ["strace", "-f", "-qq", "-o", log.name, "-e", "trace=%file"]
+        trace = ["strace", "-f", "-y", "-qq", "-o", log.name, "-e", "trace=%file"]
         subprocess.run([*trace, *command], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)
         lines = log.read().splitlines()
-    below = f"{folder}"
-    stats = sum(1 for line in lines if (found := STAT.search(line)) and found[1].startswith(below))
-    opens = [found[2] for line in lines if (found := OPEN.search(line)) and found[1].startswith(below)]
+
+    def is_below(found: re.Match[str]) -> bool:
+        return os.path.join(found[1] or "", found[2]).startswith(f"{folder}/")
+
+    stats = sum(1 for line in lines if (found := STAT.search(line)) and is_below(found))
+    opens = [found[3] for line in lines if (found := OPEN.search(line)) and is_below(found)]
     folders = sum(1 for flags in opens if "O_DIRECTORY" in flags)
     return Calls(stats, folders, len(opens) - folders)

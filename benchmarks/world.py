@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.measuring import ENVIRONMENT, SCQ
@@ -55,20 +55,25 @@ class World:
         for person in (OWNER, SCIENTIST):
             (self.root / person).mkdir(parents=True)
             (self.root / "datasites" / person).mkdir(parents=True)
-        self.home.mkdir(mode=0o700)
-        (self.home / "config.yaml").write_text(CONFIG.format(sandbox=sandbox))
+        for home in (self.home, self._other_home):
+            home.mkdir(mode=0o700)
+            (home / "config.yaml").write_text(CONFIG.format(sandbox=sandbox))
         (folder / "run.sh").write_text(SCRIPT)
         self.source = folder / "run.sh"
         self.waiting = Template(self.root, self._submit())
         self.finished = Template(self.root, self._finish())
 
+    @property
+    def _other_home(self) -> Path:
+        """Where the models are made, so that the home that is measured begins with its first look."""
+        return self.home.with_name("other-home")
+
     def command(self, *arguments: str) -> list[str]:
         """A call by the owner."""
-        place = ["--home", str(self.home), "--root", str(self.root), "--email", OWNER]
-        return [*SCQ, *place, *arguments]
+        return _command(self.home, self.root, OWNER, arguments)
 
     def call(self, *arguments: str) -> dict[str, object]:
-        """`data` of one call by the owner. Raises CalledProcessError when it fails."""
+        """`data` of one call by the owner. Raises RuntimeError when it fails."""
         return _data(self.command(*arguments, "--json"))
 
     def add_finished(self, count: int) -> None:
@@ -90,16 +95,16 @@ class World:
         wait_until_old(self.home)
 
     def _submit(self) -> str:
-        place = ["--home", f"{self.home}-scientist", "--root", str(self.root), "--email", SCIENTIST]
         name = self._next_word()
-        data = _data([*SCQ, *place, "submit", OWNER, str(self.source), "--name", name, "--layout", self.layout, "--json"])
+        options = ("--name", name, "--layout", self.layout, "--json")
+        data = _data(_command(self._other_home, self.root, SCIENTIST, ("submit", OWNER, str(self.source), *options)))
         return str(data["id"]) if self.layout == "a3" else name
 
     def _finish(self) -> str:
         """Take one more job all the way."""
         word = self._submit()
-        self.call("approve", word)
-        self.call("run-approved", "--job", word)
+        for arguments in (("approve", word, "--json"), ("run-approved", "--job", word, "--json")):
+            _data(_command(self._other_home, self.root, OWNER, arguments))
         return word
 
     def _next_word(self) -> str:
@@ -120,6 +125,10 @@ def _newest_first(folder: Path) -> Iterable[Path]:
     for directory, _, names in os.walk(folder):
         yield Path(directory)
         yield from (Path(directory, name) for name in names)
+
+
+def _command(home: Path, root: Path, email: str, arguments: Sequence[str]) -> list[str]:
+    return [*SCQ, "--home", str(home), "--root", str(root), "--email", email, *arguments]
 
 
 def _data(command: list[str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ def main() -> None:
 
         sys.stdout.write(f"scq {__version__}\n")
         return
-    from scq.cli.app import call
+    from scq.cli.shortcut import call
 
     sys.exit(call(sys.argv[1:]))
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from scq.context import Context
 from scq.errors import ScqError
-from scq.files import remove_tree
 from scq.model import Problem, Run, Sighting
 from scq.ports import ResultSet
+from scq.sandbox.scratch import remove_run
 from scq.state import Intent, Record, State
 from scq.tree import DiskTree
 
@@ -69,7 +69,7 @@ def _attempt(ctx: Context, record: Record, intent: Intent) -> Problem | None:
         if sighting is not None:
             _act(ctx, record, sighting, intent)
         if intent == "remove" and record.run is not None:
-            remove_tree(os.path.join(ctx.runs_folder(), record.run.directory))
+            remove_run(os.path.join(ctx.runs_folder(), record.run.directory))
     except ScqError as error:
         return Problem(record.sighting.path, str(error), error.advice)
     except OSError as error:

@@ -169,7 +169,8 @@ def _cached(home: str, path: str, stamp: str) -> dict[str, Any] | None:
 def remember_parsed(home: str, path: str = "") -> None:
     """Keep the parsed form of config.yaml for the next calls, unless that is done. For verbs that write anyway.
 
-    `path` is config.yaml in `home` where it is not given. Nothing is kept of a file that is missing or just changed.
+    `path` is config.yaml in `home` where it is not given. Nothing is kept of a file that is missing or just changed, nor
+    where there is no room for it: without the copy the file itself is read.
     """
     path = path or os.path.join(home, "config.yaml")
     stamp = _trusted_stamp(path)
@@ -179,7 +180,10 @@ def remember_parsed(home: str, path: str = "") -> None:
     if text is None or _trusted_stamp(path) != stamp:
         return
     parsed = Parsed(os.path.abspath(path), stamp, parse(text, path))
-    write_atomic(os.path.join(home, CACHE_NAME), msgspec.json.encode(parsed), sync=False)
+    try:
+        write_atomic(os.path.join(home, CACHE_NAME), msgspec.json.encode(parsed), sync=False)
+    except OSError:
+        return
 
 
 def plan_change(path: str, settings: Mapping[str, Any]) -> Change:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scq import layouts
+from scq.config_file import remember_parsed
 from scq.digest import Caps
 from scq.model import AuditRow, Problem
 from scq.ports import Layout
@@ -77,6 +78,7 @@ class Context:
     def only_one(self, verb: str) -> Iterator[None]:
         """Hold the lock of a scheduled verb. An overlapping call raises BusyError at once."""
         with exclusive(os.path.join(self.home, "locks", f"{verb}.lock"), 0):
+            remember_parsed(self.home, self.config_path)
             yield
 
     def runs_folder(self) -> str:

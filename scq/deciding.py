@@ -10,7 +10,7 @@ from scq.acting import carry_out
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, IntegrityError, ScqError, UsageError
 from scq.keeping import keep
-from scq.looking import View, view
+from scq.looking import View, observe, view
 from scq.model import Decision, Job, Method, Problem, Verdict
 from scq.report import Report
 from scq.state import Record, State
@@ -32,6 +32,8 @@ def decide(
     dry_run: bool,
 ) -> Report:
     """Decide every named job on its own: one that is refused does not stop the others."""
+    if not dry_run:
+        observe(ctx)  # a job decided before any check was still received, and is told so
     shown = view(ctx, full=False)
     shown = shown if _all_found(shown, words) else view(ctx, full=True)
 

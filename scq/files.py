@@ -75,6 +75,9 @@ def write_atomic(path: str, content: bytes, *, mode: int = 0o600, sync: bool = T
             if sync:
                 os.fsync(fd)
         os.replace(temporary, path)
+    except OSError as error:
+        remove_file(temporary)
+        raise OSError(error.errno, error.strerror, path) from error
     except BaseException:
         remove_file(temporary)
         raise

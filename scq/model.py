@@ -3,8 +3,7 @@
 Times are aware UTC. Paths are POSIX strings: of a job relative to the SyftBox root, of a file relative to its job.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: msgspec would have to evaluate their text in every call.
 from datetime import datetime
 from typing import Literal
 

@@ -25,6 +25,7 @@ from scq.files import make_folder, read_bytes, remove_tree, write_atomic
 from scq.formats import parse_time
 from scq.model import Cause, Problem, Run
 from scq.ports import Ending, Executor, Sandbox, Task
+from scq.sandbox.scratch import remove_run, remove_scratch, scratch_of
 from scq.state import Record, State
 from scq.view import job_of
 
@@ -122,7 +123,16 @@ class Runner:
                 )
                 jobs[key] = replace(record, run=run, attempts=attempt)
                 claimed.append(key)
-                state = audited(state, now, ctx.config.email, "run", ref=key, job=record.id, digest=run.digest)
+                state = audited(
+                    state,
+                    now,
+                    ctx.config.email,
+                    "run",
+                    ref=key,
+                    job=record.id,
+                    digest=run.digest,
+                    detail=f"sandbox {run.sandbox}",
+                )
             return replace(state, jobs=jobs)
 
         ctx.store.update(change)
@@ -149,7 +159,7 @@ class Runner:
         if run is None:
             raise InvalidFileError(f"{record.id}: has no claim")
         folder = self._folder(run)
-        remove_tree(folder)
+        remove_run(folder)
         make_folder(folder, 0o700)
         sighting = current(ctx, record)
         if sighting is None:
@@ -219,8 +229,6 @@ class Runner:
 
     def _collect(self, record: Record, folder: str) -> Collected:
         """Results leave the work folder once; a repeated call finds the note that says so."""
-        from scq.sandbox.scratch import remove_scratch, scratch_of
-
         note = os.path.join(folder, "collected")
         scratch = scratch_of(folder)
         if os.path.exists(note):
@@ -249,7 +257,7 @@ class Runner:
 
     def _give_back(self, key: str, run: Run, *, reshow: bool) -> None:
         """A claim whose job never started is taken back; with `reshow` its folders are set back to approved as well."""
-        remove_tree(self._folder(run))
+        remove_run(self._folder(run))
 
         def change(state: State) -> State:
             record = state.jobs.get(key)

@@ -4,8 +4,7 @@ Two documents: `state.json` holds what is alive (and the outbox), `finished.json
 both is what `state.json` says. Both carry a schema number.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed here: msgspec would have to evaluate their text in every call.
 from datetime import datetime
 from typing import Literal
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer._click.core import Command, Context, Parameter  # typer carries its own click since 0.26
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup, TyperOption
 
 from scq import __version__
-from scq.cli.session import Session, guarded
+from scq.cli.session import COMPLETING, HOME, Session, guarded
+from scq.errors import OK, USAGE, UsageError
 
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("setup:init", "Write the configuration, or add to it."),
@@ -64,6 +68,12 @@ class LazyGroup(TyperGroup):
         for leaf in _leaves(command):
             leaf.params.extend(_common_options())
         return command
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        if args[0] not in VERBS and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], VERBS, n=2)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -117,10 +127,10 @@ def _version(value: bool) -> None:
 @app.callback()
 def options(
     ctx: typer.Context,
-    home: Annotated[str, typer.Option(envvar="SCQ_HOME", help="Folder of configuration and state.")] = "~/.syft-creds",
+    home: Annotated[str, typer.Option(help=f"Folder of configuration and state, usually {HOME}. [env var: SCQ_HOME]")] = "",
     root: Annotated[str, typer.Option(help="SyftBox folder. [env var: SCQ_ROOT]")] = "",
     email: Annotated[str, typer.Option(help="Your address. [env var: SCQ_EMAIL]")] = "",
-    config: Annotated[str, typer.Option(envvar="SCQ_CONFIG", help="Configuration file instead of HOME/config.yaml.")] = "",
+    config: Annotated[str, typer.Option(help="Configuration file instead of HOME/config.yaml. [env var: SCQ_CONFIG]")] = "",
     lock_timeout: Annotated[float, typer.Option(help="Seconds to wait for another call's lock.", show_default=False)] = -1.0,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
@@ -129,6 +139,25 @@ def options(
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run one call of the command line and return its exit code. The one place where exit codes are made."""
+    """Run one call of the command line and return its exit code."""
+    if COMPLETING in os.environ:
+        typer.main.get_command(app)._main_shell_completion({}, "scq", COMPLETING)  # writes the proposals and ends the process
+    return guarded(lambda: _called(list(arguments)), list(arguments), VERBS, sys.stdout, sys.stderr)
+
+
+def _called(arguments: list[str]) -> int:
+    """Let typer read the call and run it. Raises UsageError for a call it cannot read, and whatever the verb raises."""
     command = typer.main.get_command(app)
-    return guarded(command, list(arguments), VERBS, sys.stdout, sys.stderr)
+    try:
+        with command.make_context("scq", arguments) as ctx:
+            command.invoke(ctx)
+    except typer.Exit as end:
+        return end.exit_code
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return USAGE
+    except ClickException as error:
+        raise UsageError(error.format_message().rstrip("."), "scq --help shows how it is called.") from error
+    return OK

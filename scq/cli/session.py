@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Collection
-from typing import IO, TYPE_CHECKING, Any
-
-from typer import Abort, Exit
-from typer._click.core import Command
-from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from scq.clean import line
-from scq.errors import BUG, BUSY, OK, USAGE, ScqError
+from scq.errors import BUG, BUSY, FAILED, OK, ScqError
 from scq.report import Report, as_json
 
 if TYPE_CHECKING:
     from scq.context import Context
 
+HOME = "~/.syft-creds"
+"""Configuration and state, where neither `--home` nor `SCQ_HOME` says otherwise."""
+COMPLETING = "_SCQ_COMPLETE"
+"""Set by the shell's completion script (`scq --show-completion`) when it asks for proposals."""
+_ROOM = "Make room on that disk, then call again; what was stored before is as it was."
+_RIGHTS = "Check who owns it and whether it may be written; `scq doctor` looks at every folder scq needs."
+_PLACE = "Check the path: it must lie in a folder, and a folder must not be a file."
+_DISK = "Check the disk or the network folder, then call again."
+MACHINE_TROUBLE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOTDIR: _PLACE,
+    errno.EISDIR: _PLACE,
+    errno.EEXIST: _PLACE,
+    errno.ELOOP: _PLACE,
+    errno.ENAMETOOLONG: _PLACE,
+    errno.EIO: _DISK,
+    errno.ESTALE: _DISK,
+    errno.ENOTCONN: _DISK,
+    errno.ENOLCK: _DISK,
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+    errno.ENFILE: "Too many files are open on this machine; end something, then call again.",
+    errno.ENOMEM: "Free some memory, then call again.",
+}
+"""What to do about a machine that cannot do what it was asked. Any other operating system error is a bug of scq."""
+
+
+class Ended(Exception):  # noqa: N818 - the regular end of a call
+    """The call is over: its report was shown."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
 
 class Session:
-    """The global options of one call, and how its report is shown."""
+    """The global options of one call, and how its report is shown. Options that were not given are empty."""
 
     def __init__(self, home: str, root: str, email: str, config_path: str, lock_timeout: float) -> None:
-        self.home = os.path.abspath(os.path.expanduser(home))
+        self.home = os.path.abspath(os.path.expanduser(home or os.environ.get("SCQ_HOME") or HOME))
+        config_path = config_path or os.environ.get("SCQ_CONFIG", "")
         self.root = root
         self.email = email
         self.config_path = (
@@ -46,6 +82,8 @@ class Session:
             from msgspec.structs import replace
 
             settings = replace(settings, lock_timeout=self.lock_timeout)
+        if self.verbose:
+            self.say(f"home {self.home}\nconfiguration {self.config_path}\nroot {settings.root}\nemail {settings.email}")
         return Context(settings, self.home, config_path=self.config_path, problems=loaded.problems, say=self.say)
 
     def say(self, text: str) -> None:
@@ -53,19 +91,19 @@ class Session:
         if not self.quiet:
             sys.stderr.write(text + "\n")
 
-    def show(self, report: Report, *, pager: bool = False) -> None:
+    def show(self, report: Report, *, pager: bool = False) -> NoReturn:
         """Print a report and end the call with its exit code."""
         if self.as_json:
-            sys.stdout.write(as_json(report) + "\n")
+            _put(sys.stdout, as_json(report) + "\n")
         else:
             if report.lines and not self.quiet:
                 text = "\n".join(report.lines) + "\n"
                 if pager and sys.stdout.isatty():
                     _page(text)
                 else:
-                    sys.stdout.write(text)
+                    _put(sys.stdout, text)
             _print_problems(report)
-        raise Exit(report.exit_code)
+        raise Ended(report.exit_code)
 
 
 def _page(text: str) -> None:
@@ -88,43 +126,57 @@ def asking() -> Callable[[str], bool] | None:
     return confirm if sys.stdin.isatty() and sys.stderr.isatty() else None
 
 
-def guarded(command: Command, arguments: list[str], verbs: Collection[str], out: IO[str], err: IO[str]) -> int:
-    """Run a command and return its exit code; every failure has one line on stderr, or a JSON document when asked for."""
+def guarded(call: Callable[[], int], arguments: list[str], verbs: Collection[str], out: IO[str], err: IO[str]) -> int:
+    """Run a call and return its exit code; every failure has one line on stderr, or a JSON document when asked for."""
     wants_json = "--json" in arguments
     name = next((word for word in arguments if word in verbs), "scq")
     try:
-        with command.make_context("scq", arguments) as ctx:
-            command.invoke(ctx)
-        return OK
-    except Exit as end:
-        return end.exit_code
-    except NoArgsIsHelpError as error:
-        err.write(error.format_message() + "\n")
-        return USAGE
-    except ClickException as error:
-        _fail(out, err, wants_json, name, error.format_message().rstrip("."), "scq --help shows how it is called.", USAGE)
-        return USAGE
+        code = _code_of(call)
+        _put(out, "")
+        return code
     except ScqError as error:
-        _fail(
-            out,
-            err,
-            wants_json,
-            name,
-            str(error),
-            error.advice,
-            error.exit_code,
-            quiet=error.exit_code == BUSY and not err.isatty(),
-        )
+        quiet = error.exit_code == BUSY and not err.isatty()
+        _fail(out, err, wants_json, name, str(error), error.advice, error.exit_code, quiet=quiet)
         return error.exit_code
     except BrokenPipeError:
         # The reader went away (`scq list | head`): nothing is left to be said, not even at the end of the interpreter.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return OK
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         err.write("interrupted\n")
         return 130
+    except OSError as error:
+        advice = MACHINE_TROUBLE.get(error.errno or 0)
+        if advice is None:
+            return _bug(err, error, arguments)
+        message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror)
+        _fail(out, err, wants_json, name, message, advice, FAILED)
+        return FAILED
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a report file and an exit code
         return _bug(err, error, arguments)
+
+
+def _code_of(call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except Ended as end:
+        return end.exit_code
+
+
+def _put(out: IO[str], text: str) -> None:
+    """Write all of a text now, so that a full disk or a closed pipe is known before the call ends. Raises OSError."""
+    try:
+        out.write(text)
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _drop_output() -> None:
+    """Let what cannot be written go nowhere, so that the interpreter does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(
@@ -132,8 +184,12 @@ def _fail(
 ) -> None:
     if wants_json:
         document = Report(name, {}, (), (), code, (f"{message}. {advice}" if advice else message,))
-        out.write(as_json(document) + "\n")
-    elif not quiet:
+        try:
+            _put(out, as_json(document) + "\n")
+            return
+        except OSError:
+            _drop_output()
+    if not quiet:
         err.write(f"scq: {_lines(message)}\n")
         if advice:
             err.write(f"     {_lines(advice)}\n")

@@ -11,11 +11,11 @@ from scq.acting import carry_out
 from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK
-from scq.files import remove_tree
 from scq.keeping import prune
 from scq.looking import view
 from scq.model import FINISHED, Job
 from scq.report import Report
+from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
 from scq.view import job_of
 
@@ -87,5 +87,5 @@ def _sweep(ctx: Context) -> list[str]:
         folder = ctx.runs_folder()
         strays = sorted(name for name in os.listdir(folder) if name not in runs) if os.path.isdir(folder) else []
         for name in strays:
-            remove_tree(os.path.join(folder, name))
+            remove_run(os.path.join(folder, name))
     return strays

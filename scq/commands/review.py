@@ -11,6 +11,7 @@ from scq.clean import block, line
 from scq.context import Context
 from scq.digest import manifest, read_file
 from scq.errors import UsageError
+from scq.looking import observe
 from scq.model import Content, FileEntry, Manifest
 from scq.report import Report
 from scq.selecting import select
@@ -45,6 +46,7 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
             ["", f"to approve exactly this:  scq approve {job.short_id}", f"to refuse:  scq reject {job.short_id} -r REASON"]
         )
     if remember and not file and made.digest and record.sighting.owner == ctx.config.email:
+        observe(ctx)
         ctx.store.update(lambda state: _reviewed(state, key, record, made.digest))
     return Report("review", data, tuple(lines), shown.problems)
 

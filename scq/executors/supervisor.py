@@ -159,7 +159,7 @@ class Supervisor:
         for output in self.outputs:
             output.take_rest()
         if immortal:
-            log.write_line(f"--- {immortal} processes of this job could not be killed ---")
+            log.write_line(f"--- processes of this job that could not be killed: {immortal} ---")
 
     def _finish(self, logs: list[CappedLog]) -> None:
         sizes = [log.total for log in logs]

@@ -5,6 +5,7 @@ Format: syft-code-queue 0.1.0-0.1.27 and syft-simple-runner 0.2.2 (docs/layouts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -27,6 +28,8 @@ EXIT_CODE = "Exit Code:"
 """Begins the only line in which the peers keep an exit code."""
 
 ARRIVING = "Wait until the rest has arrived; if nothing comes, ask the submitter to send the job again."
+
+_UID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 T = TypeVar("T")
 
@@ -72,7 +75,7 @@ def load(tree: Tree, path: str) -> Facts:
 
     facts = Facts(
         uid=use("uid", text),
-        name=use("name", text),
+        name=use("name", _name),
         requester=use("requester_email", address),
         target=use("target_email", address),
         status=use("status", text),
@@ -88,6 +91,12 @@ def load(tree: Tree, path: str) -> Facts:
         logs_end=use("logs", _end),
     )
     return replace(facts, wrong=tuple(wrong), damaged=not _REQUIRED.isdisjoint(wrong))
+
+
+def _name(value: object) -> str | None:
+    """A job gets its name as an environment variable, which cannot hold a NUL."""
+    found = text(value)
+    return None if found is None or "\0" in found else found
 
 
 def _tags(value: object) -> tuple[str, ...] | None:
@@ -143,7 +152,7 @@ def sighting(
         path=path,
         observed=observed,
         peer_status=facts.status,
-        uid=ref.key,
+        uid=uid_of(ref.key),
         owner_only=owner_only,
         submitted_at=facts.created,
         updated_at=updated_at,
@@ -173,11 +182,16 @@ def incomplete(ref: JobRef, layout: str, path: str, missing: str, ghosts: tuple[
         submitter="",
         path=path,
         observed="incomplete",
-        uid=ref.key,
+        uid=uid_of(ref.key),
         flags=("half_arrived",),
         problems=(Problem(path, f"has no {missing} yet", ARRIVING),),
         ghosts=ghosts,
     )
+
+
+def uid_of(key: str) -> str | None:
+    """The id of a job whose folder is named by one, as the peers do. Any other name would be shown, and cut, as if it were an id."""
+    return key if _UID.fullmatch(key) else None
 
 
 def content(sighting: Sighting) -> Content:

@@ -13,14 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from scq.errors import ConfigError
 from scq.model import Problem
 from scq.ports import Invocation
+from scq.sandbox.program import INSTALL, find_bwrap
 from scq.sandbox.scratch import hand_over, make_scratch
 from scq.sandbox.work import inside, moved
 
 WORK = "/job"
 """Where the box shows the private copy."""
-INSTALL = "Install it: apt-get install bubblewrap."
-NEEDED_VERSION = (0, 8)
-"""The first one that can forbid further user namespaces inside."""
 TEMPORARY_BYTES = 64 << 20
 USUAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - inside the box
 ISOLATION = ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--new-session")
@@ -110,11 +108,3 @@ class BwrapSandbox:
         yield from ("--bind", work, WORK, "--chdir", cwd)
         # What bubblewrap itself mounts there has no cap: nothing but the capped folders and the job's own stays writable.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
-
-
-def find_bwrap() -> str | None:
-    """Absolute path of bwrap, None when it is not installed."""
-    import shutil
-
-    found = shutil.which("bwrap")
-    return None if found is None else os.path.abspath(found)

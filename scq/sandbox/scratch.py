@@ -50,6 +50,12 @@ def remove_scratch(directory: str) -> None:
         remove_tree(folder)
 
 
+def remove_run(directory: str) -> None:
+    """Remove everything of a run: the folder made outside first, because only the run directory knows where it is."""
+    remove_scratch(directory)
+    remove_tree(directory)
+
+
 def hand_over(work: str, uid: int, gid: int) -> None:
     """Give a private copy to a user, links themselves and not what they point to."""
     os.chown(work, uid, gid, follow_symlinks=False)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from scq.errors import ConfigError
 from scq.model import Problem
 from scq.ports import Invocation
-from scq.sandbox.bwrap import INSTALL, NEEDED_VERSION, find_bwrap
+from scq.sandbox.program import INSTALL, NEEDED_VERSION, TIMEOUT_S, find_bwrap, installed_version
 from scq.sandbox.scratch import remove_scratch
 
-if TYPE_CHECKING:
-    from scq.sandbox.bwrap import BwrapSandbox
-
 WHERE = "sandbox"
-TIMEOUT_S = 20
 SECRET = "scq-canary"  # noqa: S105 - a word to look for
 PROBE = """
 echo "namespace $(readlink /proc/self/ns/pid)"
@@ -34,7 +29,17 @@ echo "end reached"
 """
 
 
-def check_bwrap(sandbox: BwrapSandbox) -> list[Problem]:
+class Box(Protocol):
+    """What of the sandbox is tried."""
+
+    interpreter_paths: tuple[str, ...]
+
+    def scratch(self, directory: str) -> str: ...
+    def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation: ...
+    def dropped(self) -> tuple[int, int] | None: ...
+
+
+def check_bwrap(sandbox: Box) -> list[Problem]:
     """Everything that keeps the box from holding; empty when it holds."""
     program = find_bwrap()
     if program is None:
@@ -55,14 +60,7 @@ def check_bwrap(sandbox: BwrapSandbox) -> list[Problem]:
         return [Problem(WHERE, f"the self-test of the box could not be run ({error})", "Run scq doctor for details.")]
 
 
-def installed_version(program: str) -> tuple[int, ...]:
-    """Version of bwrap, such as (0, 8, 0); (0,) when it does not say."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env={})
-    numbers = re.match(r"bubblewrap (\d+(?:\.\d+)+)", said.stdout)
-    return tuple(map(int, numbers[1].split("."))) if numbers else (0,)
-
-
-def _try_to_break_out(sandbox: BwrapSandbox, directory: str) -> list[Problem]:
+def _try_to_break_out(sandbox: Box, directory: str) -> list[Problem]:
     scratch = sandbox.scratch(directory)
     work, private = os.path.join(scratch, "work"), os.path.join(scratch, "private")
     canary = os.path.join(private, "canary")
@@ -135,7 +133,7 @@ def _last_line(text: str) -> str:
     return "".join(character for character in (lines[-1] if lines else "no reason given") if character.isprintable())
 
 
-def _advice(stderr: str, sandbox: BwrapSandbox) -> str:
+def _advice(stderr: str, sandbox: Box) -> str:
     """What to change so that the box can be made."""
     for path in sandbox.interpreter_paths:
         if path in stderr:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from scq.executors import processes, supervisor
 from scq.executors.local import LocalExecutor, never_started
 from scq.executors.rundir import read_result, read_started
+from scq.executors.supervisor import Supervisor
 from scq.ports import Ending, Invocation, Task
 from scq.sandbox.bwrap import BwrapSandbox
 from tests.unit.executors.tasks import (
@@ -279,6 +282,46 @@ def _works_below(pid: int, folder: Path) -> bool:
         return False
 
 
+class TestTrouble:
+    """The supervisor is a fork of the test, so what is patched here is patched there."""
+
+    def test_a_defect_of_the_supervisor_is_shown_and_the_job_counts_as_interrupted(
+        self, executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(_self: Supervisor) -> None:
+            raise RuntimeError("a defect")
+
+        monkeypatch.setattr(Supervisor, "_watch", fail)
+        ending = run_one(executor, make_task(tmp_path / "run", f"echo $$ > {tmp_path}/pid; exec sleep 600"))
+        assert (ending.exit_code, ending.cause) == (None, "interrupted")
+        assert "[job] RuntimeError: a defect\n" in capfd.readouterr().err
+        assert not [pid for pid in all_pids() if _works_below(pid, tmp_path)]
+
+    def test_a_full_disk_costs_the_log_and_not_the_ending(
+        self, executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        def full(*_arguments: object) -> int:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "pwrite", full)
+        ending = run_one(executor, make_task(tmp_path / "run", "echo line; exit 3"))
+        assert (ending.exit_code, ending.cause, ending.stdout_bytes) == (3, "exit", 5)
+        assert capfd.readouterr().err == f"[job] {tmp_path}/run/stdout.txt is incomplete: No space left on device\n"
+
+    def test_processes_that_cannot_be_killed_are_counted_in_the_log(
+        self, executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stray_pids: list[int]
+    ) -> None:
+        monkeypatch.setattr(processes, "send", lambda _pid, _number: False)
+        monkeypatch.setattr(supervisor, "PATIENCE_S", 0.0)
+        ending = run_one(executor, make_task(tmp_path / "run", f"sleep 600 & echo $! > {tmp_path}/pid"))
+        stray_pids.append(written_pid(tmp_path / "pid"))
+        assert ending.exit_code == 0
+        assert (tmp_path / "run/stderr.txt").read_text() == "--- processes of this job that could not be killed: 1 ---\n"
+
+    def test_a_user_without_an_account_has_a_group_of_the_same_number(self) -> None:
+        assert supervisor._primary_group(4_000_123_456) == 4_000_123_456
+
+
 class TestOutput:
     def test_bytes_that_are_no_text_are_kept(self, executor: LocalExecutor, tmp_path: Path) -> None:
         data = bytes(range(256)) * 3
@@ -375,9 +418,10 @@ class TestBoxed:
     def test_a_daemon_in_its_own_session_ends_with_the_job(
         self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path
     ) -> None:
-        task = boxed(box, tmp_path / "run", "setsid sleep 98.7654 & exit 0")
+        seconds = f"98.{secrets.randbelow(10**9)}"
+        task = boxed(box, tmp_path / "run", f"setsid sleep {seconds} & exit 0")
         assert run_one(executor, task).exit_code == 0
-        assert b"sleep\x0098.7654\x00" not in map(command_line, all_pids())
+        assert f"sleep\0{seconds}\0".encode() not in map(command_line, all_pids())
 
     def test_a_job_over_its_limit_is_asked_before_it_is_ended(
         self, executor: LocalExecutor, box: BwrapSandbox, tmp_path: Path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_asking_for_the_lock_does_not_keep_it(tmp_path: Path) -> None:
     os.close(rundir.acquire_lock(str(tmp_path)))
     assert not rundir.is_locked(str(tmp_path))
     os.close(rundir.acquire_lock(str(tmp_path)))
+
+
+def test_two_who_ask_at_once_do_not_take_each_other_for_the_supervisor(tmp_path: Path) -> None:
+    os.close(rundir.acquire_lock(str(tmp_path)))
+    with (tmp_path / "lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not rundir.is_locked(str(tmp_path))
 
 
 def test_a_second_supervisor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

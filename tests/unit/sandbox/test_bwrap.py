@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -127,14 +128,15 @@ class TestInside:
         assert box.run("kill -KILL $$").returncode == 137
 
     def test_everything_inside_dies_with_the_box(self, box: Box) -> None:
-        script = 'setsid sh -c "echo > ready; exec sleep 97.531" & wait'
+        seconds = f"97.{secrets.randbelow(10**9)}"
+        script = f'setsid sh -c "echo > ready; exec sleep {seconds}" & wait'
         invocation = box.sandbox.wrap(["/bin/sh", "-c", script], work=str(box.work), cwd=".", env={})
         user = invocation.uid if box.user is None else box.user
         process = subprocess.Popen(invocation.argv, env={}, user=user, group=user, extra_groups=None if user is None else [])
         wait_for((box.work / "ready").exists, "the start of the daemon")
         process.kill()
         process.wait()
-        wait_for(lambda: b"sleep\x0097.531\x00" not in map(command_line, all_pids()), "the end of the daemon")
+        wait_for(lambda: f"sleep\0{seconds}\0".encode() not in map(command_line, all_pids()), "the end of the daemon")
 
     def test_an_interpreter_outside_usr_can_be_shown(self, box: Box, open_directory: Path) -> None:
         tools = open_directory / "tools"

@@ -1,0 +1,104 @@
+"""The aims, and whether what was measured meets them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from benchmarks.measuring import Calls, Cost
+
+STAT_CALLS = 300
+IDLE_GROWTH = 1.2
+SWEEP = 1.5
+NEW_JOB_MS = 5.0
+RUN_MS = 10.0
+STATUS_CPU_MS = 80.0
+MEMORY_MIB = 40.0
+
+
+class Floors(Struct, frozen=True):
+    """What was measured once."""
+
+    interpreter: Cost
+    version: Cost
+    fsync_ms: float
+
+
+class Result(Struct, frozen=True):
+    """What was measured for one layout and one length of history."""
+
+    layout: str
+    size: int
+    walk: Cost
+    status: Cost
+    pending: Cost
+    check: Cost
+    calls: Calls | None
+    full: Cost
+    one_new: Cost
+    many_new: Cost
+    new_at_once: int
+    idle_run: Cost
+    runs: Cost
+    runs_at_once: int
+    script: Cost
+
+
+class Verdict(Struct, frozen=True):
+    """One aim: what was wanted and what was found."""
+
+    aim: str
+    found: str
+    met: bool
+
+    def __str__(self) -> str:
+        return f"{'met    ' if self.met else 'NOT MET'}  {self.aim}: {self.found}"
+
+
+def judge(floors: Floors, results: Sequence[Result]) -> list[Verdict]:
+    """Every aim for every layout and size it is about."""
+    found: list[Verdict] = []
+    for layout in dict.fromkeys(result.layout for result in results):
+        rows = sorted((result for result in results if result.layout == layout), key=lambda result: result.size)
+        found.extend(_of_layout(layout, floors, rows))
+    return found
+
+
+def _of_layout(layout: str, floors: Floors, rows: Sequence[Result]) -> Iterator[Verdict]:
+    small, large = rows[0], rows[-1]
+    if large.calls is not None:
+        calls = f"{large.calls.stats} and {large.calls.file_opens}"
+        good = large.calls.stats < STAT_CALLS and large.calls.file_opens == 0
+        yield Verdict(f"{layout}: idle check, stat calls < {STAT_CALLS} and no job file opened", calls, good)
+    growth = large.check.wall_ms / small.check.wall_ms
+    aim = f"{layout}: idle check over {large.size} jobs ≤ {IDLE_GROWTH} × over {small.size}"
+    yield Verdict(aim, f"{growth:.2f} ×", growth <= IDLE_GROWTH)
+    yield _sweep(layout, large)
+    for row in (small, large) if small is not large else (small,):
+        yield from _of_size(f"{layout}, {row.size} jobs", row)
+
+
+def _sweep(layout: str, row: Result) -> Verdict:
+    """A full look against listing and lstat of the same tree; what a call costs before it looks comes on top."""
+    start_up = row.check.wall_ms
+    ratio = (row.full.wall_ms - start_up) / (row.walk.wall_ms)
+    return Verdict(f"{layout}: full sweep over {row.size} jobs ≤ {SWEEP} × walk + start-up", f"{ratio:.2f} ×", ratio <= SWEEP)
+
+
+def _of_size(where: str, row: Result) -> Iterator[Verdict]:
+    first = row.one_new.wall_ms - row.check.wall_ms
+    further = (row.many_new.wall_ms - row.one_new.wall_ms) / row.new_at_once
+    yield _milliseconds(f"{where}: first new job", first, NEW_JOB_MS)
+    yield _milliseconds(f"{where}: each further new job", further, NEW_JOB_MS)
+    each = (row.runs.wall_ms - row.idle_run.wall_ms) / row.runs_at_once - row.script.wall_ms
+    yield _milliseconds(f"{where}: running a trivial job, beyond the job itself", each, RUN_MS)
+    cpu = f"{row.status.cpu_ms:.0f} ms"
+    yield Verdict(f"{where}: scq status < {STATUS_CPU_MS:.0f} ms CPU", cpu, row.status.cpu_ms < STATUS_CPU_MS)
+    calls = (row.status, row.pending, row.check, row.full, row.one_new, row.runs)
+    peak = max(cost.rss_mib for cost in calls)
+    yield Verdict(f"{where}: peak memory < {MEMORY_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < MEMORY_MIB)
+
+
+def _milliseconds(aim: str, found: float, limit: float) -> Verdict:
+    return Verdict(f"{aim} < {limit:.0f} ms", f"{found:.1f} ms", found < limit)

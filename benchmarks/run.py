@@ -1,0 +1,152 @@
+"""Measure, print the table, and say for every aim whether it is met. Exit code 1 when one is not."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from benchmarks import floors
+from benchmarks.aims import Floors, Result, judge
+from benchmarks.measuring import SCQ, Cost, can_trace, measure, traced
+from benchmarks.world import World
+
+LAYOUTS = ("c0", "a3", "b2")
+SIZES = (10, 1_000, 10_000)
+PENDING = 3
+JOBS_TO_RUN = 20
+NEW_AT_ONCE = 10
+COLUMNS = ("call", "wall ms", "x python", "cpu ms", "MiB")
+
+
+class Setup(Struct, frozen=True):
+    """What the caller asked for."""
+
+    layouts: tuple[str, ...]
+    sizes: tuple[int, ...]
+    repeat: int
+    folder: str
+    boxed: bool
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run all measurements and print them."""
+    setup = _parsed(arguments)
+    print(f"python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, {SCQ[0]}")
+    with tempfile.TemporaryDirectory(dir=setup.folder or None, prefix="scq-bench-") as name:
+        floor = Floors(
+            interpreter=floors.interpreter(2 * setup.repeat),
+            version=measure((*SCQ, "--version"), 2 * setup.repeat),
+            fsync_ms=floors.fsync_ms(Path(name)),
+        )
+        _print_row("python -c pass", floor.interpreter, floor)
+        _print_row("scq --version", floor.version, floor)
+        print(f"fsync of a small file: {floor.fsync_ms:.2f} ms")
+        results = [
+            _measured(Path(name, f"{layout}-{size}"), layout, size, setup, floor)
+            for layout in setup.layouts
+            for size in setup.sizes
+        ]
+    verdicts = judge(floor, results)
+    print()
+    for verdict in verdicts:
+        print(verdict)
+    return int(any(not verdict.met for verdict in verdicts))
+
+
+def _measured(folder: Path, layout: str, size: int, setup: Setup, floor: Floors) -> Result:
+    folder.mkdir()
+    world = World(folder, layout)
+    world.add_finished(size - 1)
+    world.add_pending(PENDING - 1)
+    world.settle()
+    print(f"\n{layout}: {size} finished jobs, {PENDING} pending")
+    print(f"{COLUMNS[0]:32}" + "".join(f"{word:>10}" for word in COLUMNS[1:]))
+    idle = _show("check", world, setup, floor)
+    result = Result(
+        layout=layout,
+        size=size,
+        walk=floors.walk(world.root, setup.repeat),
+        status=_show("status", world, setup, floor),
+        pending=_show("pending", world, setup, floor),
+        check=idle,
+        calls=traced(world.command("check"), world.root) if can_trace() else None,
+        full=_show("check --full", world, setup, floor),
+        one_new=measure(world.command("check"), setup.repeat, before=lambda: world.add_pending(1)),
+        many_new=measure(world.command("check"), setup.repeat, before=lambda: world.add_pending(1 + NEW_AT_ONCE)),
+        new_at_once=NEW_AT_ONCE,
+        idle_run=_show("run-approved", world, setup, floor),
+        runs=_runs(world, setup),
+        runs_at_once=JOBS_TO_RUN,
+        script=floors.script(world.source, setup.repeat),
+    )
+    for name, cost in (
+        ("scandir and lstat of everything", result.walk),
+        ("check, 1 new job", result.one_new),
+        (f"check, {1 + NEW_AT_ONCE} new jobs", result.many_new),
+        (f"run-approved, {JOBS_TO_RUN} jobs", result.runs),
+    ):
+        _print_row(name, cost, floor)
+    if setup.boxed:
+        _boxed(world, setup, floor)
+    if result.calls is not None:
+        print(f"idle check below the SyftBox folder: {result.calls.stats} stat calls, {result.calls.file_opens} files opened")
+    return result
+
+
+def _show(name: str, world: World, setup: Setup, floor: Floors) -> Cost:
+    cost = measure(world.command(*name.split()), setup.repeat)
+    _print_row(name, cost, floor)
+    return cost
+
+
+def _runs(world: World, setup: Setup) -> Cost:
+    """A call that runs many trivial jobs; they are submitted and approved ahead of it."""
+
+    def approve() -> None:
+        words = world.add_pending(JOBS_TO_RUN)
+        world.call("check")
+        world.call("approve", *words)
+
+    return measure(world.command("run-approved"), max(2, setup.repeat // 2), before=approve)
+
+
+def _boxed(world: World, setup: Setup, floor: Floors) -> None:
+    """The same in the sandbox, where it holds on this machine."""
+    config = world.home / "config.yaml"
+    text = config.read_text()
+    scratch = world.home.parent / "scratch"
+    config.write_text(text.replace("sandbox: none", f"sandbox: bwrap\nsandbox.scratch: {scratch}"))
+    try:
+        _print_row(f"run-approved, {JOBS_TO_RUN} jobs in a box", _runs(world, setup), floor)
+    except RuntimeError as error:
+        print(f"in a box: not measured, {str(error).splitlines()[-1]}")
+    finally:
+        config.write_text(text)
+
+
+def _print_row(name: str, cost: Cost, floor: Floors) -> None:
+    ratio = cost.wall_ms / floor.interpreter.wall_ms
+    print(f"{name:32}{cost.wall_ms:10.1f}{ratio:10.1f}{cost.cpu_ms:10.1f}{cost.rss_mib:10.1f}", flush=True)
+
+
+def _parsed(arguments: Sequence[str]) -> Setup:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--layouts", default=",".join(LAYOUTS), help="generation words, default %(default)s")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="finished jobs, default %(default)s")
+    parser.add_argument("--repeat", type=int, default=7, help="repetitions, the least disturbed counts; default %(default)s")
+    parser.add_argument("--folder", default="", help="where to make the trees; default: the folder for temporary files")
+    parser.add_argument("--boxed", action="store_true", help="run jobs in bubblewrap as well")
+    found = parser.parse_args(arguments)
+    return Setup(
+        layouts=tuple(found.layouts.split(",")),
+        sizes=tuple(int(size) for size in found.sizes.split(",")),
+        repeat=found.repeat,
+        folder=found.folder,
+        boxed=found.boxed,
+    )

@@ -1,0 +1,231 @@
+"""Names that climb, break lines, paint or hide: shown clean, used as plain names, and never as a way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.integration.hostile import GENERATIONS, SCRIPT, Box, Careful, problems_of
+from tests.people import OWNER, SCIENTIST, code_folder
+
+ANSI = "\x1b[2J\x1b]0;owned\x07red"
+BIDI = "\u202egnp.exe\u2066"
+STRANGE = {
+    "line break": "two\nlines\rthree",
+    "ANSI": ANSI,
+    "bidi marks": BIDI,
+    "C1 controls": "a\x9b31mb",
+    "longest": "x" * 255,
+    "v1": "v1",
+    "v2": "v2",
+    "glob": "[a]*?{b}",
+    "option": "--help",
+    "shell": "$(touch pwned);`id`",
+    "quotes": "'\"\\",
+    "blank": " ",
+    "leading dot": ".hidden",
+    "three dots": "...",
+    "status word": "approved",
+}
+REFUSED = ["../climb", "a/b", "..", ".", "", "two\nlines", ANSI, BIDI, "x" * 300, "bad\udcff", "\0", ".hidden"]
+PLACES = {"b2": f"{OWNER}/app_data/job/{SCIENTIST}", "c0": f"{OWNER}/app_data/job/inbox/{SCIENTIST}"}
+PLACES["c1"] = f"{PLACES['c0']}/v1"
+
+
+def is_clean(text: str) -> bool:
+    return all(char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") for char in text)
+
+
+def edit_metadata(box: Box, job: str, **changes: object) -> None:
+    path = box.place(job) / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def tour(box: Box, uid: str) -> None:
+    """Every verb that shows a job, checked for characters that could act on a terminal."""
+    for call in (("list",), ("pending",), ("show", uid), ("review", uid), ("status",), ("diff", uid), ("audit", "show")):
+        answer = box.owner.scq(*call, code=None)
+        assert is_clean(answer.out + answer.err), call
+
+
+def decide_and_run(box: Box, uid: str) -> None:
+    """Approve, run and look at a job; every line that is printed is clean."""
+    for call in (("approve", uid), ("run-approved", "--stream"), ("logs", uid), ("output", uid), ("share", uid)):
+        answer = box.owner.scq(*call, code=None)
+        assert is_clean(answer.out + answer.err), call
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_cannot_stand_is_refused_at_submission(name: str, generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    source = code_folder(tmp_path / "source", SCRIPT)
+    before = sorted(box.folder.rglob("*"))
+    answer = box.scientist.scq("submit", OWNER, str(source), "--name", name, "--layout", generation, code=None)
+    free_text = generation == "a3" and name.strip() and name.isprintable()
+    assert answer.code == (0 if free_text or not name else 2)
+    if answer.code:
+        assert "name" in answer.err
+        assert is_clean(answer.err)
+        assert [path for path in sorted(box.folder.rglob("*")) if path not in before and box.root in path.parents] == []
+    good = box.submit(generation, "healthy")
+    box.answers(good)
+    assert sorted(path.name for path in box.root.iterdir()) == ["datasites", OWNER, SCIENTIST, "second@example.net"]
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("generation", ["b2", "c0", "c1"])
+def test_a_folder_of_any_name_is_a_plain_job_or_a_problem(generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    good = box.submit(generation, "healthy")
+    ids = {}
+    for kind, name in STRANGE.items():
+        uid = box.submit(generation, "plain")
+        box.place(uid).rename(box.root / PLACES[generation] / name)
+        ids[kind] = name
+    climbing = os.fsencode(box.root / PLACES[generation]) + b"/bad\xff"
+    os.mkdir(climbing)
+    checked = box.owner.scq("check")
+    assert is_clean(checked.out + checked.err)
+    assert "UTF-8" in checked.err
+    jobs = {job["path"].rpartition("/")[2] if "\n" not in job["path"] else job["name"]: job for job in box.listed().values()}
+    unseen = {kind for kind, name in STRANGE.items() if name not in jobs}
+    assert unseen <= {"v2"}, "a later protocol's folder is a problem, everything else a job"
+    if unseen:
+        assert "protocol" in checked.err
+    for name in jobs.keys() - {"healthy"}:
+        tour(box, jobs[name]["id"])
+        decide_and_run(box, jobs[name]["id"])
+    assert not list(tmp_path.rglob("pwned"))
+    box.answers(good)
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("generation", ["b2", "c0", "c1"])
+@pytest.mark.parametrize("name", ["../../../../../outside/climb", "/etc/climb", "..", "other", "a\0b", ANSI, "x" * 5000])
+def test_a_name_in_the_config_leads_nowhere(name: str, generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    uid, good = box.submit(generation, "plain"), box.submit(generation, "healthy")
+    config = box.place(uid) / "config.yaml"
+    lines = [line for line in config.read_text().splitlines() if not line.startswith("name:")]
+    config.write_text("\n".join([*lines, f"name: {json.dumps(name)}", ""]))
+    checked = box.owner.scq("check")
+    assert is_clean(checked.out + checked.err)
+    job = box.listed()[uid]
+    assert (job["name"], "name_differs" in job["flags"]) == ("plain", True)
+    assert "config.yaml" in problems_of(job)
+    tour(box, uid)
+    box.answers(good)
+    box.answers(uid)
+    assert not list(tmp_path.rglob("climb*"))
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("name", ["../../climb", "/etc/climb", "a\0b", ANSI, BIDI, "two\nlines", "x" * 5000, "\ud800", "v1"])
+def test_the_free_name_of_a_status_folder_job_is_only_text(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    box = Box(tmp_path)
+    uid, good = box.submit("a3", "plain", SCRIPT + 'printf %s "$JOB_NAME" > "$OUTPUT_DIR/name.txt"\n'), box.submit("a3", "healthy")
+    edit_metadata(box, uid, name=name, description=name, tags=[name])
+    checked = box.owner.scq("check")
+    assert is_clean(checked.out + checked.err)
+    tour(box, uid)
+    decide_and_run(box, uid)
+    assert is_clean(capfd.readouterr().out), "what is streamed while the job runs"
+    job = box.owner.job(uid)
+    assert job["status"] == "completed" or "metadata.json" in problems_of(job)
+    box.answers(good)
+    assert not list(tmp_path.rglob("climb*"))
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("name", [ANSI, BIDI, "two\nlines", "x" * 255, "v1", "-rf", "a" * 36 + "-b"])
+def test_the_folder_name_of_a_status_folder_job_is_no_id_unless_it_is_one(name: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    uid, good = box.submit("a3", "plain"), box.submit("a3", "healthy")
+    place = box.place(uid)
+    place.rename(place.parent / name)
+    checked = box.owner.scq("check")
+    assert is_clean(checked.out + checked.err)
+    (odd,) = (job for job in box.listed().values() if job["id"] != good)
+    assert odd["id"].isascii()
+    assert len(odd["id"]) == 36
+    tour(box, odd["id"])
+    decide_and_run(box, odd["id"])
+    assert "metadata.json" in problems_of(box.owner.job(odd["id"]))
+    box.answers(good)
+    box.kept_its_secret()
+
+
+def test_a_folder_name_that_begins_with_the_id_of_another_job_shares_nothing_with_it(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    mine, other = box.submit("a3", "mine", SCRIPT + "echo mine\n"), box.submit("a3", "other", SCRIPT + "echo other\n")
+    place = box.place(other)
+    edit_metadata(box, other, uid=f"{mine}x")
+    place.rename(place.parent / f"{mine}x")
+    ids = [job["id"] for job in box.listed().values()]
+    box.owner.scq("approve", *ids)
+    box.owner.scq("run-approved")
+    assert "mine\n" in box.owner.json("logs", mine)["logs"]["stdout"]
+    directories = [record["run"]["directory"] for record in box.owner.state()["jobs"].values()]
+    assert len(set(directories)) == 2
+
+
+def test_a_copied_id_in_another_datasite_takes_nothing_away(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    uid = box.submit("a3", "mine")
+    place = box.place(uid)
+    copy = box.root / "datasites" / SCIENTIST / place.relative_to(box.root / "datasites" / OWNER)
+    copy.parent.mkdir(parents=True)
+    shutil.copytree(place, copy)
+    jobs = box.owner.json("list")["jobs"]
+    assert sorted(job["path"] for job in jobs) == sorted(str(path.relative_to(box.root)) for path in (place, copy))
+    assert len({job["id"] for job in jobs}) == 2
+    assert box.owner.job(uid)["path"] == str(place.relative_to(box.root))
+    box.owner.scq("approve", uid)
+    assert [run["id"] for run in box.owner.json("run-approved")["runs"]] == [uid]
+
+
+def test_messages_about_a_painted_name_hold_no_control_characters(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    uid = box.submit("a3", "plain")
+    edit_metadata(box, uid, name=f"a\r\nBcc: thief@example.org\r\n\r\n{ANSI}{BIDI}", requester_email="thief@example.org, x@example.org")
+    box.owner.scq("check")
+    box.owner.scq("notify", code=None)
+    mails = [path.read_text() for path in (box.owner.home / "mailbox").rglob("*") if path.is_file()]
+    assert mails
+    for mail in mails:
+        headers = mail.partition("\n\n")[0]
+        assert "\nBcc:" not in headers
+        assert "\x1b" not in mail
+
+
+def test_two_people_may_use_one_name(tmp_path: Path) -> None:
+    for generation in GENERATIONS:
+        box = Box(tmp_path / generation)
+        first, second = box.submit(generation, "same"), box.submit(generation, "same", by=box.second)
+        assert {job["submitter"] for job in box.listed().values()} == {SCIENTIST, "second@example.net"}
+        answer = box.owner.scq("approve", "same", code=2)
+        assert first in answer.err
+        assert second in answer.err
+        box.owner.scq("approve", first)
+        assert [run["id"] for run in box.owner.json("run-approved")["runs"]] == [first]
+        assert box.owner.job(second)["status"] == "pending"
+        assert Careful.job(box.second, second)["status"] == "pending"
+        box.owner.scq("reject", second, "-r", "not yours")
+        assert box.owner.job(first)["status"] == "completed"
+
+
+def test_what_a_job_prints_cannot_act_on_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    box = Box(tmp_path)
+    uid = box.submit("c0", "painter", f"printf '{ANSI}{BIDI}\\n\\377\\n'\n")
+    decide_and_run(box, uid)
+    assert "red" in capfd.readouterr().out
+    assert is_clean(capfd.readouterr().out)
+    assert "red" in box.owner.scq("logs", uid).out
