@@ -55,7 +55,8 @@ def tour(box: Box, uid: str) -> None:
 
 def decide_and_run(box: Box, uid: str) -> None:
     """Approve, run and look at a job; every line that is printed is clean."""
-    for call in (("approve", uid), ("run-approved", "--stream"), ("logs", uid), ("output", uid), ("share", uid)):
+    box.owner.scq("approve", uid, code=None)
+    for call in (("run-approved", "--stream"), ("logs", uid), ("output", uid), ("share", uid)):
         answer = box.owner.scq(*call, code=None)
         assert is_clean(answer.out + answer.err), call
 
@@ -177,6 +178,17 @@ def test_a_folder_name_that_begins_with_the_id_of_another_job_shares_nothing_wit
     assert len(set(directories)) == 2
 
 
+@pytest.mark.xfail(strict=True, reason="deciding.decide prints the name of the job as it is")
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_deciding_about_a_painted_name_prints_it_clean(verb: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    uid = box.submit("a3", "plain")
+    edit_metadata(box, uid, name=f"{ANSI}{BIDI}\nsecond line")
+    answer = box.owner.scq(verb, uid, "-r", "read it")
+    assert "red" in answer.out
+    assert is_clean(answer.out)
+
+
 def test_a_copied_id_in_another_datasite_takes_nothing_away(tmp_path: Path) -> None:
     box = Box(tmp_path)
     uid = box.submit("a3", "mine")
@@ -226,6 +238,7 @@ def test_what_a_job_prints_cannot_act_on_the_terminal(tmp_path: Path, capfd: pyt
     box = Box(tmp_path)
     uid = box.submit("c0", "painter", f"printf '{ANSI}{BIDI}\\n\\377\\n'\n")
     decide_and_run(box, uid)
-    assert "red" in capfd.readouterr().out
-    assert is_clean(capfd.readouterr().out)
+    streamed = capfd.readouterr().out
+    assert "red" in streamed
+    assert is_clean(streamed)
     assert "red" in box.owner.scq("logs", uid).out

@@ -1,0 +1,190 @@
+"""Submitted code that is no plain code: links, pipes, sockets, unreadable or endless files. Refused with the reason, nothing followed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.hostile import GENERATIONS, SCRIPT, SECRET, Apart, Box, problems_of
+
+NOBODY = 65534
+
+
+def socket_at(path: Path) -> None:
+    """The path of a socket is at most 107 bytes long, so it is bound from its folder."""
+    here = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+SPECIAL: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
+    "link to a secret": ("a symbolic link", lambda path, secret: path.symlink_to(secret)),
+    "relative link out": ("a symbolic link", lambda path, secret: path.symlink_to("../" * 12 + str(secret)[1:])),
+    "link inside": ("a symbolic link", lambda path, secret: path.symlink_to("run.sh")),
+    "link to a folder": ("a symbolic link", lambda path, secret: path.symlink_to(secret.parent)),
+    "link to itself": ("a symbolic link", lambda path, secret: path.symlink_to(path.name)),
+    "link to nothing": ("a symbolic link", lambda path, secret: path.symlink_to("nowhere")),
+    "FIFO": ("a FIFO", lambda path, secret: os.mkfifo(path)),
+    "socket": ("a socket", lambda path, secret: socket_at(path)),
+    "control characters": ("control characters", lambda path, secret: path.with_name("a\x1b[2Jb\n").write_text("x")),
+    "not UTF-8": ("not UTF-8", lambda path, secret: Path(os.fsdecode(os.fsencode(path) + b"\xff")).write_text("x")),
+    "5 GB": ("bytes in total", lambda path, secret: sparse(path, 5 << 30)),
+    "too deep": ("deeper than", lambda path, secret: os.makedirs(path.joinpath(*"d" * 40))),
+}
+
+
+def sparse(path: Path, size: int) -> None:
+    path.touch()
+    os.truncate(path, size)
+
+
+def refused_and_passed_over(box: Box, uids: dict[str, str], reasons: dict[str, str], good: str) -> None:
+    """Every bad job is named with its reason and never approved; the good one is answered."""
+    box.owner.scq("check")
+    listed = box.listed()
+    unnamed = {kind: problems_of(listed[uid]) for kind, uid in uids.items() if reasons[kind] not in problems_of(listed[uid])}
+    assert unnamed == {}
+    for uid in uids.values():
+        box.owner.scq("review", uid)
+        box.owner.scq("show", uid)
+    answer = box.owner.scq("approve", *uids.values(), code=2)
+    assert answer.err.count("cannot be run") == len(uids)
+    box.answers(good)
+    box.owner.scq("reject", *uids.values(), "-r", "no plain files")
+    assert {box.listed()[uid]["status"] for uid in uids.values()} == {"rejected"}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_code_that_is_no_plain_file_is_refused_with_its_name(generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path, Apart)
+    uids = {kind: box.submit(generation, f"bad{number}") for number, kind in enumerate(SPECIAL)}
+    good = box.submit(generation, "healthy")
+    for kind, (_, make) in SPECIAL.items():
+        make(box.code(uids[kind]) / "extra", box.secret)
+    refused_and_passed_over(box, uids, {kind: reason for kind, (reason, _) in SPECIAL.items()}, good)
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("kind", ["link to a secret", "FIFO", "socket", "link to nothing"])
+def test_a_script_that_is_no_plain_file_is_refused(kind: str, generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path, Apart)
+    bad, good = box.submit(generation, "bad"), box.submit(generation, "healthy")
+    script = (box.place(bad) / "run.sh") if generation != "a3" else (box.code(bad) / "run.sh")
+    script.unlink()
+    SPECIAL[kind][1](script, box.secret)
+    refused_and_passed_over(box, {kind: bad}, {kind: "run.sh"}, good)
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("kind", ["link to a folder", "FIFO", "socket", "link to nothing"])
+def test_a_code_folder_that_is_none_is_refused(kind: str, generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path, Apart)
+    bad, good = box.submit(generation, "bad"), box.submit(generation, "healthy")
+    folder = box.code(bad) if generation != "b2" else box.place(bad) / "extra"
+    if folder.is_dir():
+        folder.rename(tmp_path / "aside")
+    SPECIAL[kind][1](folder, box.secret)
+    refused_and_passed_over(box, {kind: bad}, {kind: folder.name}, good)
+    box.kept_its_secret()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_hundred_thousand_files_are_refused_without_opening_them(generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+
+    bad, good = box.submit(generation, "bad"), box.submit(generation, "healthy")
+    folder = box.code(bad) / "many"
+    folder.mkdir()
+    for number in range(100_000):
+        os.close(os.open(folder / f"f{number}", os.O_CREAT | os.O_WRONLY))
+    refused_and_passed_over(box, {"many": bad}, {"many": "more than 10000 files"}, good)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_hard_link_is_copied_and_what_it_points_to_is_never_written(generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    target = tmp_path / "theirs.txt"
+    target.write_text("as it was")
+    uid = box.submit(generation, "linked", "echo changed > extra\n" + SCRIPT), box.submit(generation, "healthy")
+    job, good = uid
+    place, code = box.place(job), box.code(job)
+    os.link(target, code / "extra")
+    os.link(target, code / "second")
+    box.answers(good)
+    box.answers(job)
+    assert target.read_text() == "as it was"
+    assert place.parent.parent.is_dir()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_hard_links_in_place_of_the_files_scq_writes_are_replaced_and_not_written_through(generation: str, tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    target = tmp_path / "theirs.txt"
+    target.write_text("as it was")
+    job, good = box.submit(generation, "linked"), box.submit(generation, "healthy")
+    box.owner.scq("approve", job)
+    answer = Path(str(box.place(job)).replace("/inbox/", "/review/"))
+    answer.mkdir(parents=True, exist_ok=True)
+    for name in ("stdout.txt", "stderr.txt", "returncode.txt", "execution.log", "syft.pub.yaml"):
+        (answer / name).unlink(missing_ok=True)
+        os.link(target, answer / name)
+    (answer / "outputs").mkdir(exist_ok=True)
+    os.link(target, answer / "outputs" / "answer.txt")
+    runs = box.owner.json("run-approved", code=None)["runs"]
+    assert [run["status"] for run in runs] == ["completed"]
+    box.answers(good)
+    assert target.read_text() == "as it was"
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        yield
+    finally:
+        path.chmod(mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="starts calls as another user, which only root can")
+@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("what", ["file", "folder", "metadata", "script"])
+def test_what_the_owner_may_not_read_is_named_and_never_approved(what: str, generation: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.stat().st_mode & 0o005 != 0o005:
+            pytest.skip(f"{folder} is closed to other users")
+    box = Box(tmp_path, Apart)
+    bad, good = box.submit(generation, "bad"), box.submit(generation, "healthy")
+    code = box.code(bad)
+    (code / "sub").mkdir()
+    (code / "sub" / "file.txt").write_text(SECRET)
+    metadata = box.place(bad) / ("metadata.json" if generation == "a3" else "config.yaml")
+    script = code / "run.sh" if (code / "run.sh").exists() else box.place(bad) / "run.sh"
+    path = {"file": code / "note.txt", "folder": code / "sub", "metadata": metadata, "script": script}[what]
+    for place in (box.folder, *box.folder.rglob("*")):
+        os.chown(place, NOBODY, NOBODY, follow_symlinks=False)
+    box.owner.user = NOBODY
+    with unreadable(path):
+        refused_and_passed_over_unread(box, bad, good, path.name)
+    box.kept_its_secret()
+
+
+def refused_and_passed_over_unread(box: Box, bad: str, good: str, name: str) -> None:
+    checked = box.owner.scq("check", code=None)
+    assert name in checked.out + checked.err + problems_of(box.listed()[bad])
+    assert box.owner.json("approve", bad, code=None)["jobs"] == []
+    for place in (box.scientist.home, *box.scientist.home.rglob("*")):
+        os.chown(place, NOBODY, NOBODY)
+    box.answers(good)
