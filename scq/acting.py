@@ -12,35 +12,53 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from scq.context import Context
-from scq.errors import ScqError
+from scq.errors import BusyError, ScqError
 from scq.model import Problem, Run, Sighting
 from scq.ports import ResultSet
 from scq.sandbox.scratch import remove_run
 from scq.state import Intent, Record, State
+from scq.store import exclusive
 from scq.tree import DiskTree
 
 ORDER: tuple[Intent, ...] = ("reopen", "decide", "share", "remove")
 
 
 def carry_out(ctx: Context, keys: Collection[str] | None = None) -> list[Problem]:
-    """Do every intent of the given jobs (of all when None) and settle it. What cannot be done now stays written down."""
+    """Do every intent of the given jobs (of all when None) and settle it. What cannot be done now stays written down.
+
+    One call at a time: two that write the same folders would undo each other's steps.
+    """
+    if not any(_wanted(record, key, keys) for key, record in ctx.store.load().jobs.items()):
+        return []
+    try:
+        with exclusive(os.path.join(ctx.home, "locks", "folders.lock"), ctx.config.lock_timeout):
+            return _carried_out(ctx, keys)
+    except BusyError as error:
+        return [Problem(ctx.config.root, str(error), "What was decided is written down; the next call shows it in the folders.")]
+
+
+def _carried_out(ctx: Context, keys: Collection[str] | None) -> list[Problem]:
     problems: list[Problem] = []
-    done: dict[str, set[Intent]] = {}
+    done: dict[str, tuple[Record, set[Intent]]] = {}
     for key, record in ctx.store.load().jobs.items():
-        if not record.intents or (keys is not None and key not in keys):
+        if not _wanted(record, key, keys):
             continue
         for intent in sorted(record.intents, key=ORDER.index):
             problem = _attempt(ctx, record, intent)
             if problem is not None:
                 problems.append(problem)
                 break
-            done.setdefault(key, set()).add(intent)
+            done.setdefault(key, (record, set()))[1].add(intent)
     if done:
         ctx.store.update(lambda state: _settled(state, done))
-        removed = {key for key, intents in done.items() if "remove" in intents}
+        removed = {key for key, (_, intents) in done.items() if "remove" in intents}
         if removed:
             ctx.store.tidy(lambda record: False, {}, ctx.store.finished().jobs.keys() - removed)
     return problems
+
+
+def _wanted(record: Record, key: str, keys: Collection[str] | None) -> bool:
+    return bool(record.intents) and (keys is None or key in keys)
 
 
 def current(ctx: Context, record: Record) -> Sighting | None:
@@ -66,6 +84,8 @@ def saved_results(ctx: Context, run: Run) -> ResultSet:
 def _attempt(ctx: Context, record: Record, intent: Intent) -> Problem | None:
     try:
         sighting = current(ctx, record)
+        if sighting is None and intent == "remove":  # what a killed call left of it may no longer look like a job
+            sighting = record.sighting
         if sighting is not None:
             _act(ctx, record, sighting, intent)
         if intent == "remove" and record.run is not None:
@@ -91,11 +111,11 @@ def _act(ctx: Context, record: Record, sighting: Sighting, intent: Intent) -> No
         layout.share(root, sighting, results, outputs=record.outputs == "released", logs=record.logs == "released")
 
 
-def _settled(state: State, done: dict[str, set[Intent]]) -> State:
+def _settled(state: State, done: dict[str, tuple[Record, set[Intent]]]) -> State:
     jobs = dict(state.jobs)
-    for key, intents in done.items():
+    for key, (acted_on, intents) in done.items():
         record = jobs.get(key)
-        if record is None:
+        if record is None or _decided_anew(record, acted_on):
             continue
         if "remove" in intents:
             del jobs[key]
@@ -103,6 +123,13 @@ def _settled(state: State, done: dict[str, set[Intent]]) -> State:
             left = tuple(intent for intent in record.intents if intent not in intents)
             jobs[key] = replace(record, intents=left, stamp="")
     return replace(state, jobs=jobs)
+
+
+def _decided_anew(record: Record, acted_on: Record) -> bool:
+    """True when somebody wrote something else down meanwhile: that has still to be carried out."""
+    return any(
+        getattr(record, name) != getattr(acted_on, name) for name in ("intents", "decision", "run", "outputs", "logs")
+    )
 
 
 def _log(folder: str, name: str) -> bytes:

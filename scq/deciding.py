@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from scq.acting import carry_out
+from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, IntegrityError, ScqError, UsageError
 from scq.keeping import keep
@@ -51,11 +52,12 @@ def decide(
         }
         ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, decisions))
         problems.extend(carry_out(ctx, chosen.keys()))
-    jobs = {key: job_of(record) for key, record in chosen.items()}
+        chosen = {key: replace(record, decision=decisions[key], run=None, changed=False) for key, record in chosen.items()}
+    jobs = [job_of(record) for record in chosen.values()]
     word = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}[command]
     prefix = "would be " if dry_run else ""
-    lines = [f"{prefix}{word} {job.short_id}  {job.name}  {job.digest or ''}" for job in jobs.values()]
-    data = {"jobs": [as_dict(job) | {"status": _after(verdict)} for job in jobs.values()], "dry_run": dry_run}
+    lines = [f"{prefix}{word} {job.short_id}  {line(job.name)}  {job.digest or ''}" for job in jobs]
+    data = {"jobs": [as_dict(job) | {"status": _after(verdict)} for job in jobs], "dry_run": dry_run}
     failed = len(problems) > len(shown.problems)
     return Report(command, data, tuple(lines), tuple(problems), worst if errors else FAILED if failed else OK, tuple(errors))
 

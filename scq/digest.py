@@ -62,6 +62,8 @@ def survey(root: str, content: Content, caps: Caps) -> Survey:
             elif stat.S_ISREG(found.st_mode):
                 paths.append(path)
                 total += found.st_size
+            if count >= limit:
+                break
     except OSError as error:
         invalid.append(f"{_shown(str(error.filename or content.base))}: cannot be read ({error.strerror})")
     invalid.extend(_too_large(len(paths), total, count >= limit, caps))
@@ -121,13 +123,19 @@ def digest_of(entries: tuple[FileEntry, ...], fields: tuple[tuple[str, str], ...
 
 
 def _entries(base: str, content: Content, limit: int) -> Iterator[tuple[str, os.stat_result]]:
-    for path, found in walk(base, limit, DEPTH + 1):
-        top, _, _ = path.partition("/")
-        if content.include and top not in content.include:
+    """What belongs to a submission, each folder from its name on; what does not belong at the top is not even walked.
+
+    The walks end later than `limit` because they count ignored names too: a caller that stops there misses nothing unnoticed.
+    """
+    for top, found in walk(base, 2 * limit, 0):
+        if (content.include and top not in content.include) or top in content.exclude:
             continue
-        if top in content.exclude or path.rsplit("/", 1)[-1] in content.ignore:
-            continue
-        yield path, found
+        if top not in content.ignore:
+            yield top, found
+        if stat.S_ISDIR(found.st_mode):
+            for path, below in walk(os.path.join(base, top), 2 * limit, DEPTH):
+                if path.rsplit("/", 1)[-1] not in content.ignore:
+                    yield f"{top}/{path}", below
 
 
 def _refusal(path: str, found: os.stat_result) -> str | None:

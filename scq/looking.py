@@ -19,7 +19,7 @@ from scq.context import Context, audited
 from scq.diff import events
 from scq.digest import read_file
 from scq.files import read_bytes
-from scq.model import FINISHED, Event, Job, Problem, SourceReport
+from scq.model import FINISHED, Event, Job, Problem, Sighting, SourceReport
 from scq.outbox import queue
 from scq.routing import route
 from scq.scan import Memory, Snapshot, job_id, scan
@@ -60,7 +60,7 @@ class Observation(Struct, frozen=True):
 def view(ctx: Context, *, full: bool) -> View:
     """Look and judge; remember nothing."""
     state = ctx.store.load()
-    snapshot = _scan(ctx, state, full=full)
+    snapshot = _scan(ctx, state, full=full, changes_only=False)
     finished = _finished_before(ctx, snapshot)
     records = _judged(ctx, state, snapshot, finished)
     return View(records, _problems(ctx, snapshot), snapshot.source, full)
@@ -70,7 +70,7 @@ def observe(ctx: Context, *, full: bool = False, dry_run: bool = False) -> Obser
     """Look, judge, find events, queue notifications, and save all of it at once (unless `dry_run`)."""
     state = ctx.store.load()
     full = full or _sweep_due(ctx, state)
-    snapshot = _scan(ctx, state, full=full)
+    snapshot = _scan(ctx, state, full=full, changes_only=True)
     finished = _finished_before(ctx, snapshot)
     found: list[Event] = []
     changed: dict[str, Record] = {}
@@ -83,8 +83,10 @@ def observe(ctx: Context, *, full: bool = False, dry_run: bool = False) -> Obser
         return _remembered(ctx, before, snapshot, finished, records, found)
 
     after = remember(state) if dry_run else ctx.store.update(remember)
-    if not dry_run and snapshot.source.ok and snapshot.full:
-        _settle_finished(ctx, after, finished, changed, snapshot)
+    if not dry_run and snapshot.source.ok:
+        if snapshot.full:
+            _settle_finished(ctx, after, finished, changed, snapshot)
+        ctx.store.note_folders(snapshot.listed)
     new, moved = _news(state, finished, changed, found)
     return Observation(
         new, moved, tuple(found), _problems(ctx, snapshot), snapshot.source, after, state.baseline_at is None, full
@@ -98,14 +100,25 @@ def _sweep_due(ctx: Context, state: State) -> bool:
     return age < 0 or age >= ctx.config.sweep_every
 
 
-def _scan(ctx: Context, state: State, *, full: bool) -> Snapshot:
+def _scan(ctx: Context, state: State, *, full: bool, changes_only: bool) -> Snapshot:
     memory = Memory(
         alive=state.jobs,
         folders=state.folders,
-        finished_keys=lambda: ctx.store.finished().jobs,
+        names=ctx.store.folder_names,
+        finished_keys=ctx.store.finished_keys,
         finished_record=ctx.store.finished_record,
+        is_unchanged=ctx.store.is_unchanged,
     )
-    return scan(ctx.config.root, ctx.config.email, ctx.layouts, memory, ctx.caps, full=full, now_ns=time.time_ns())
+    return scan(
+        ctx.config.root,
+        ctx.config.email,
+        ctx.layouts,
+        memory,
+        ctx.caps,
+        full=full,
+        now_ns=time.time_ns(),
+        changes_only=changes_only,
+    )
 
 
 def _finished_before(ctx: Context, snapshot: Snapshot) -> dict[str, Record]:
@@ -129,13 +142,21 @@ def _judged(ctx: Context, state: State, snapshot: Snapshot, finished: Mapping[st
     # Own datasite first: a copy of one of its uids elsewhere must not take the id away.
     for key, seen in sorted(snapshot.seen.items(), key=lambda item: (item[1].sighting.ref.owner != rules.me, item[0])):
         known = state.jobs.get(key) or finished.get(key)
-        new_id = known.id if known is not None else job_id(seen.sighting.ref, seen.sighting.uid, taken)
+        new_id = known.id if known is not None else job_id(seen.sighting.ref, _free_uid(ctx, seen.sighting), taken)
         taken.add(new_id)
         records[key] = judge(seen, None if known is None else replace(known, missing_since=None), new_id, rules, now)
     for key in snapshot.missing & state.jobs.keys():
         if state.jobs[key].missing_since is None:
             records[key] = replace(state.jobs[key], missing_since=now)
     return records
+
+
+def _free_uid(ctx: Context, sighting: Sighting) -> str | None:
+    """The uid of a new job, unless a job that is over has it: its key ends in it."""
+    uid = sighting.uid
+    if uid is None or any(key.endswith(f"/{uid}") for key in ctx.store.finished_keys()):
+        return None
+    return uid
 
 
 def _remembered(
@@ -218,7 +239,7 @@ def _settle_finished(
         for key, record in records.items()
         if key in finished and key not in state.jobs and record != finished[key] and record.status in FINISHED
     }
-    present = snapshot.seen.keys() if snapshot.source.complete else None
+    present = snapshot.seen.keys() | snapshot.unchanged if snapshot.source.complete else None
     ctx.store.tidy(is_over, changed, present)
 
 

@@ -69,7 +69,7 @@ class Runner:
 
     def recover(self) -> None:
         """Finish what earlier calls began: publish ended runs, give unstarted claims back, mark cut-off runs as failed."""
-        from scq.executors.local import never_started
+        from scq.executors.rundir import was_started
 
         for key, record in self.ctx.store.load().jobs.items():
             run = record.run
@@ -81,12 +81,12 @@ class Runner:
                 continue
             if isinstance(ending, Ending):
                 self._finish(key, record, ending)
-            elif never_started(folder):
-                self._give_back(key, run, reshow=True)
-            else:
+            elif was_started(folder):
                 now = self.ctx.now().isoformat()
                 started = (run.started_at or run.claimed_at).isoformat()
                 self._finish(key, record, Ending(None, "interrupted", started, now))
+            else:
+                self._give_back(key, run, reshow=True)
         self._settle()
 
     def run(self, keys: list[str]) -> None:
@@ -108,6 +108,8 @@ class Runner:
             for key in keys:
                 record = jobs.get(key)
                 if record is None or not runnable(record, ctx.config.email) or record.decision is None:
+                    continue
+                if record.intents:  # another call is writing into its folders right now
                     continue
                 attempt = record.attempts + 1
                 run = Run(

@@ -23,7 +23,11 @@ NAMESPACE = uuid.UUID("6f0d2f0e-4d0e-5a53-9c3a-5b1d6d1c7a11")
 
 
 class Snapshot(Struct, frozen=True):
-    """What one look found. `missing` are live jobs whose folders were not there."""
+    """What one look found.
+
+    `missing` are live jobs whose folders were not there; `unchanged` are jobs that are over and are as they were, without their
+    records. `listed` are the names in the folders of jobs that were listed.
+    """
 
     seen: dict[str, Seen]
     missing: frozenset[str]
@@ -33,6 +37,8 @@ class Snapshot(Struct, frozen=True):
     full: bool
     lstats: int = 0
     opens: int = 0
+    unchanged: frozenset[str] = frozenset()
+    listed: dict[str, list[str]] = {}
 
 
 class Memory(Struct, frozen=True):
@@ -40,8 +46,12 @@ class Memory(Struct, frozen=True):
 
     alive: Mapping[str, Record]
     folders: Mapping[str, str]
+    names: Callable[[str], Collection[str]]
+    """What a folder held at the last look."""
     finished_keys: Callable[[], Collection[str]]
     finished_record: Callable[[str], Record | None]
+    is_unchanged: Callable[[str, str], bool]
+    """Whether a job that is over has this stamp, by key."""
 
 
 def job_id(ref: JobRef, uid: str | None, taken: Collection[str] = ()) -> str:
@@ -51,28 +61,57 @@ def job_id(ref: JobRef, uid: str | None, taken: Collection[str] = ()) -> str:
     return str(uuid.uuid5(NAMESPACE, str(ref)))
 
 
-def scan(root: str, me: str, layouts: Mapping[str, Layout], memory: Memory, caps: Caps, *, full: bool, now_ns: int) -> Snapshot:
-    """Look once. A root that cannot be listed gives a snapshot whose source is not ok, with nothing seen and nothing missing."""
+def scan(
+    root: str,
+    me: str,
+    layouts: Mapping[str, Layout],
+    memory: Memory,
+    caps: Caps,
+    *,
+    full: bool,
+    now_ns: int,
+    changes_only: bool = False,
+) -> Snapshot:
+    """Look once. With `changes_only`, jobs that are over and unchanged are only named, which a full look can do much faster.
+
+    A root that cannot be listed gives a snapshot whose source is not ok, with nothing seen and nothing missing.
+    """
     refusal = _unusable(root)
     if refusal is not None:
         return Snapshot({}, frozenset(), dict(memory.folders), (refusal,), SourceReport("local", False, False), full)
-    tree = DiskTree(root, me, full=full, known_folders=memory.folders, now_ns=now_ns)
+    tree = DiskTree(root, me, full=full, known_folders=memory.folders, known_names=memory.names, now_ns=now_ns)
     look = _Look(tree, layouts, memory, caps)
     seen: dict[str, Seen] = {}
     missing: set[str] = set()
+    unchanged: set[str] = set()
     for key, layout, spot in look.spots():
         if spot is None:
             missing.add(key)
+            continue
+        stamp = layout.stamp(tree, spot)
+        if full and changes_only and key not in memory.alive and memory.is_unchanged(key, stamp):
+            unchanged.add(key)
         else:
-            seen[key] = look.visit(key, layout, spot)
+            seen[key] = look.visit(key, layout, spot, stamp)
     problems = list(tree.problems)
     complete = not problems
-    if missing and not seen and len(missing) > 1:
+    gone = len(missing) + (len(memory.finished_keys()) if full and not seen and not unchanged else 0)
+    if gone > 1 and not seen and not unchanged:
         advice = "Check that the SyftBox folder is mounted and complete. The jobs are remembered as they were."
-        problems.append(Problem(".", f"shows none of the {len(missing)} jobs that were here before", advice))
+        problems.append(Problem(".", f"shows none of the {gone} jobs that were here before", advice))
         missing, complete = set(), False
-    source = SourceReport("local", True, complete)
-    return Snapshot(seen, frozenset(missing), tree.folders, tuple(problems), source, full, lstats=tree.lstats, opens=tree.opens)
+    return Snapshot(
+        seen,
+        frozenset(missing),
+        tree.folders,
+        tuple(problems),
+        SourceReport("local", True, complete),
+        full,
+        lstats=tree.lstats,
+        opens=tree.opens,
+        unchanged=frozenset(unchanged),
+        listed=tree.listed,
+    )
 
 
 def _unusable(root: str) -> Problem | None:
@@ -113,11 +152,10 @@ class _Look:
         """Jobs that are over are visited by full looks only."""
         return self.tree.full or key in self.memory.alive or key not in self.memory.finished_keys()
 
-    def visit(self, key: str, layout: Layout, spot: Spot) -> Seen:
+    def visit(self, key: str, layout: Layout, spot: Spot, stamp: str) -> Seen:
         record = self.memory.alive.get(key)
         if record is None and self.tree.full:
             record = self.memory.finished_record(key)
-        stamp = layout.stamp(self.tree, spot)
         if record is not None and record.stamp and record.stamp == stamp:
             sighting = record.sighting
         else:

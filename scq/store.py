@@ -1,13 +1,15 @@
 """The JSON store: what scq remembers, typed on load, replaced whole by rename, guarded by one short lock.
 
 `state.json` is the live document, `finished.json` holds the jobs that are over, `audit.jsonl` is append-only. Reads take no
-lock. A save keeps the previous version as `.bak`, so a damaged file never means starting from nothing.
+lock. A save keeps the previous version as `.bak`, so a damaged file never means starting from nothing. `finished.index.json`
+and `folders.json` only save work: what they say can be found out again, and they are used only where they fit the documents.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -22,6 +24,17 @@ from scq.state import SCHEMA, Finished, Record, State
 
 LIMIT = 1 << 30
 Document = TypeVar("Document", State, Finished)
+Note = TypeVar("Note")
+
+
+class Index(msgspec.Struct, frozen=True):
+    """What most calls ask about the jobs that are over, so that their records need not be loaded."""
+
+    of: str = ""
+    """Stamp of the `finished.json` it was made from."""
+    counts: dict[str, int] = {}
+    seals: dict[str, str] = {}
+    """By key: what `_seal` makes of the stamp of the record; empty where a look must read the job again."""
 
 
 class Store:
@@ -31,10 +44,14 @@ class Store:
         self.home = home
         self.path = state_file or os.path.join(home, "state.json")
         self.finished_path = os.path.join(home, "finished.json")
+        self.index_path = os.path.join(home, "finished.index.json")
+        self.folders_path = os.path.join(home, "folders.json")
         self.audit_path = os.path.join(home, "audit.jsonl")
         self.lock_timeout = lock_timeout
         self.problems: list[Problem] = []
         self._finished: Finished | None = None
+        self._index: Index | None = None
+        self._folders: dict[str, msgspec.Raw] | None = None
 
     def load(self) -> State:
         """The live document; an empty one when nothing was ever stored. Raises ConfigError when it cannot be recovered."""
@@ -48,8 +65,36 @@ class Store:
 
     def finished_record(self, key: str) -> Record | None:
         """One job that is over, by `str(ref)`."""
+        if key not in self.finished_keys():
+            return None
         raw = self.finished().jobs.get(key)
         return None if raw is None else msgspec.json.decode(raw, type=Record)
+
+    def finished_keys(self) -> Set[str]:
+        """`str(ref)` of the jobs that are over."""
+        return self._finished_index().seals.keys()
+
+    def finished_counts(self) -> dict[str, int]:
+        """How many jobs are over, by status."""
+        return self._finished_index().counts
+
+    def is_unchanged(self, key: str, stamp: str) -> bool:
+        """True when a job that is over was remembered with this stamp of its files."""
+        seal = self._finished_index().seals.get(key)
+        return bool(seal) and seal == _seal(stamp)
+
+    def folder_names(self, folder: str) -> Collection[str]:
+        """The jobs a folder held when it was last listed; empty when that is not known."""
+        raw = self._folder_notes().get(folder)
+        return frozenset() if raw is None else msgspec.json.decode(raw, type=frozenset[str])
+
+    def note_folders(self, listed: Mapping[str, Collection[str]]) -> None:
+        """Remember what folders hold. For the call that has saved what it saw of the jobs in them; losing it costs time only."""
+        before = self._folder_notes()
+        after = before | {folder: _raw(names) for folder, names in listed.items()}
+        if any(bytes(after[folder]) != bytes(before.get(folder, b"")) for folder in listed):
+            write_atomic(self.folders_path, msgspec.json.encode(after), sync=False)
+            self._folders = after
 
     def update(self, change: Callable[[State], State]) -> State:
         """Load, change and save under the store's lock; nothing is written when nothing changed.
@@ -67,26 +112,46 @@ class Store:
         """
         with self._lock():
             state = self.load()
-            self._finished = None
+            self._finished = self._index = None
+            leaving = {key: record for key, record in state.jobs.items() if over(record)}
+            known = self.finished_keys()
+            gone = known & state.jobs.keys() if present is None else known - (set(present) - state.jobs.keys())
+            if not (leaving or gone or known & changed.keys()):
+                self._write_index()
+                return state
             before = self.finished().jobs
             jobs = {key: raw for key, raw in before.items() if key not in state.jobs and (present is None or key in present)}
             jobs.update({key: _raw(record) for key, record in changed.items() if key in jobs})
-            leaving = {key: record for key, record in state.jobs.items() if over(record)}
             jobs.update({key: _raw(record) for key, record in leaving.items()})
-            if leaving or jobs.keys() != before.keys() or any(key in changed for key in jobs):
-                self._write_finished(jobs)
+            self._write_finished(jobs)
             remaining = {key: record for key, record in state.jobs.items() if key not in leaving}
             return self._save(state, lambda old: msgspec.structs.replace(old, jobs=remaining))
 
     def _write_finished(self, jobs: dict[str, msgspec.Raw]) -> None:
-        counts: dict[str, int] = {}
-        for raw in jobs.values():
-            status = msgspec.json.decode(raw, type=_OnlyStatus).status
-            counts[status] = counts.get(status, 0) + 1
-        document = Finished(counts=counts, jobs=jobs)
+        self._index = _index_of(jobs)
+        self._finished = Finished(counts=self._index.counts, jobs=jobs)
         _keep_backup(self.finished_path)
-        write_atomic(self.finished_path, msgspec.json.encode(document))
-        self._finished = document
+        write_atomic(self.finished_path, msgspec.json.encode(self._finished))
+        self._write_index()
+
+    def _write_index(self) -> None:
+        """Keep the index, unless that is done. Called under the lock, which keeps the document as it is."""
+        stamp = _stamp(self.finished_path)
+        if stamp and self._finished_index().of != stamp:
+            self._index = msgspec.structs.replace(self._finished_index(), of=stamp)
+            write_atomic(self.index_path, msgspec.json.encode(self._index), sync=False)
+
+    def _finished_index(self) -> Index:
+        if self._index is None:
+            found = _read_note(self.index_path, Index)
+            fits = found is not None and found.of == _stamp(self.finished_path) != ""
+            self._index = found if found is not None and fits else _index_of(self.finished().jobs)
+        return self._index
+
+    def _folder_notes(self) -> dict[str, msgspec.Raw]:
+        if self._folders is None:
+            self._folders = _read_note(self.folders_path, dict[str, msgspec.Raw]) or {}
+        return self._folders
 
     def _save(self, before: State, change: Callable[[State], State]) -> State:
         after = change(before)
@@ -138,16 +203,50 @@ class Store:
         if os.path.lexists(path):
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             _keep_damaged(path, f"{path}.corrupt-{stamp}")
+        # The version before may know less of the jobs in a folder than the note about it says.
+        remove_file(self.folders_path)
         self.problems.append(Problem(path, f"was damaged ({why}); the previous version is used", "Run `scq check --full`."))
         return document
 
 
-class _OnlyStatus(msgspec.Struct):
+class _Brief(msgspec.Struct):
     status: str
+    stamp: str = ""
 
 
-def _raw(record: Record) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(record))
+def _index_of(jobs: Mapping[str, msgspec.Raw]) -> Index:
+    counts: dict[str, int] = {}
+    seals: dict[str, str] = {}
+    for key, raw in jobs.items():
+        brief = msgspec.json.decode(raw, type=_Brief)
+        counts[brief.status] = counts.get(brief.status, 0) + 1
+        seals[key] = _seal(brief.stamp) if brief.stamp else ""
+    return Index(counts=counts, seals=seals)
+
+
+def _seal(stamp: str) -> str:
+    return hashlib.blake2b(stamp.encode(), digest_size=12).hexdigest()
+
+
+def _stamp(path: str) -> str:
+    """`inode:size:mtime_ns` of a document, empty when it is not there. A document is never changed in place."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ""
+    return f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+
+
+def _read_note(path: str, kind: type[Note]) -> Note | None:
+    """A file that only saves work; None when it is not there or not usable."""
+    try:
+        return msgspec.json.decode(read_bytes(path, LIMIT), type=kind)
+    except (InvalidFileError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _raw(value: Record | Collection[str]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _decode(path: str, kind: type[Document]) -> Document:

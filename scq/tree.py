@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from scq.errors import InvalidFileError
 from scq.files import read_text, walk
@@ -14,24 +14,36 @@ from scq.model import Problem
 RESULT_FILES_LIMIT = 100_000
 TOO_YOUNG_NS = 2_000_000_000
 """A folder changed so recently could change again within the same time stamp: it is listed again next time."""
+YOUNG = "young"
+"""Remembered in place of the stamp of such a folder."""
 
 
 class DiskTree:
     """The `ports.Tree` of a real folder.
 
-    `known_folders` are the stamps remembered from the last look; `now_ns` is the wall clock at its start, nanoseconds.
-    After the look `folders` holds the stamps to remember and `problems` what was wrong.
+    `known_folders` are the stamps remembered from the last look, `known_names` tells what such a folder held then (asked only
+    of folders that have changed); `now_ns` is the wall clock at its start, nanoseconds. After the look `folders` holds the
+    stamps to remember, `listed` the names in the folders that were listed, and `problems` what was wrong.
     """
 
     def __init__(
-        self, root: str, me: str, *, full: bool = True, known_folders: Mapping[str, str] | None = None, now_ns: int = 0
+        self,
+        root: str,
+        me: str,
+        *,
+        full: bool = True,
+        known_folders: Mapping[str, str] | None = None,
+        known_names: Callable[[str], Collection[str]] | None = None,
+        now_ns: int = 0,
     ) -> None:
         self.root = root
         self.me = me.strip().lower()
         self.full = full
         self.known_folders = dict(known_folders or {})
+        self.known_names = known_names
         self.now_ns = now_ns
         self.folders: dict[str, str] = {}
+        self.listed: dict[str, list[str]] = {}
         self.problems: list[Problem] = []
         self.lstats = 0
         self.listings = 0
@@ -56,7 +68,10 @@ class DiskTree:
         except OSError as error:
             self.problem(Problem(folder or ".", f"cannot be listed ({error.strerror})", "Check its access rights."))
             return []
-        return self._usable(folder, found)
+        usable = [name for name in found if is_utf8(name)]
+        if len(usable) < len(found):
+            self._report_unusable(folder, found)
+        return usable
 
     def fresh_children(self, folder: str) -> list[str]:
         found = self._lstat(folder)
@@ -66,9 +81,13 @@ class DiskTree:
         if not self.full and self.known_folders.get(folder) == stamp:
             self.folders[folder] = stamp
             return []
-        if found.st_mtime_ns < self.now_ns - TOO_YOUNG_NS:
-            self.folders[folder] = stamp
-        return self.children(folder)
+        names = self.children(folder)
+        self.folders[folder] = stamp if found.st_mtime_ns < self.now_ns - TOO_YOUNG_NS else YOUNG
+        self.listed[folder] = names
+        if self.full or self.known_names is None or folder not in self.known_folders:
+            return names
+        known = self.known_names(folder)
+        return [name for name in names if name not in known]
 
     def is_dir(self, path: str) -> bool:
         found = self._lstat(path)
@@ -126,14 +145,12 @@ class DiskTree:
             self.problem(Problem(path, f"cannot be looked at ({error.strerror})", "Check the access rights of its folder."))
             return None
 
-    def _usable(self, folder: str, names: list[str]) -> list[str]:
-        usable = [name for name in names if is_utf8(name)]
+    def _report_unusable(self, folder: str, names: list[str]) -> None:
         for name in names:
-            if name not in usable:
+            if not is_utf8(name):
                 shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
                 advice = "Ask the submitter to send it again under a plain name."
                 self.problem(Problem(f"{folder}/{shown}", "the folder name is not UTF-8", advice))
-        return usable
 
 
 def _stamp(found: os.stat_result) -> str:

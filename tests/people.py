@@ -87,3 +87,46 @@ def code_folder(folder: Path, run_sh: str = "echo done\n", **files: str) -> Path
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(text)
     return folder
+
+
+class World:
+    """An owner and two scientists on one SyftBox, and short ways to bring a job to where a test begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = syftbox(folder, OWNER, SCIENTIST, SECOND)
+        self.owner = Person(folder / "do", self.root, OWNER)
+        self.scientist = Person(folder / "ds", self.root, SCIENTIST)
+        self.second = Person(folder / "ds2", self.root, SECOND)
+        self._made = 0
+
+    def submit(
+        self,
+        name: str = "count",
+        script: str = "echo done\n",
+        *options: str,
+        layout: str = "c0",
+        by: Person | None = None,
+        **files: str,
+    ) -> str:
+        """Submit a folder and return the id of the job."""
+        self._made += 1
+        source = code_folder(self.folder / "code" / str(self._made), script, **files)
+        data = (by or self.scientist).json("submit", OWNER, str(source), "--name", name, "--layout", layout, *options)
+        return str(data["id"])
+
+    def approved(self, name: str = "count", script: str = "echo done\n", **rest: str) -> str:
+        """A job that was submitted and approved."""
+        uid = self.submit(name, script, **rest)  # type: ignore[arg-type]
+        self.owner.scq("approve", uid)
+        return uid
+
+    def ended(self, name: str = "count", script: str = "echo done\n", **rest: str) -> str:
+        """A job that was submitted, approved and run, whatever came of it."""
+        uid = self.approved(name, script, **rest)
+        self.owner.scq("run-approved", code=None)
+        return uid
+
+    def place(self, uid: str) -> Path:
+        """The folder of a job."""
+        return self.root / str(self.owner.job(uid)["path"])

@@ -27,8 +27,12 @@ def run(ctx: Context, *, exit_code: bool = False) -> Report:
     jobs = [job for job in shown.jobs().values() if job.sighting.owner == ctx.config.email]
     for job in jobs:
         counts[job.status] += 1
-    for status, number in ctx.store.finished().counts.items():
+    for status, number in ctx.store.finished_counts().items():
         counts[status] = counts.get(status, 0) + number
+    for key in state.jobs:
+        came_back = ctx.store.finished_record(key)
+        if came_back is not None:  # still remembered as over, too, until the next full look
+            counts[came_back.status] -= 1
     waiting = oldest_first(job for job in jobs if job.status == "pending")
     outbox = _outbox(state.outbox.values())
     data: dict[str, Any] = {

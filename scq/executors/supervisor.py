@@ -42,7 +42,10 @@ def supervise_and_exit(task: Task, parent: int, alive_fd: int) -> NoReturn:
         _close_inherited(alive_fd)
         os.setsid()
         if processes.become_supervisor(parent):
-            Supervisor(task).run()
+            supervisor = Supervisor(task)
+            # Asked once more, under the lock: where the caller is dead and the lock was free, nothing starts any more.
+            if os.getppid() == parent:
+                supervisor.run()
             code = 0
     finally:
         # The caller's clean-up code lies above us on the stack and must not run twice. A bug in here still has to be seen.

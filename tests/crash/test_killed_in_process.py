@@ -1,7 +1,7 @@
 """Killed before each of its effects, in this process: every verb that writes, in every generation.
 
 The call is made in a fork whose `os` functions count; the one that reaches the number kills its process with SIGKILL, be it the
-call itself or the supervisor of a job. So no clean-up code runs, as in a real crash.
+call itself or the supervisor of a job. So no clean-up code runs, as in a real crash. A second round raises instead, as Ctrl-C does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,11 +23,16 @@ ENOUGH = 400
 """No call has so many effects; a loop that gets here does not end."""
 
 GENERATIONS = ("a3", "b0", "b1", "b2", "c0", "c1")
-EVERYWHERE = [
-    (generation, verb, stage)
-    for generation in GENERATIONS
-    for verb, stage in (("approve", "seen"), ("reject", "seen"), ("run-approved", "approved"), ("rerun", "finished"), ("share", "finished"))
-]
+CALLS = (
+    ("submit", "empty"),
+    ("approve", "seen"),
+    ("reject", "seen"),
+    ("run-approved", "approved"),
+    ("rerun", "finished"),
+    ("share", "finished"),
+    ("cleanup", "finished"),
+)
+EVERYWHERE = [(generation, verb, stage) for generation in GENERATIONS for verb, stage in CALLS]
 LOOKS = [(generation, "check", stage) for generation in ("a3", "c0") for stage in ("unseen", "expected")]
 UNSEEN = [("b2", "approve", "unseen"), ("c1", "reject", "unseen"), ("a3", "run-approved", "seen")]
 
@@ -43,59 +48,105 @@ def test_a_call_killed_before_any_effect_is_as_if_made_or_not_made(
     tmp_path: Path, generation: str, verb: str, stage: str
 ) -> None:
     world = World(tmp_path, generation, stage)
-    words = [verb, world.uid] if verb in ("approve", "reject", "rerun", "share") else [verb]
-    wanted = expected(world, lambda: world.owner.scq(*words))
     # A supervisor syncs the note that the job is about to start, then starts it: what it does next is no effect of its own.
     effects = (*EFFECTS, "fsync") if verb == "run-approved" else EFFECTS
-    marker = tmp_path / "killed"
+    die_everywhere(world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached")
+
+
+@pytest.mark.parametrize("generation", ["a3", "b2", "c0"])
+@pytest.mark.parametrize(("verb", "stage"), [call for call in CALLS if call[0] in ("approve", "run-approved", "rerun")])
+def test_a_call_interrupted_at_any_effect_is_as_if_made_or_not_made(
+    tmp_path: Path, generation: str, verb: str, stage: str
+) -> None:
+    def interrupt() -> None:
+        raise Interrupted
+
+    die_everywhere(World(tmp_path, generation, stage), verb, EFFECTS, interrupt, tmp_path / "reached")
+
+
+class Interrupted(BaseException):
+    """Passes through everything that catches exceptions, and lets clean-up code run."""
+
+
+def die_everywhere(world: World, verb: str, effects: Collection[str], death: Callable[[], None], marker: Path) -> None:
+    """Let a call die at its first effect, then, from the same start, at its second, until it has no further one."""
+    call = call_of(world, verb)
+    wanted = expected(world, call)
     for number in range(1, ENOUGH):
         world.restore()
         marker.unlink(missing_ok=True)
-        in_a_fork(lambda: world.owner.scq(*words), effects, number, marker)
+        in_a_fork(call, Trap(effects, number, marker, death))
         if not marker.exists():
             assert number > 3, "the call had no effects to be killed at"
             return
-        where = f"{verb} killed before effect {number}: {marker.read_text()}"
         try:
             world.wait_for_runs()
             nothing_half_visible(world)
             world.go_on(run_first=number % 2 == 0)
             holds(world, wanted)
+            if verb == "share":
+                runs_again(world)
         except AssertionError as error:
-            error.add_note(where)
+            error.add_note(f"{verb} died at effect {number}: {marker.read_text()}")
             raise
     pytest.fail("the call does not end")
 
 
-def in_a_fork(call: Callable[[], object], effects: Collection[str], number: int, marker: Path) -> None:
-    """Make a call in a fork and kill the process that comes to its effect of that number; `marker` says which one it was."""
+def call_of(world: World, verb: str) -> Callable[[], object]:
+    """The call through the command line."""
+    if verb == "submit":
+        return lambda: world.scientist.scq(*world.submission)
+    if verb == "cleanup":
+        return lambda: world.owner.scq("cleanup", "--older-than", "0")
+    words = [verb] if verb in ("check", "run-approved") else [verb, world.uid]
+    return lambda: world.owner.scq(*words)
+
+
+def runs_again(world: World) -> None:
+    """What a killed call left lying about must not count as content of the job."""
+    world.owner.scq("rerun", world.uid)
+    world.owner.scq("run-approved")
+    assert world.ran() == 2
+
+
+class Trap(NamedTuple):
+    """Where a call shall die: at the effect of that number, counted in its process and on in its forks; `marker` says which."""
+
+    effects: Collection[str]
+    number: int
+    marker: Path
+    death: Callable[[], None]
+
+    def arm(self) -> None:
+        """Set the trap in this process, for good."""
+        count = 0
+
+        def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def effect(*arguments: Any, **options: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == self.number:
+                    descriptor = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                    os.write(descriptor, f"{name}{arguments} ".encode("utf-8", "replace"))
+                    os.close(descriptor)
+                    self.death()
+                return function(*arguments, **options)
+
+            return effect
+
+        for name in self.effects:
+            setattr(os, name, counted(name, getattr(os, name)))
+
+
+def in_a_fork(call: Callable[[], object], trap: Trap) -> None:
+    """Make a call in a fork of this process, with a trap set."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         try:
-            arm(effects, number, marker)
+            trap.arm()
             call()
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-
-
-def arm(effects: Collection[str], number: int, marker: Path) -> None:
-    """From here on the effect of that number, counted in this process and on in its forks, does not happen: SIGKILL."""
-    count = 0
-
-    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def effect(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == number:
-                descriptor = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                os.write(descriptor, f"{name}{arguments} ".encode("utf-8", "replace"))
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-
-        return effect
-
-    for name in effects:
-        setattr(os, name, counted(name, getattr(os, name)))

@@ -5,7 +5,6 @@ A crashed call must leave the world as if it had been made or had not been made,
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
@@ -16,7 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scq.audit import read_rows
+from scq.commands import check, run_approved
+from scq.commands import list as listing
+from scq.config import Config
+from scq.context import Context
 from scq.executors import rundir
+from scq.report import Report
 from scq.state import Record, State
 from scq.store import Store
 from tests.people import OWNER, SCIENTIST, Person, code_folder, syftbox
@@ -28,9 +32,11 @@ echo 42 > "${{OUTPUT_DIR:-outputs}}/answer.txt"
 echo 43 > "${{OUTPUT_DIR:-outputs}}/deep/more.txt"
 echo hello
 """
-STAGES = ("unseen", "expected", "seen", "approved", "finished")
-"""How far the job has come: submitted to an owner who never looked, to one who has, then looked at, approved, run."""
+STAGES = ("empty", "unseen", "expected", "seen", "approved", "finished")
+"""How far the job has come: not there, submitted to an owner who never looked, to one who has, looked at, approved, run."""
 CUT_OFF = ("interrupted", "killed")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID_IN_TEXT = re.compile(_UUID.pattern.encode())
 _TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 _UNSYNCED = re.compile(r"\..+\.tmp")
 
@@ -53,17 +59,24 @@ class World:
     def __init__(self, folder: Path, generation: str, stage: str) -> None:
         self.now, self.saved = folder / "now", folder / "saved"
         self.counter = self.now / "counter"
-        root = syftbox(self.now, OWNER, SCIENTIST)
+        self.root = root = syftbox(self.now, OWNER, SCIENTIST)
         self.owner = Person(self.now / "do", root, OWNER)
         self.scientist = Person(self.now / "ds", root, SCIENTIST)
         self.uid = self._prepare(generation, STAGES.index(stage))
         shutil.copytree(self.now, self.saved, symlinks=True)
 
     def _prepare(self, generation: str, stage: int) -> str:
-        if stage >= STAGES.index("expected"):
-            self.owner.scq("check")
         source = code_folder(self.now / "code", SCRIPT.format(counter=self.counter))
-        uid = str(self.scientist.json("submit", OWNER, str(source), "--name", "count", "--layout", generation)["id"])
+        self.submission = ["submit", OWNER, str(source), "--name", "count", "--layout", generation]
+        if stage != STAGES.index("unseen"):
+            self.owner.scq("check")
+        if stage == STAGES.index("empty"):
+            # The folders that hold jobs are there already: making them is not what a call is judged by.
+            self.scientist.scq(*self.submission)
+            self.owner.scq("reset", "--yes")
+            self.owner.scq("check")
+            return ""
+        uid = str(self.scientist.json(*self.submission)["id"])
         if stage >= STAGES.index("seen"):
             self.owner.scq("check")
         if stage >= STAGES.index("approved"):
@@ -116,9 +129,17 @@ class World:
         return (self.saved / "do" / "runs" / folder.name).exists()
 
     def seen_by_submitter(self) -> str:
-        """The status the folders show to a peer."""
-        (job,) = self.scientist.json("list", "--mine")["jobs"]
-        return str(job["status"])
+        """The status the folders show to a peer; empty when the job is not there."""
+        return self._listed(self.scientist)[0]
+
+    def _listed(self, person: Person) -> tuple[str, tuple[str, str]]:
+        """(status, sharing) of the one job somebody sees."""
+        jobs = listing.run(self.context(person)).data["jobs"]
+        assert len(jobs) <= 1
+        for job in jobs:
+            assert not self.uid or job["id"] == self.uid
+            return job["status"], (job["results"]["outputs"], job["results"]["logs"])
+        return "", ("none", "none")
 
     def messages(self) -> Counter[tuple[str, str]]:
         return Counter((row.kind, row.role) for row in self.state().outbox.values())
@@ -138,8 +159,8 @@ class World:
             relative = path.relative_to(self.owner.root)
             if any(_UNSYNCED.fullmatch(part) for part in relative.parts):
                 continue
-            content = _TIME.sub(b"TIME", path.read_bytes()) if path.is_file() else b"(folder)"
-            found[str(relative)] = (stat.S_IMODE(path.lstat().st_mode), content)
+            content = _UUID_IN_TEXT.sub(b"UUID", _TIME.sub(b"TIME", path.read_bytes())) if path.is_file() else b"(folder)"
+            found[_UUID.sub("UUID", str(relative))] = (stat.S_IMODE(path.lstat().st_mode), content)
         return found
 
     def left_over(self) -> list[str]:
@@ -147,17 +168,16 @@ class World:
         return [str(path) for path in self.owner.root.rglob("*") if _UNSYNCED.fullmatch(path.name)]
 
     def outcome(self) -> Outcome:
-        (job,) = self.owner.json("list")["jobs"]
-        assert job["id"] == self.uid
+        status, sharing = self._listed(self.owner)
         record = self.record()
         audited = self.audited()
         # A claim that was given back and made again has two lines, as it should.
         audited["run"] = min(audited["run"], audited["end"])
         return Outcome(
-            status=job["status"],
+            status=status,
             verdict=record.decision.verdict if record is not None and record.decision is not None else "",
             ran=self.ran(),
-            sharing=(job["results"]["outputs"], job["results"]["logs"]),
+            sharing=sharing,
             messages=dict(self.messages()),
             audited={what: count for what, count in audited.items() if count},
             folders=self.folders(),
@@ -169,16 +189,23 @@ class World:
         """The calls a crontab makes next, in either order, until nothing is left to be done."""
         self.wait_for_runs()
         if not run_first:
-            self._check()
-        self._run_approved()
-        self._check()
+            self.check()
+        self.run_approved()
+        self.check()
 
-    def _check(self) -> None:
-        self.owner.scq("check")
+    def context(self, person: Person) -> Context:
+        """The parts of a call that need not go through the command line."""
+        return Context(Config(email=person.email, root=str(self.root), sandbox="none"), str(person.home), env={})
 
-    def _run_approved(self) -> None:
-        answer = self.owner.scq("run-approved", code=None)
-        assert answer.code in (0, 4), answer
+    def check(self) -> Report:
+        report = check.run(self.context(self.owner))
+        assert report.exit_code == 0, report
+        return report
+
+    def run_approved(self) -> Report:
+        report = run_approved.run(self.context(self.owner))
+        assert report.exit_code in (0, 4), report
+        return report
 
     def wait_for_runs(self) -> None:
         """Until no run of a killed call is alive any more."""
@@ -225,9 +252,8 @@ def holds(world: World, wanted: Expected) -> None:
     """After the next calls: as if the crashed call had been made or not made; a run that was cut off has failed, once."""
     started = world.ever_started()
     outcome = world.outcome()
-    answer = world.owner.json("check")
-    assert answer["events"] == []
-    assert answer["new_jobs"] == []
+    again = world.check()
+    assert (again.data["events"], again.data["new_jobs"], again.lines, again.problems) == ([], [], (), ())
     record = world.record()
     if started and record is not None and record.run is not None and record.run.cause in CUT_OFF:
         _is_cut_off(world, outcome, wanted)
@@ -260,7 +286,3 @@ def _is_cut_off(world: World, outcome: Outcome, wanted: Expected) -> None:
     }
     assert sum(count for (kind, _), count in told.items() if kind in ("job.failed", "job.interrupted")) in (1, 2)
 
-
-def environment() -> dict[str, str]:
-    """For real calls in processes of their own: nothing is compiled meanwhile, so nothing but scq writes."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}

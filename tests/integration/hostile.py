@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest
+
 import scq
 from tests.people import OWNER, SCIENTIST, SECOND, Answer, Person, code_folder, syftbox
 
@@ -21,6 +24,10 @@ SECRET = "TOP-SECRET-4711"
 SCRIPT = 'mkdir -p "${OUTPUT_DIR:-outputs}"\necho hello\necho 42 > "${OUTPUT_DIR:-outputs}/answer.txt"\n'
 BUG = 70
 PATIENCE_S = 60
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+needs_rights = pytest.mark.skipif(
+    bool(WITHOUT_OVERRIDE) and shutil.which(WITHOUT_OVERRIDE[0]) is None, reason="access rights bind root only with setpriv"
+)
 
 
 class Careful(Person):
@@ -43,22 +50,26 @@ class Careful(Person):
 class Apart(Careful):
     """The same, each call in a process of its own: one that hangs is killed and fails the test."""
 
-    user: int | None = None
+    prefix: tuple[str, ...] = ()
 
     def _ask(self, *arguments: str) -> Answer:
         place = ["--home", str(self.home), "--root", str(self.root), "--email", self.email]
         ended = subprocess.run(
-            [sys.executable, "-m", "scq", *place, *arguments],
+            [*self.prefix, sys.executable, "-m", "scq", *place, *arguments],
             cwd=Path(scq.__file__).parents[1],
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
-            user=self.user,
-            group=self.user,
             check=False,
         )
         return Answer(ended.returncode, ended.stdout, ended.stderr)
+
+
+class Bound(Apart):
+    """The same, bound by access rights also when it is root, who could read and write everything otherwise."""
+
+    prefix = WITHOUT_OVERRIDE
 
 
 class Box:

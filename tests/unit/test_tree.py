@@ -88,7 +88,23 @@ def test_a_folder_that_changed_a_moment_ago_is_listed_again_next_time(tmp_path: 
     (tmp_path / "jobs").mkdir()
     found = tree(tmp_path, full=False, now_ns=time.time_ns())
     found.fresh_children("jobs")
-    assert found.folders == {}
+    assert found.folders == {"jobs": "young"}
+    again = tree(tmp_path, full=False, now_ns=time.time_ns(), known_folders=found.folders)
+    again.fresh_children("jobs")
+    assert again.listings == 1
+
+
+def test_of_a_folder_that_changed_only_the_new_names_are_told(tmp_path: Path) -> None:
+    (tmp_path / "jobs/old").mkdir(parents=True)
+    (tmp_path / "jobs/new").mkdir()
+    known = {"jobs": ["old", "gone"]}
+    found = tree(tmp_path, full=False, known_folders={"jobs": "stamp before"}, known_names=known.__getitem__)
+    assert found.fresh_children("jobs") == ["new"]
+    assert found.listed == {"jobs": ["new", "old"]}, "what is gone may come back as another job"
+    forgotten = tree(tmp_path, full=False, known_names=known.__getitem__)
+    assert forgotten.fresh_children("jobs") == ["new", "old"]
+    full = tree(tmp_path, full=True, known_folders={"jobs": "stamp before"}, known_names=known.__getitem__)
+    assert full.fresh_children("jobs") == ["new", "old"]
 
 
 def test_what_is_no_folder_holds_no_jobs(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_a_job_that_is_gone_says_so(desk: Desk, job: CodeJob) -> None:
 
 def test_a_job_without_a_submission_time_was_created_when_it_was_first_seen() -> None:
     moment = datetime(2026, 11, 21, 8, tzinfo=UTC)
+    assert CodeJob(facts()).updated_at == moment
     assert CodeJob(facts(submitted_at=None)).created_at == moment
     assert CodeJob(facts(submitted_at=None, first_seen_at=None)).created_at is None
 

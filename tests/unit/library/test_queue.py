@@ -52,6 +52,8 @@ def test_every_public_name_is_there_and_explained(name: str) -> None:
     found = getattr(q, name)
     assert found.__doc__
     assert f"\n{name} " in repr(q.help())
+    documentation = Path(q.__file__).parents[1] / "docs" / "library.md"
+    assert name in documentation.read_text(encoding="utf-8")
 
 
 def test_nothing_is_looked_at_or_written_before_something_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -216,6 +218,16 @@ def test_an_approval_can_name_the_content(survey: q.CodeJob) -> None:
     digest = q.get_job(survey.uid).digest
     assert digest is not None
     assert q.approve(survey.uid, digest=digest).status == "approved"
+
+
+def test_a_program_can_approve_exactly_what_it_read(survey: q.CodeJob) -> None:
+    for job in q.pending_for_me():
+        reading = q.review_job(job.uid)
+        assert reading["files"][0]["path"] == "run.sh"
+        if all(file["whole"] for file in reading["files"]):
+            q.approve(job.uid, "checked", digest=reading["digest"])
+    approval = q.get_job(survey.uid).as_dict()["approval"]
+    assert (approval["method"], approval["digest"], approval["reason"]) == ("digest", reading["digest"], "checked")
 
 
 def test_only_the_owner_approves(desk: Desk, survey: q.CodeJob) -> None:

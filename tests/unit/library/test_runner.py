@@ -351,9 +351,9 @@ def test_ctrl_c_ends_a_real_runner_at_once(desk: Desk) -> None:
 
 
 def test_ctrl_c_ends_the_job_that_runs_and_remembers_it(desk: Desk) -> None:
-    approved(desk, "endless", "echo started\nexec sleep 600\n")
+    approved(desk, "endless", "echo started\nexec sleep 60\n")
     with started(desk) as process:
-        read_until(process.stderr, "started")
+        read_until(process.stdout, "][endless] started")
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == 0

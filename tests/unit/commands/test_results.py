@@ -1,0 +1,247 @@
+"""scq logs, output, share, wait, rerun: what came of a job."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from scq.commands import share as share_verb
+from scq.commands import wait as wait_verb
+from scq.config import Config
+from scq.context import Context
+from scq.errors import UsageError
+from scq.view import job_of
+from tests.making import record
+from tests.people import OWNER, SCIENTIST, World
+
+SPOKEN = "mkdir -p outputs/deep\necho hello\necho oops >&2\necho 42 > outputs/answer.txt\necho 1 > outputs/deep/b.txt\n"
+LAYOUTS = ["a3", "b2", "c0"]
+
+
+def context(world: World) -> Context:
+    return Context(Config(email=OWNER, root=str(world.root)), str(world.owner.home), env={})
+
+
+class TestLogs:
+    def test_both_streams_are_shown_under_their_names(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert world.owner.scq("logs", uid).out == "── stdout\nhello\n── stderr\noops\n"
+
+    @pytest.mark.parametrize(("option", "text"), [("--stdout", "hello\n"), ("--stderr", "oops\n")])
+    def test_one_stream_is_shown_alone(self, world: World, option: str, text: str) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert world.owner.scq("logs", uid, option).out == text
+        assert world.owner.json("logs", uid, option)["logs"] == {option[2:]: text}
+
+    def test_an_empty_stream_has_no_line_of_its_own(self, world: World) -> None:
+        uid = world.ended(script="echo hello\n")
+        assert world.owner.scq("logs", uid).out == "── stdout\nhello\n── stderr\n"
+        assert world.owner.scq("logs", uid, "--stderr").out == ""
+
+    def test_a_job_that_never_ran_has_none(self, world: World) -> None:
+        uid = world.submit()
+        assert f"{uid[:8]} has no logs" in world.owner.scq("logs", uid, code=2).err
+        uid = world.submit("old", layout="a3")
+        assert "has no logs" in world.owner.scq("logs", uid, code=2).err
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_a_submitter_reads_what_the_layout_published(self, world: World, layout: str) -> None:
+        uid = world.ended(script="echo hello\n", layout=layout)
+        texts = world.scientist.json("logs", uid)["logs"]
+        assert "hello\n" in "".join(texts.values())
+
+    def test_a_status_folder_without_a_log_file_has_it_in_its_metadata(self, world: World) -> None:
+        uid = world.ended(layout="a3")
+        place = world.place(uid)
+        for path in [*place.rglob("*.log"), *place.rglob("std*.txt")]:
+            path.unlink()
+        metadata = place / "metadata.json"
+        facts = json.loads(metadata.read_text())
+        metadata.write_text(json.dumps(facts | {"logs": "kept inside\n"}))
+        assert world.scientist.json("logs", uid)["logs"] == {"execution": "kept inside\n"}
+        metadata.write_text(json.dumps(facts | {"logs": 5}))
+        assert "has no logs" in world.scientist.scq("logs", uid, code=2).err
+        metadata.unlink()
+        assert "has no logs" in world.scientist.scq("logs", uid, code=2).err
+
+    def test_what_a_job_prints_cannot_touch_the_terminal(self, world: World) -> None:
+        uid = world.ended(script="printf 'a\\033[2Jb\\377\\n'\n")
+        assert "a�b�" in world.owner.scq("logs", uid).out
+
+
+class TestOutput:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_result_files_are_listed_and_copied(self, world: World, layout: str) -> None:
+        script = SPOKEN.replace("outputs", '"${OUTPUT_DIR:-outputs}"')
+        uid = world.ended(script=script, layout=layout)
+        data = world.owner.json("output", uid)
+        assert [(row["path"], row["size"]) for row in data["outputs"]] == [("answer.txt", 3), ("deep/b.txt", 2)]
+        assert data["copied_to"] is None
+        target = world.folder / "new" / "results"
+        copied = world.owner.json("output", uid, "--copy-to", str(target))
+        assert copied["copied_to"] == str(target)
+        assert (target / "deep/b.txt").read_text() == "1\n"
+
+    def test_people_read_sizes_and_names(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        target = world.folder / "results"
+        text = world.owner.scq("output", uid, "--copy-to", str(target)).out
+        assert text == f"      3 B  answer.txt\n      2 B  deep/b.txt\ncopied to {target}\n"
+
+    def test_no_results_and_dry_runs_copy_nothing(self, world: World) -> None:
+        uid, empty = world.ended(script=SPOKEN), world.ended("empty")
+        target = world.folder / "results"
+        assert world.owner.scq("output", empty, "--copy-to", str(target)).out == "no result files (completed)\n"
+        world.owner.scq("output", uid, "--copy-to", str(target), "--dry-run")
+        assert not target.exists()
+
+    def test_a_folder_with_something_in_it_is_never_replaced(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        target = world.folder / "results"
+        target.mkdir()
+        world.owner.scq("output", uid, "--copy-to", str(target))
+        assert "is not empty" in world.owner.scq("output", uid, "--copy-to", str(target), code=2).err
+        assert sorted(os.listdir(target)) == ["answer.txt", "deep"]
+
+    def test_what_was_not_copied_is_told(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        world.owner.configure("sandbox: none\nrun:\n  output_bytes: 4\n")
+        answer = world.owner.scq("output", uid, "--copy-to", str(world.folder / "results"), code=2)
+        assert "not everything was copied: deep/b.txt: more than 4 bytes in total" in answer.err
+
+    def test_results_nobody_collected_are_named(self, world: World) -> None:
+        uid = world.submit()
+        stray = world.place(uid) / "code" / "outputs"
+        stray.mkdir()
+        (stray / "lost.txt").touch()
+        data = world.owner.json("output", uid)
+        assert data["outputs"] == []
+        assert isinstance(data["stray"], list)
+
+
+class TestShare:
+    @pytest.mark.parametrize(
+        ("options", "outputs", "logs", "said"),
+        [
+            ((), "released", "released", "outputs and logs"),
+            (("--outputs",), "released", "withheld", "outputs"),
+            (("--logs",), "withheld", "released", "logs"),
+        ],
+    )
+    def test_what_is_named_is_shared(
+        self, world: World, options: tuple[str, ...], outputs: str, logs: str, said: str
+    ) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert f"shared {said} of {uid[:8]}  count with {SCIENTIST}" in world.owner.scq("share", uid, *options).out
+        assert world.owner.job(uid)["results"] == {"outputs": outputs, "logs": logs}
+
+    def test_sharing_adds_up(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        world.owner.scq("share", uid, "--logs")
+        assert world.owner.json("share", uid, "--outputs")["results"] == {"outputs": "released", "logs": "released"}
+
+    def test_a_dry_run_shares_nothing(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert world.owner.scq("share", uid, "--dry-run").out.startswith("would share")
+        assert world.owner.job(uid)["results"] == {"outputs": "withheld", "logs": "withheld"}
+
+    def test_only_the_owner_shares_and_only_what_is_over(self, world: World) -> None:
+        uid = world.submit()
+        assert "is pending" in world.owner.scq("share", uid, code=2).err
+        assert f"belongs to {OWNER}" in world.scientist.scq("share", uid, code=2).err
+
+    def test_nobody_to_share_with_is_said(self, world: World) -> None:
+        with pytest.raises(UsageError, match="names no submitter"):
+            share_verb._allowed(context(world), job_of(record(status="completed", submitter="")))
+
+    def test_a_folder_that_cannot_be_written_is_told(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.ended()
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device", "syft.pub.yaml")
+
+        monkeypatch.setattr("scq.layouts.inbox_review.InboxReview.share", full)
+        assert "No space left" in world.owner.scq("share", uid, code=1).err
+
+
+class TestWait:
+    def test_a_job_that_is_over_ends_the_wait_at_once(self, world: World) -> None:
+        good, bad = world.ended("good"), world.ended("bad", "exit 3\n")
+        assert world.owner.scq("wait", good).out == f"{good[:8]}  completed  good\n"
+        assert world.owner.scq("wait", bad, code=4).out.startswith(f"{bad[:8]}  failed  bad")
+
+    def test_a_rejection_is_told_with_its_reason(self, world: World) -> None:
+        uid = world.submit(layout="a3")
+        world.owner.scq("reject", uid, "-r", "too broad")
+        assert world.scientist.scq("wait", uid, code=4).out == f"{uid[:8]}  rejected  count: too broad\n"
+
+    def test_time_runs_out(self, world: World) -> None:
+        uid = world.submit()
+        document = world.owner.scq("wait", uid, "--timeout", "0", "--json", code=75).json
+        assert document["errors"] == [f"{uid[:8]} is still pending after 0 s"]
+        assert document["data"]["status"] == "pending"
+
+    def test_every_step_is_told_while_waiting(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.submit()
+        steps = iter([lambda: world.owner.scq("approve", uid), lambda: world.owner.scq("run-approved")])
+        monkeypatch.setattr(wait_verb.time, "sleep", lambda _: next(steps)())
+        told: list[str] = []
+        wait_verb.run(context(world), uid, interval=1, progress=lambda job: told.append(job.status))
+        assert told == ["approved"]
+
+    def test_nobody_has_to_listen(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.submit()
+        monkeypatch.setattr(wait_verb.time, "sleep", lambda _: world.owner.scq("reject", uid))
+        assert wait_verb.run(context(world), uid).exit_code == 4
+
+    def test_progress_of_the_command_line_goes_to_stderr(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.submit()
+        steps = iter([lambda: world.owner.scq("approve", uid), lambda: world.owner.scq("run-approved")])
+        monkeypatch.setattr(wait_verb.time, "sleep", lambda _: next(steps)())
+        answer = world.scientist.scq("wait", uid)
+        assert answer.err == f"{uid[:8]}  approved  count\n"
+        assert answer.out == f"{uid[:8]}  completed  count\n"
+
+
+class TestRerun:
+    def test_a_failed_job_runs_once_more(self, world: World) -> None:
+        uid = world.ended(script="exit 3\n")
+        answer = world.owner.scq("rerun", uid)
+        assert answer.out == f"approved again {uid[:8]}  count; scq run-approved runs it\n"
+        world.owner.scq("run-approved", code=4)
+        assert world.owner.job(uid)["run"]["attempt"] == 2
+
+    def test_a_dry_run_changes_nothing(self, world: World) -> None:
+        uid = world.ended()
+        data = world.owner.json("rerun", uid, "--dry-run")
+        assert (data["status"], data["dry_run"]) == ("approved", True)
+        assert world.owner.job(uid)["status"] == "completed"
+
+    def test_what_was_never_approved_here_is_not_run_again(self, world: World) -> None:
+        uid = world.ended()
+        (world.owner.home / "state.json").unlink()
+        (world.owner.home / "state.json.bak").unlink()
+        assert "was not approved here" in world.owner.scq("rerun", uid, code=2).err
+
+    def test_only_the_owner_and_only_what_is_over(self, world: World) -> None:
+        uid = world.submit()
+        assert "is pending" in world.owner.scq("rerun", uid, code=2).err
+        assert f"belongs to {OWNER}" in world.scientist.scq("rerun", uid, code=2).err
+
+    def test_content_that_changed_since_its_approval_is_refused(self, world: World) -> None:
+        uid = world.ended(note__txt="one")
+        (note,) = world.root.rglob("note.txt")
+        note.write_text("two")
+        assert "no longer what was approved" in world.owner.scq("rerun", uid, code=5).err
+        assert world.owner.job(uid)["status"] == "completed"
+
+    def test_a_folder_that_cannot_be_written_is_told(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.ended()
+
+        def gone(*_: object, **__: object) -> None:
+            raise OSError(30, "Read-only file system", "done")
+
+        monkeypatch.setattr("scq.layouts.inbox_review.InboxReview.reopen", gone)
+        assert "Read-only" in world.owner.scq("rerun", uid, code=1).err

@@ -1,0 +1,112 @@
+"""How jobs look in a terminal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from scq.model import Problem
+from scq.showing import card, jobs_table, seconds, size, when
+from scq.view import job_of
+from tests.making import DIGEST, ME, NOW, THEM, decision, record, run
+
+JOB = job_of(record(id="aaaa1111-0000"))
+
+
+def test_a_table_is_aligned_and_shows_the_other_person() -> None:
+    mine = job_of(record(id="bbbb2222-0000", owner=THEM, submitter=ME, status="completed", name="mine"))
+    unknown = job_of(record(id="cccc3333-0000", submitter=""))
+    first, second, third = jobs_table([JOB, mine, unknown], ME)
+    assert first.split("  ")[:2] == ["aaaa1111", "pending"]
+    assert f"  {THEM} " in first
+    assert f"  to {THEM}  mine" in second
+    assert "(unknown)" in third
+    assert len({line.index(when(JOB.sighting.submitted_at)) for line in (first, second, third)}) == 1
+    assert jobs_table([], ME) == []
+
+
+def test_a_table_names_what_is_wrong() -> None:
+    bad = replace(JOB, invalid=("x is a symbolic link",), problems=(Problem("a", "b"),))
+    assert jobs_table([bad], ME)[0].endswith("! cannot be run: x is a symbolic link")
+    assert jobs_table([replace(JOB, problems=(Problem("a", "is odd"),))], ME)[0].endswith("! is odd")
+
+
+def test_text_of_strangers_cannot_touch_the_terminal() -> None:
+    nasty = "\x1b[2Jx\r\n\u202ey"
+    job = job_of(record(id="aaaa1111-0000", name=nasty, submitter=nasty, tags=(nasty,)))
+    job = replace(
+        job,
+        sighting=replace(job.sighting, description=nasty, path=nasty, entrypoint=nasty, dependencies=(nasty,), reason=nasty),
+        invalid=(nasty,),
+        problems=(Problem(nasty, nasty, nasty),),
+    )
+    for shown in (*jobs_table([job], ME), *card(job)):
+        assert shown.isprintable(), shown
+
+
+def facts(job: object) -> dict[str, str]:
+    return {text.strip().split("  ")[0]: text.strip().split("  ", 1)[-1] for text in card(job)}  # type: ignore[arg-type]
+
+
+def test_a_card_shows_the_facts_that_are_known() -> None:
+    job = replace(JOB, sighting=replace(JOB.sighting, description="why", timeout_s=60, reason="because"), changed=True)
+    found = facts(job)
+    assert found["status"] == "pending (content changed since approval)"
+    assert (found["from"], found["for"], found["asks for"], found["reason"]) == (THEM, ME, "60 s", "because")
+    assert found["digest"] == DIGEST
+    assert not {"tags", "decision", "run", "results", "kind"} & found.keys()
+    assert facts(job_of(record(submitter="")))["from"] == "(unknown)"
+
+
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [("manual", "approved by"), ("digest", "approved by digest by"), ("adopted", "approved with other software by")],
+)
+def test_a_card_says_how_it_was_decided(method: str, shown: str) -> None:
+    job = job_of(record(decision=decision(method=method, reason="fine"), status="approved"))
+    assert facts(job)["decision"].startswith(f"{shown} {ME} on ")
+    assert facts(job)["decision"].endswith(": fine")
+
+
+def test_a_card_says_that_it_was_cancelled() -> None:
+    assert facts(job_of(record(decision=decision("reject", method="cancel"))))["decision"].startswith("rejected (cancelled) by")
+
+
+def test_a_card_says_how_it_ran() -> None:
+    ended = run(started_at=NOW, finished_at=NOW + timedelta(seconds=75), sandbox="bwrap")
+    found = facts(job_of(record(run=ended, status="completed", outputs="withheld", logs="released")))
+    assert found["run"] == "attempt 1, exit, exit code 0, 1 min 15 s, in bwrap"
+    assert found["results"] == "outputs withheld, logs released"
+    cut = run(finished_at=NOW, cause="interrupted", exit_code=None, sandbox="none")
+    assert facts(job_of(record(run=cut)))["run"] == "attempt 1, interrupted, no exit code, unknown time, without a sandbox"
+    assert facts(job_of(record(run=run("claimed", cause=None))))["run"].startswith("attempt 1, claimed 2026-")
+    other = replace(JOB, sighting=replace(JOB.sighting, exit_code=3))
+    assert facts(other)["run"] == "exit code 3"
+
+
+def test_a_card_ends_with_what_is_wrong_and_what_to_do() -> None:
+    job = replace(JOB, invalid=("a link",), problems=(Problem("w", "is odd", "mend it"), Problem("w", "is odder")))
+    assert [text.strip() for text in card(job)[-4:]] == ["cannot be run  a link", "problem  is odd", "mend it", "problem  is odder"]
+
+
+def test_an_unknown_time_is_a_dash() -> None:
+    assert when(None) == "-"
+    assert when(NOW) == NOW.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (2_000_000, "2.0 MB"), (3_200_000_000, "3.2 GB"), (10**13, "10000.0 GB")],
+)
+def test_sizes_are_short(count: int, shown: str) -> None:
+    assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "unknown time"), (0.42, "0.4 s"), (12.9, "12 s"), (60, "1 min 0 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")],
+)
+def test_durations_are_short(value: float | None, shown: str) -> None:
+    assert seconds(value) == shown
