@@ -110,7 +110,7 @@ class World:
     def _next_word(self) -> str:
         """Names of one length; below status folders the name is a uid."""
         self.named += 1
-        return f"{self.named:08d}-0000-4000-8000-{self.named:012d}"
+        return f"a{self.named:07d}-0000-4000-8000-{self.named:012d}"
 
 
 def wait_until_old(folder: Path) -> None:

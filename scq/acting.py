@@ -53,7 +53,7 @@ def _carried_out(ctx: Context, keys: Collection[str] | None) -> list[Problem]:
         ctx.store.update(lambda state: _settled(state, done))
         removed = {key for key, (_, intents) in done.items() if "remove" in intents}
         if removed:
-            ctx.store.tidy(lambda record: False, {}, ctx.store.finished().jobs.keys() - removed)
+            ctx.store.tidy(lambda record: False, {}, set(ctx.store.finished_keys()) - removed)
     return problems
 
 
@@ -122,7 +122,8 @@ def _settled(state: State, done: dict[str, tuple[Record, set[Intent]]]) -> State
         else:
             left = tuple(intent for intent in record.intents if intent not in intents)
             jobs[key] = replace(record, intents=left, stamp="")
-    return replace(state, jobs=jobs)
+    # A job may come under the name of a removed one: what the folders held is not known any more.
+    return replace(state, jobs=jobs, folders=state.folders if len(jobs) == len(state.jobs) else {})
 
 
 def _decided_anew(record: Record, acted_on: Record) -> bool:

@@ -37,13 +37,18 @@ def judge(seen: Seen, record: Record | None, new_id: str, rules: Rules, now: dat
         stamp=seen.stamp,
         content_stamp=seen.content_stamp,
         digest=seen.digest,
-        invalid=seen.invalid,
+        invalid=record.invalid if _at_work(record) else seen.invalid,
         problems=(),
         changed=False,
     )
     if sighting.owner != rules.me:
         return replace(record, status=_observed_status(sighting), outputs=_submitter_sharing(sighting))
     return _owned(record, rules, now)
+
+
+def _at_work(record: Record) -> bool:
+    """True while our own writing into the folders may be half done: what looks odd there is not the submitter's doing."""
+    return bool(record.intents) or (record.run is not None and record.run.phase != "settled")
 
 
 def runnable(record: Record, me: str) -> bool:

@@ -123,19 +123,22 @@ def digest_of(entries: tuple[FileEntry, ...], fields: tuple[tuple[str, str], ...
 
 
 def _entries(base: str, content: Content, limit: int) -> Iterator[tuple[str, os.stat_result]]:
-    """What belongs to a submission, each folder from its name on; what does not belong at the top is not even walked.
+    """What belongs to a submission; what does not belong at the top is not even walked.
 
     The walks end later than `limit` because they count ignored names too: a caller that stops there misses nothing unnoticed.
     """
+    folders: list[str] = []
     for top, found in walk(base, 2 * limit, 0):
         if (content.include and top not in content.include) or top in content.exclude:
             continue
+        if stat.S_ISDIR(found.st_mode):
+            folders.append(top)
         if top not in content.ignore:
             yield top, found
-        if stat.S_ISDIR(found.st_mode):
-            for path, below in walk(os.path.join(base, top), 2 * limit, DEPTH):
-                if path.rsplit("/", 1)[-1] not in content.ignore:
-                    yield f"{top}/{path}", below
+    for top in folders:
+        for path, found in walk(os.path.join(base, top), 2 * limit, DEPTH):
+            if path.rsplit("/", 1)[-1] not in content.ignore:
+                yield f"{top}/{path}", found
 
 
 def _refusal(path: str, found: os.stat_result) -> str | None:

@@ -33,8 +33,8 @@ class Index(msgspec.Struct, frozen=True):
     of: str = ""
     """Stamp of the `finished.json` it was made from."""
     counts: dict[str, int] = {}
-    seals: dict[str, str] = {}
-    """By key: what `_seal` makes of the stamp of the record; empty where a look must read the job again."""
+    seals: msgspec.Raw = msgspec.Raw(b"{}")
+    """By key, as JSON: what `_seal` makes of the stamp of the record; empty where a look must read the job again."""
 
 
 class Store:
@@ -51,6 +51,7 @@ class Store:
         self.problems: list[Problem] = []
         self._finished: Finished | None = None
         self._index: Index | None = None
+        self._seals: dict[str, str] | None = None
         self._folders: dict[str, msgspec.Raw] | None = None
 
     def load(self) -> State:
@@ -72,7 +73,7 @@ class Store:
 
     def finished_keys(self) -> Set[str]:
         """`str(ref)` of the jobs that are over."""
-        return self._finished_index().seals.keys()
+        return self._finished_seals().keys()
 
     def finished_counts(self) -> dict[str, int]:
         """How many jobs are over, by status."""
@@ -80,7 +81,7 @@ class Store:
 
     def is_unchanged(self, key: str, stamp: str) -> bool:
         """True when a job that is over was remembered with this stamp of its files."""
-        seal = self._finished_index().seals.get(key)
+        seal = self._finished_seals().get(key)
         return bool(seal) and seal == _seal(stamp)
 
     def folder_names(self, folder: str) -> Collection[str]:
@@ -112,7 +113,7 @@ class Store:
         """
         with self._lock():
             state = self.load()
-            self._finished = self._index = None
+            self._finished = self._index = self._seals = None
             leaving = {key: record for key, record in state.jobs.items() if over(record)}
             known = self.finished_keys()
             gone = known & state.jobs.keys() if present is None else known - (set(present) - state.jobs.keys())
@@ -128,7 +129,7 @@ class Store:
             return self._save(state, lambda old: msgspec.structs.replace(old, jobs=remaining))
 
     def _write_finished(self, jobs: dict[str, msgspec.Raw]) -> None:
-        self._index = _index_of(jobs)
+        self._index, self._seals = _index_of(jobs), None
         self._finished = Finished(counts=self._index.counts, jobs=jobs)
         _keep_backup(self.finished_path)
         write_atomic(self.finished_path, msgspec.json.encode(self._finished))
@@ -147,6 +148,11 @@ class Store:
             fits = found is not None and found.of == _stamp(self.finished_path) != ""
             self._index = found if found is not None and fits else _index_of(self.finished().jobs)
         return self._index
+
+    def _finished_seals(self) -> dict[str, str]:
+        if self._seals is None:
+            self._seals = msgspec.json.decode(self._finished_index().seals, type=dict[str, str])
+        return self._seals
 
     def _folder_notes(self) -> dict[str, msgspec.Raw]:
         if self._folders is None:
@@ -221,7 +227,7 @@ def _index_of(jobs: Mapping[str, msgspec.Raw]) -> Index:
         brief = msgspec.json.decode(raw, type=_Brief)
         counts[brief.status] = counts.get(brief.status, 0) + 1
         seals[key] = _seal(brief.stamp) if brief.stamp else ""
-    return Index(counts=counts, seals=seals)
+    return Index(counts=counts, seals=_raw(seals))
 
 
 def _seal(stamp: str) -> str:
@@ -245,7 +251,7 @@ def _read_note(path: str, kind: type[Note]) -> Note | None:
         return None
 
 
-def _raw(value: Record | Collection[str]) -> msgspec.Raw:
+def _raw(value: Record | Mapping[str, str] | Collection[str]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 

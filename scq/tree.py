@@ -68,26 +68,27 @@ class DiskTree:
         except OSError as error:
             self.problem(Problem(folder or ".", f"cannot be listed ({error.strerror})", "Check its access rights."))
             return []
-        usable = [name for name in found if is_utf8(name)]
-        if len(usable) < len(found):
-            self._report_unusable(folder, found)
-        return usable
+        return self._usable(folder, found)
 
     def fresh_children(self, folder: str) -> list[str]:
         found = self._lstat(folder)
         if found is None or not stat.S_ISDIR(found.st_mode):
             return []
         stamp = _stamp(found)
-        if not self.full and self.known_folders.get(folder) == stamp:
+        remembered = None if self.full else self.known_folders.get(folder)
+        if remembered == stamp:
             self.folders[folder] = stamp
             return []
-        names = self.children(folder)
         self.folders[folder] = stamp if found.st_mtime_ns < self.now_ns - TOO_YOUNG_NS else YOUNG
-        self.listed[folder] = names
-        if self.full or self.known_names is None or folder not in self.known_folders:
-            return names
-        known = self.known_names(folder)
-        return [name for name in names if name not in known]
+        known = frozenset(self.known_names(folder)) if self.known_names and remembered is not None else frozenset()
+        if not known:
+            self.listed[folder] = self.children(folder)
+            return self.listed[folder]
+        there = self._entries(folder)
+        new = [name for name in there if name not in known and self.is_dir(f"{folder}/{name}")]
+        names = self._usable(folder, sorted(new))
+        self.listed[folder] = [*(name for name in there if name in known), *names]
+        return names
 
     def is_dir(self, path: str) -> bool:
         found = self._lstat(path)
@@ -106,12 +107,7 @@ class DiskTree:
         return None if found is None else found.st_mtime
 
     def names(self, folder: str) -> list[str]:
-        self.listings += 1
-        try:
-            return sorted(os.listdir(self.path(folder))) if self.is_dir(folder) else []
-        except OSError as error:
-            self.problem(Problem(folder, f"cannot be listed ({error.strerror})", "Check its access rights."))
-            return []
+        return sorted(self._entries(folder)) if self.is_dir(folder) else []
 
     def read_text(self, path: str, limit: int) -> str:
         self.opens += 1
@@ -145,12 +141,23 @@ class DiskTree:
             self.problem(Problem(path, f"cannot be looked at ({error.strerror})", "Check the access rights of its folder."))
             return None
 
-    def _report_unusable(self, folder: str, names: list[str]) -> None:
-        for name in names:
-            if not is_utf8(name):
-                shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                advice = "Ask the submitter to send it again under a plain name."
-                self.problem(Problem(f"{folder}/{shown}", "the folder name is not UTF-8", advice))
+    def _entries(self, folder: str) -> list[str]:
+        self.listings += 1
+        try:
+            return os.listdir(self.path(folder))
+        except OSError as error:
+            self.problem(Problem(folder, f"cannot be listed ({error.strerror})", "Check its access rights."))
+            return []
+
+    def _usable(self, folder: str, names: list[str]) -> list[str]:
+        usable = [name for name in names if is_utf8(name)]
+        if len(usable) < len(names):
+            for name in names:
+                if not is_utf8(name):
+                    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                    advice = "Ask the submitter to send it again under a plain name."
+                    self.problem(Problem(f"{folder}/{shown}", "the folder name is not UTF-8", advice))
+        return usable
 
 
 def _stamp(found: os.stat_result) -> str:

@@ -80,7 +80,7 @@ def _sweep(ctx: Context) -> list[str]:
     """Run folders and approved copies that belong to no remembered job any more; the names of the run folders."""
     with ctx.only_one("run-approved"):
         state = ctx.store.load()
-        finished = (ctx.store.finished_record(key) for key in ctx.store.finished().jobs)
+        finished = (ctx.store.finished_record(key) for key in ctx.store.finished_keys())
         records = [*state.jobs.values(), *(record for record in finished if record is not None)]
         prune(ctx, {record.decision.digest for record in records if record.decision is not None})
         runs = {record.run.directory for record in records if record.run is not None}

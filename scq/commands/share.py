@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from scq.acting import carry_out
 from scq.clean import line
 from scq.context import Context, audited
-from scq.errors import FAILED, OK, UsageError
+from scq.digest import manifest
+from scq.errors import FAILED, OK, IntegrityError, UsageError
 from scq.model import Job
 from scq.report import Report
 from scq.selecting import select
@@ -21,6 +22,7 @@ def run(ctx: Context, word: str, *, outputs: bool = False, logs: bool = False, d
     if not outputs and not logs:
         outputs = logs = True
     _allowed(ctx, job)
+    _unchanged(ctx, job)
     problems = list(shown.problems)
     if not dry_run:
         ctx.store.update(lambda state: _shared(ctx, state, key, record, outputs=outputs, logs=logs))
@@ -40,6 +42,16 @@ def _allowed(ctx: Context, job: Job) -> None:
         raise UsageError(f"{job.short_id} is {job.status}", "Only results of a job that is over can be shared.")
     if not job.sighting.submitter:
         raise UsageError(f"{job.short_id} names no submitter", "There is nobody to share with.")
+
+
+def _unchanged(ctx: Context, job: Job) -> None:
+    """Where the submitter's address stands in a file of the submission, that file must still be the one that was approved."""
+    if job.ref.submitter or job.run is None:
+        return
+    content = ctx.layout(job.ref.layout).content(job.sighting)
+    if manifest(ctx.config.root, content, ctx.caps).digest != job.run.digest:
+        what = f"{job.short_id} is no longer what was run, so it may name somebody else than its submitter"
+        raise IntegrityError(what, f"Copy the results with scq output {job.short_id} --copy-to FOLDER and send them yourself.")
 
 
 def _shared(ctx: Context, state: State, key: str, seen: Record, *, outputs: bool, logs: bool) -> State:

@@ -220,6 +220,10 @@ def _oddities(spot: Spot, facts: metadata.Facts, damage: list[Problem]) -> tuple
     if facts.uid is not None and facts.uid != spot.ref.key:
         flags.append("name_differs")
         found.append(Problem(where, "names another uid than its folder", "The folder counts; look at the job before approving."))
+    if facts.target is not None and not same_address(facts.target, metadata.addressee(facts, spot.ref)):
+        flags.append("inconsistent")
+        says = "is addressed to somebody else than the owner of the datasite it lies in"
+        found.append(Problem(where, says, "The folder counts. Reject the job, or ask the submitter to send it again."))
     if stage == "running":
         flags.append("running")
     if stage == "approved" and not same_address(facts.target or spot.ref.owner, spot.ref.owner):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scq.errors import ConfigError, InvalidFileError
-from scq.formats import integer, is_component, parse_json, parse_time, text, texts
+from scq.formats import integer, is_component, parse_json, parse_time, same_address, text, texts
 from scq.model import FINISHED, Content, JobRef, Observed, Problem, Sighting
 from scq.ports import Tree
 
@@ -147,7 +147,7 @@ def sighting(
         ref=ref,
         layout=layout,
         name=facts.name or ref.key,
-        owner=facts.target or ref.owner,
+        owner=addressee(facts, ref),
         submitter=facts.requester or "",
         path=path,
         observed=observed,
@@ -172,6 +172,15 @@ def sighting(
     )
 
 
+def addressee(facts: Facts, ref: JobRef) -> str:
+    """Who decides about a job. Only its sender's own datasite may hold a job for somebody else; elsewhere the folder counts.
+
+    Otherwise whoever may edit the metadata file could hide a job from the person in whose datasite it lies.
+    """
+    sent_from_here = facts.requester is None or same_address(facts.requester, ref.owner)
+    return facts.target if facts.target is not None and sent_from_here else ref.owner
+
+
 def incomplete(ref: JobRef, layout: str, path: str, missing: str, ghosts: tuple[str, ...] = ()) -> Sighting:
     """A job whose metadata file has not arrived."""
     return Sighting(
@@ -190,7 +199,7 @@ def incomplete(ref: JobRef, layout: str, path: str, missing: str, ghosts: tuple[
 
 
 def uid_of(key: str) -> str | None:
-    """The id of a job whose folder is named by one, as the peers do. Any other name would be shown, and cut, as if it were an id."""
+    """The id of a job whose folder is named by one. Any other name would be shown, and cut, as if it were an id."""
     return key if _UID.fullmatch(key) else None
 
 

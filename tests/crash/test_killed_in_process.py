@@ -1,7 +1,8 @@
 """Killed before each of its effects, in this process: every verb that writes, in every generation.
 
 The call is made in a fork whose `os` functions count; the one that reaches the number kills its process with SIGKILL, be it the
-call itself or the supervisor of a job. So no clean-up code runs, as in a real crash. A second round raises instead, as Ctrl-C does.
+call itself or the supervisor of a job. So no clean-up code runs, as in a real crash. A second round raises instead, as Ctrl-C
+does.
 """
 
 from __future__ import annotations
@@ -64,26 +65,42 @@ def test_a_call_interrupted_at_any_effect_is_as_if_made_or_not_made(
     die_everywhere(World(tmp_path, generation, stage), verb, EFFECTS, interrupt, tmp_path / "reached")
 
 
+@pytest.mark.parametrize("generation", ["a3", "b0", "c0"])
+def test_a_supervisor_killed_before_any_effect_ends_its_job_or_has_not_begun_it(tmp_path: Path, generation: str) -> None:
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    world = World(tmp_path, generation, "approved")
+    statuses = die_everywhere(world, "run-approved", (*EFFECTS, "fsync"), kill, tmp_path / "reached", only_forks=True)
+    assert statuses == {"failed", "completed"}, "the last effect comes after the result"
+
+
 class Interrupted(BaseException):
     """Passes through everything that catches exceptions, and lets clean-up code run."""
 
 
-def die_everywhere(world: World, verb: str, effects: Collection[str], death: Callable[[], None], marker: Path) -> None:
-    """Let a call die at its first effect, then, from the same start, at its second, until it has no further one."""
+def die_everywhere(
+    world: World, verb: str, effects: Collection[str], death: Callable[[], None], marker: Path, *, only_forks: bool = False
+) -> set[str]:
+    """Let a call die at its first effect, then, from the same start, at its second, until it has no further one.
+
+    Returns the statuses the job ended with.
+    """
+    statuses: set[str] = set()
     call = call_of(world, verb)
     wanted = expected(world, call)
     for number in range(1, ENOUGH):
         world.restore()
         marker.unlink(missing_ok=True)
-        in_a_fork(call, Trap(effects, number, marker, death))
+        in_a_fork(call, Trap(effects, number, marker, death, only_forks))
         if not marker.exists():
             assert number > 3, "the call had no effects to be killed at"
-            return
+            return statuses
         try:
             world.wait_for_runs()
             nothing_half_visible(world)
             world.go_on(run_first=number % 2 == 0)
-            holds(world, wanted)
+            statuses.add(holds(world, wanted).status)
             if verb == "share":
                 runs_again(world)
         except AssertionError as error:
@@ -116,16 +133,17 @@ class Trap(NamedTuple):
     number: int
     marker: Path
     death: Callable[[], None]
+    only_forks: bool
 
     def arm(self) -> None:
         """Set the trap in this process, for good."""
-        count = 0
+        count, spared = 0, os.getpid() if self.only_forks else 0
 
         def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             def effect(*arguments: Any, **options: Any) -> Any:
                 nonlocal count
-                count += 1
-                if count == self.number:
+                count += os.getpid() != spared
+                if os.getpid() != spared and count == self.number:
                     descriptor = os.open(self.marker, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                     os.write(descriptor, f"{name}{arguments} ".encode("utf-8", "replace"))
                     os.close(descriptor)

@@ -248,7 +248,7 @@ def nothing_half_visible(world: World) -> None:
         assert record.run is not None or "reopen" in record.intents
 
 
-def holds(world: World, wanted: Expected) -> None:
+def holds(world: World, wanted: Expected) -> Outcome:
     """After the next calls: as if the crashed call had been made or not made; a run that was cut off has failed, once."""
     started = world.ever_started()
     outcome = world.outcome()
@@ -257,8 +257,9 @@ def holds(world: World, wanted: Expected) -> None:
     record = world.record()
     if started and record is not None and record.run is not None and record.run.cause in CUT_OFF:
         _is_cut_off(world, outcome, wanted)
-        return
-    assert outcome in (wanted.made, wanted.not_made), _differences(outcome, wanted)
+    else:
+        assert outcome in (wanted.made, wanted.not_made), _differences(outcome, wanted)
+    return outcome
 
 
 def _differences(outcome: Outcome, wanted: Expected) -> str:
@@ -285,4 +286,3 @@ def _is_cut_off(world: World, outcome: Outcome, wanted: Expected) -> None:
         kind: count for kind, count in wanted.made.messages.items() if count > 1 and kind[0] != "job.completed"
     }
     assert sum(count for (kind, _), count in told.items() if kind in ("job.failed", "job.interrupted")) in (1, 2)
-

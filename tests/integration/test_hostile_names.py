@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import unicodedata
+import uuid
 from pathlib import Path
 
 import pytest
@@ -46,36 +47,33 @@ def edit_metadata(box: Box, job: str, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def tour(box: Box, uid: str) -> None:
-    """Every verb that shows a job, checked for characters that could act on a terminal."""
-    for call in (("list",), ("pending",), ("show", uid), ("review", uid), ("status",), ("diff", uid), ("audit", "show")):
-        answer = box.owner.scq(*call, code=None)
-        assert is_clean(answer.out + answer.err), call
-
-
-def decide_and_run(box: Box, uid: str) -> None:
-    """Approve, run and look at a job; every line that is printed is clean."""
-    box.owner.scq("approve", uid, code=None)
-    for call in (("run-approved", "--stream"), ("logs", uid), ("output", uid), ("share", uid)):
+def tour(box: Box, *jobs: str) -> None:
+    """Every verb that shows jobs, then approving, running and answering them: each printed line is clean."""
+    looking = [("check",), ("list",), ("pending",), ("status",)]
+    looking += [(verb, job) for job in jobs for verb in ("show", "review", "diff")]
+    working = [("approve", *jobs), ("run-approved", "--stream"), ("reject", *jobs), ("audit", "show"), ("list",)]
+    working += [(verb, job) for job in jobs for verb in ("logs", "output", "share", "show")]
+    for call in (*looking, *working):
         answer = box.owner.scq(*call, code=None)
         assert is_clean(answer.out + answer.err), call
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_name_that_cannot_stand_is_refused_at_submission(name: str, generation: str, tmp_path: Path) -> None:
+def test_a_name_that_cannot_stand_is_refused_at_submission(generation: str, tmp_path: Path) -> None:
     box = Box(tmp_path)
     source = code_folder(tmp_path / "source", SCRIPT)
-    before = sorted(box.folder.rglob("*"))
-    answer = box.scientist.scq("submit", OWNER, str(source), "--name", name, "--layout", generation, code=None)
-    free_text = generation == "a3" and name.strip() and name.isprintable()
-    assert answer.code == (0 if free_text or not name else 2)
-    if answer.code:
-        assert "name" in answer.err
-        assert is_clean(answer.err)
-        assert [path for path in sorted(box.folder.rglob("*")) if path not in before and box.root in path.parents] == []
-    good = box.submit(generation, "healthy")
-    box.answers(good)
+    for name in REFUSED:
+        before = sorted(box.root.rglob("*"))
+        answer = box.scientist.scq("submit", OWNER, str(source), "--name", name, "--layout", generation, code=None)
+        if answer.code == 0:
+            assert generation == "a3", name
+            assert name.isprintable()
+        else:
+            assert answer.code == 2
+            assert "name" in answer.err
+            assert is_clean(answer.err)
+            assert sorted(box.root.rglob("*")) == before
+    box.answers(box.submit(generation, "healthy"))
     assert sorted(path.name for path in box.root.iterdir()) == ["datasites", OWNER, SCIENTIST, "second@example.net"]
     box.kept_its_secret()
 
@@ -84,82 +82,71 @@ def test_a_name_that_cannot_stand_is_refused_at_submission(name: str, generation
 def test_a_folder_of_any_name_is_a_plain_job_or_a_problem(generation: str, tmp_path: Path) -> None:
     box = Box(tmp_path)
     good = box.submit(generation, "healthy")
-    ids = {}
-    for kind, name in STRANGE.items():
-        uid = box.submit(generation, "plain")
-        box.place(uid).rename(box.root / PLACES[generation] / name)
-        ids[kind] = name
-    climbing = os.fsencode(box.root / PLACES[generation]) + b"/bad\xff"
-    os.mkdir(climbing)
+    for name in STRANGE.values():
+        box.place(box.submit(generation, "plain")).rename(box.root / PLACES[generation] / name)
+    os.mkdir(os.fsencode(box.root / PLACES[generation]) + b"/bad\xff")
     checked = box.owner.scq("check")
     assert is_clean(checked.out + checked.err)
     assert "UTF-8" in checked.err
-    jobs = {job["path"].rpartition("/")[2] if "\n" not in job["path"] else job["name"]: job for job in box.listed().values()}
+    jobs = {job["name"]: job["id"] for job in box.listed().values()}
     unseen = {kind for kind, name in STRANGE.items() if name not in jobs}
     assert unseen <= {"v2"}, "a later protocol's folder is a problem, everything else a job"
-    if unseen:
-        assert "protocol" in checked.err
-    for name in jobs.keys() - {"healthy"}:
-        tour(box, jobs[name]["id"])
-        decide_and_run(box, jobs[name]["id"])
+    assert not unseen or "protocol v2" in checked.err or "jobs are not read" in checked.err
+    tour(box, *(job for job in jobs.values() if job != good))
     assert not list(tmp_path.rglob("pwned"))
     box.answers(good)
     box.kept_its_secret()
 
 
 @pytest.mark.parametrize("generation", ["b2", "c0", "c1"])
-@pytest.mark.parametrize("name", ["../../../../../outside/climb", "/etc/climb", "..", "other", "a\0b", ANSI, "x" * 5000])
-def test_a_name_in_the_config_leads_nowhere(name: str, generation: str, tmp_path: Path) -> None:
+def test_a_name_in_the_config_leads_nowhere(generation: str, tmp_path: Path) -> None:
     box = Box(tmp_path)
-    uid, good = box.submit(generation, "plain"), box.submit(generation, "healthy")
-    config = box.place(uid) / "config.yaml"
-    lines = [line for line in config.read_text().splitlines() if not line.startswith("name:")]
-    config.write_text("\n".join([*lines, f"name: {json.dumps(name)}", ""]))
-    checked = box.owner.scq("check")
-    assert is_clean(checked.out + checked.err)
-    job = box.listed()[uid]
-    assert (job["name"], "name_differs" in job["flags"]) == ("plain", True)
-    assert "config.yaml" in problems_of(job)
-    tour(box, uid)
-    box.answers(good)
-    box.answers(uid)
-    assert not list(tmp_path.rglob("climb*"))
-    box.kept_its_secret()
-
-
-@pytest.mark.parametrize("name", ["../../climb", "/etc/climb", "a\0b", ANSI, BIDI, "two\nlines", "x" * 5000, "\ud800", "v1"])
-def test_the_free_name_of_a_status_folder_job_is_only_text(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    box = Box(tmp_path)
-    uid, good = box.submit("a3", "plain", SCRIPT + 'printf %s "$JOB_NAME" > "$OUTPUT_DIR/name.txt"\n'), box.submit("a3", "healthy")
-    edit_metadata(box, uid, name=name, description=name, tags=[name])
-    checked = box.owner.scq("check")
-    assert is_clean(checked.out + checked.err)
-    tour(box, uid)
-    decide_and_run(box, uid)
-    assert is_clean(capfd.readouterr().out), "what is streamed while the job runs"
-    job = box.owner.job(uid)
-    assert job["status"] == "completed" or "metadata.json" in problems_of(job)
+    good = box.submit(generation, "healthy")
+    names = ["../../../../../outside/climb", "/etc/climb", "..", "healthy", "a\0b", ANSI, "x" * 5000]
+    uids = {name: box.submit(generation, f"plain{number}") for number, name in enumerate(names)}
+    for name, uid in uids.items():
+        config = box.place(uid) / "config.yaml"
+        lines = [line for line in config.read_text().splitlines() if not line.startswith("name:")]
+        config.write_text("\n".join([*lines, f"name: {json.dumps(name)}", ""]))
+    box.owner.scq("check")
+    listed = box.listed()
+    for number, uid in enumerate(uids.values()):
+        assert listed[uid]["name"] == f"plain{number}"
+        assert "config.yaml" in problems_of(listed[uid])
+    tour(box, *uids.values())
     box.answers(good)
     assert not list(tmp_path.rglob("climb*"))
     box.kept_its_secret()
 
 
-@pytest.mark.parametrize("name", [ANSI, BIDI, "two\nlines", "x" * 255, "v1", "-rf", "a" * 36 + "-b"])
-def test_the_folder_name_of_a_status_folder_job_is_no_id_unless_it_is_one(name: str, tmp_path: Path) -> None:
+def test_the_free_name_of_a_status_folder_job_is_only_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     box = Box(tmp_path)
-    uid, good = box.submit("a3", "plain"), box.submit("a3", "healthy")
-    place = box.place(uid)
-    place.rename(place.parent / name)
-    checked = box.owner.scq("check")
-    assert is_clean(checked.out + checked.err)
-    (odd,) = (job for job in box.listed().values() if job["id"] != good)
-    assert odd["id"].isascii()
-    assert len(odd["id"]) == 36
-    tour(box, odd["id"])
-    decide_and_run(box, odd["id"])
-    assert "metadata.json" in problems_of(box.owner.job(odd["id"]))
+    good = box.submit("a3", "healthy")
+    names = ["../../climb", "/etc/climb", "a\0b", ANSI, BIDI, "two\nlines", "x" * 5000, "\ud800", "v1"]
+    script = SCRIPT + 'printf %s "$JOB_NAME" > "$OUTPUT_DIR/name.txt"\n'
+    uids = {name: box.submit("a3", f"plain{number}", script) for number, name in enumerate(names)}
+    for name, uid in uids.items():
+        edit_metadata(box, uid, name=name, description=name, tags=[name])
+    tour(box, *uids.values())
+    assert is_clean(capfd.readouterr().out), "what is streamed while the jobs run"
+    for uid, job in box.listed().items():
+        assert uid == good or job["status"] == "completed" or "metadata.json" in problems_of(job)
+    box.answers(good)
+    assert not list(tmp_path.rglob("climb*"))
+    box.kept_its_secret()
+
+
+def test_the_folder_name_of_a_status_folder_job_is_no_id_unless_it_is_one(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    good = box.submit("a3", "healthy")
+    for name in [ANSI, BIDI, "two\nlines", "x" * 255, "v1", "-rf", "a" * 36 + "-b", good.upper()]:
+        place = box.place(box.submit("a3", "plain"))
+        place.rename(place.parent / name)
+    listed = box.listed()
+    assert all(uuid.UUID(uid) for uid in listed)
+    assert len(listed) == 9
+    assert all("metadata.json" in problems_of(job) for uid, job in listed.items() if uid != good)
+    tour(box, *(uid for uid in listed if uid != good))
     box.answers(good)
     box.kept_its_secret()
 
@@ -178,7 +165,6 @@ def test_a_folder_name_that_begins_with_the_id_of_another_job_shares_nothing_wit
     assert len(set(directories)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="deciding.decide prints the name of the job as it is")
 @pytest.mark.parametrize("verb", ["approve", "reject"])
 def test_deciding_about_a_painted_name_prints_it_clean(verb: str, tmp_path: Path) -> None:
     box = Box(tmp_path)
@@ -207,7 +193,9 @@ def test_a_copied_id_in_another_datasite_takes_nothing_away(tmp_path: Path) -> N
 def test_messages_about_a_painted_name_hold_no_control_characters(tmp_path: Path) -> None:
     box = Box(tmp_path)
     uid = box.submit("a3", "plain")
-    edit_metadata(box, uid, name=f"a\r\nBcc: thief@example.org\r\n\r\n{ANSI}{BIDI}", requester_email="thief@example.org, x@example.org")
+    edit_metadata(
+        box, uid, name=f"a\r\nBcc: thief@example.org\r\n\r\n{ANSI}{BIDI}", requester_email="thief@example.org, x@example.org"
+    )
     box.owner.scq("check")
     box.owner.scq("notify", code=None)
     mails = [path.read_text() for path in (box.owner.home / "mailbox").rglob("*") if path.is_file()]
@@ -237,7 +225,7 @@ def test_two_people_may_use_one_name(tmp_path: Path) -> None:
 def test_what_a_job_prints_cannot_act_on_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     box = Box(tmp_path)
     uid = box.submit("c0", "painter", f"printf '{ANSI}{BIDI}\\n\\377\\n'\n")
-    decide_and_run(box, uid)
+    tour(box, uid)
     streamed = capfd.readouterr().out
     assert "red" in streamed
     assert is_clean(streamed)

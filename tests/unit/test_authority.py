@@ -136,3 +136,8 @@ def test_for_somebody_elses_job_the_folders_alone_count() -> None:
     assert (found.status, found.outputs) == ("approved", "none")
     assert not runnable(found, ME)
     assert judged(observed="completed", owner=THEM).outputs == "released"
+
+
+@pytest.mark.parametrize("known", [record(intents=("decide",), decision=decision()), record(run=run("claimed", cause=None))])
+def test_folders_that_look_odd_while_we_write_in_them_do_not_make_a_job_invalid(known: Record) -> None:
+    assert judged(known, observed="approved", invalid=("folder and file differ",)).invalid == ()

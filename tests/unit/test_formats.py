@@ -64,7 +64,13 @@ def test_yaml_is_written_in_block_style_with_sorted_keys_and_ascii_only() -> Non
 
 @pytest.mark.parametrize(
     "value",
-    ["2026-11-21T12:00:00Z", "2026-11-21T12:00:00+00:00", "2026-11-21T14:00:00+02:00", NOW, NOW.astimezone(timezone(timedelta(hours=5)))],
+    [
+        "2026-11-21T12:00:00Z",
+        "2026-11-21T12:00:00+00:00",
+        "2026-11-21T14:00:00+02:00",
+        NOW,
+        NOW.astimezone(timezone(timedelta(hours=5))),
+    ],
 )
 def test_every_time_form_is_read_as_utc(value: Any) -> None:
     found = formats.parse_time(value)
@@ -80,7 +86,17 @@ def test_a_naive_time_is_local() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, 5, "", "soon", "2026-13-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))]
+    "value",
+    [
+        None,
+        5,
+        "",
+        "soon",
+        "2026-13-01",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+    ],
 )
 def test_anything_else_is_no_time(value: object) -> None:
     assert formats.parse_time(value) is None

@@ -88,7 +88,12 @@ def test_a_card_says_how_it_ran() -> None:
 
 def test_a_card_ends_with_what_is_wrong_and_what_to_do() -> None:
     job = replace(JOB, invalid=("a link",), problems=(Problem("w", "is odd", "mend it"), Problem("w", "is odder")))
-    assert [text.strip() for text in card(job)[-4:]] == ["cannot be run  a link", "problem  is odd", "mend it", "problem  is odder"]
+    assert [text.strip() for text in card(job)[-4:]] == [
+        "cannot be run  a link",
+        "problem  is odd",
+        "mend it",
+        "problem  is odder",
+    ]
 
 
 def test_an_unknown_time_is_a_dash() -> None:

@@ -202,9 +202,7 @@ def test_audit_rows_reach_the_log_once(store: Store) -> None:
     assert audit_rows(store) == [1, 2, 3]
 
 
-def test_rows_a_killed_call_did_not_append_are_appended_by_the_next_save(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_a_killed_call_did_not_append_are_appended_by_the_next_save(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 

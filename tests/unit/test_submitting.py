@@ -85,9 +85,7 @@ class TestReading:
             (lambda code: [(code / f"f{n}").touch() for n in range(5)], "more than 5 files or 1000 bytes"),
         ],
     )
-    def test_a_folder_that_cannot_be_sent_is_refused(
-        self, project: Path, make: Callable[[Path], object], reason: str
-    ) -> None:
+    def test_a_folder_that_cannot_be_sent_is_refused(self, project: Path, make: Callable[[Path], object], reason: str) -> None:
         make(project)
         with pytest.raises(UsageError, match=reason) as caught:
             read(project)

@@ -100,7 +100,7 @@ def test_of_a_folder_that_changed_only_the_new_names_are_told(tmp_path: Path) ->
     known = {"jobs": ["old", "gone"]}
     found = tree(tmp_path, full=False, known_folders={"jobs": "stamp before"}, known_names=known.__getitem__)
     assert found.fresh_children("jobs") == ["new"]
-    assert found.listed == {"jobs": ["new", "old"]}, "what is gone may come back as another job"
+    assert found.listed == {"jobs": ["old", "new"]}, "what is gone may come back as another job"
     forgotten = tree(tmp_path, full=False, known_names=known.__getitem__)
     assert forgotten.fresh_children("jobs") == ["new", "old"]
     full = tree(tmp_path, full=True, known_folders={"jobs": "stamp before"}, known_names=known.__getitem__)

@@ -167,9 +167,7 @@ def test_the_owner_cancels_in_every_layout_and_a_stranger_in_none(world: World) 
     assert (job["status"], job["approval"]["method"], job["approval"]["reason"]) == ("rejected", "cancel", "moved")
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_done_by_a_later_call(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_written_is_told_and_done_by_a_later_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = world.submit(layout="c0")
     with monkeypatch.context() as patch:
 

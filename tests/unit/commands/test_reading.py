@@ -76,7 +76,9 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_mtime_ns for path in sorted(folder.rglob("*"))}
 
 
-@pytest.mark.parametrize("call", [("list",), ("pending",), ("show", "gamma"), ("status",), ("output", "alpha"), ("diff", "gamma")])
+@pytest.mark.parametrize(
+    "call", [("list",), ("pending",), ("show", "gamma"), ("status",), ("output", "alpha"), ("diff", "gamma")]
+)
 def test_reading_writes_nothing(world: World, three: dict[str, str], call: tuple[str, ...]) -> None:
     world.owner.scq("check", "--full")
     before = snapshot(world.folder)
@@ -171,8 +173,6 @@ class TestStatus:
         Store(str(tmp_path)).update(lambda state: replace(state, outbox=rows))
         ctx = Context(Config(email=OWNER, root=str(tmp_path)), str(tmp_path), env={})
         assert status.run(ctx).data["outbox"] == {"queued": 2, "sent": 2, "failed": 2}
-
-
 
 
 def test_an_age_is_never_negative(world: World) -> None:

@@ -111,14 +111,16 @@ class TestOutput:
         answer = world.owner.scq("output", uid, "--copy-to", str(world.folder / "results"), code=2)
         assert "not everything was copied: deep/b.txt: more than 4 bytes in total" in answer.err
 
-    def test_results_nobody_collected_are_named(self, world: World) -> None:
-        uid = world.submit()
+    @pytest.mark.parametrize("layout", ["a3", "b2"])
+    def test_results_nobody_collected_are_named(self, world: World, layout: str) -> None:
+        uid = world.ended(layout=layout)
         stray = world.place(uid) / "code" / "outputs"
-        stray.mkdir()
+        stray.mkdir(parents=True)
         (stray / "lost.txt").touch()
         data = world.owner.json("output", uid)
         assert data["outputs"] == []
-        assert isinstance(data["stray"], list)
+        assert data["stray"] == [str((stray / "lost.txt").relative_to(world.root))]
+        assert "not collected by its runner: " in world.owner.scq("output", uid).out
 
 
 class TestShare:
@@ -130,9 +132,7 @@ class TestShare:
             (("--logs",), "withheld", "released", "logs"),
         ],
     )
-    def test_what_is_named_is_shared(
-        self, world: World, options: tuple[str, ...], outputs: str, logs: str, said: str
-    ) -> None:
+    def test_what_is_named_is_shared(self, world: World, options: tuple[str, ...], outputs: str, logs: str, said: str) -> None:
         uid = world.ended(script=SPOKEN)
         assert f"shared {said} of {uid[:8]}  count with {SCIENTIST}" in world.owner.scq("share", uid, *options).out
         assert world.owner.job(uid)["results"] == {"outputs": outputs, "logs": logs}

@@ -27,7 +27,7 @@ class TestReview:
     def test_run_sh_comes_first_and_every_file_follows(self, world: World) -> None:
         uid = world.submit(script="echo hello\n", a__txt="first", z__py="print(1)")
         data = world.owner.json("review", uid)
-        assert [file["path"] for file in data["files"]][0] == "run.sh"
+        assert data["files"][0]["path"] == "run.sh"
         assert {"code/a.txt", "code/run.sh", "code/z.py"} <= {file["path"] for file in data["files"]}
         assert all(file["whole"] for file in data["files"])
         assert data["digest"] == world.owner.job(uid)["digest"]
@@ -115,7 +115,10 @@ class TestDiff:
         (note_of(world).parent / "more.txt").write_text("new\n")
         data = world.owner.json("diff", uid)
         assert data["against"].startswith("what was approved (sha256:")
-        assert [(file["path"], file["change"]) for file in data["files"]] == [("code/more.txt", "added"), ("code/note.txt", "changed")]
+        assert [(file["path"], file["change"]) for file in data["files"]] == [
+            ("code/more.txt", "added"),
+            ("code/note.txt", "changed"),
+        ]
         assert "-two\n+2\n" in data["files"][1]["diff"]
         assert "── code/note.txt  changed" in world.owner.scq("diff", uid).out
 

@@ -1,0 +1,221 @@
+"""How a call ends: every failure has an exit code and a line, and only a bug looks like a bug."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scq.cli import session
+from scq.errors import BusyError, ChannelError, ConfigError, IntegrityError, JobFailedError, ScqError, UsageError
+from scq.model import Problem
+from scq.report import Report
+from tests.people import World
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def guarded(call: Callable[[], int], *arguments: str, err: io.StringIO | None = None) -> tuple[int, str, str]:
+    out, err = io.StringIO(), err or io.StringIO()
+    code = session.guarded(call, ["list", *arguments], {"list"}, out, err)
+    return code, out.getvalue(), err.getvalue()
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    def call() -> int:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ScqError, 1),
+        (UsageError, 2),
+        (JobFailedError, 4),
+        (IntegrityError, 5),
+        (BusyError, 75),
+        (ConfigError, 78),
+        (ChannelError, 1),
+    ],
+)
+def test_an_expected_failure_has_its_code_a_line_and_an_advice(error: type[ScqError], code: int) -> None:
+    assert guarded(raising(error("it broke", "mend it")), err=Terminal()) == (code, "", "scq: it broke\n     mend it\n")
+    ended, out, err = guarded(raising(error("it broke", "mend it")), "--json")
+    assert (ended, err) == (code, "")
+    assert json.loads(out) == {
+        "scq": 1,
+        "command": "list",
+        "ok": False,
+        "exit_code": code,
+        "data": {},
+        "problems": [],
+        "errors": ["it broke. mend it"],
+    }
+
+
+def test_a_failure_without_advice_is_one_line() -> None:
+    assert guarded(raising(ScqError("it broke"))) == (1, "", "scq: it broke\n")
+    assert json.loads(guarded(raising(ScqError("it broke")), "--json")[1])["errors"] == ["it broke"]
+
+
+def test_several_lines_stay_several_and_text_is_cleaned() -> None:
+    assert guarded(raising(ConfigError("one\x1b[2J\ntwo")))[2] == "scq: one�\n     two\n"
+
+
+def test_a_scheduled_call_that_meets_another_says_nothing() -> None:
+    assert guarded(raising(BusyError("held", "wait"))) == (75, "", "")
+
+
+@pytest.mark.parametrize("number", sorted(session.MACHINE_TROUBLE))
+def test_trouble_of_the_machine_is_a_failure_with_advice_and_no_bug(number: int) -> None:
+    error = OSError(number, os.strerror(number), "/some/place")
+    code, out, err = guarded(raising(error))
+    assert (code, out) == (1, "")
+    assert err == f"scq: /some/place: {os.strerror(number)}\n     {session.MACHINE_TROUBLE[number]}\n"
+
+
+def test_trouble_without_a_place_is_told_too() -> None:
+    assert guarded(raising(OSError(errno.ENOSPC, "No space left on device")))[2].startswith("scq: No space left on device\n")
+    assert json.loads(guarded(raising(OSError(errno.EIO, "bad disk")), "--json")[1])["exit_code"] == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("odd\x1b[2J"), FileNotFoundError(2, "No such file", "x"), OSError("no number")])
+def test_a_bug_leaves_a_report_file(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = guarded(raising(error), "--json")
+    assert (code, out) == (70, "")
+    assert err.startswith(f"scq: this is a bug ({type(error).__name__}: ")
+    assert "\x1b" not in err
+    (report,) = tmp_path.glob("scq-bug-*.txt")
+    assert str(report) in err
+    text = report.read_text()
+    assert "Traceback" in text
+    assert "['list', '--json']" in text
+
+
+def test_an_interrupted_call_is_130() -> None:
+    assert guarded(raising(KeyboardInterrupt())) == (130, "", "interrupted\n")
+
+
+def test_a_call_that_ends_well_gives_its_code() -> None:
+    assert guarded(lambda: 3) == (3, "", "")
+    assert guarded(raising(session.Ended(4))) == (4, "", "")
+
+
+def shown(report: Report, monkeypatch: pytest.MonkeyPatch, **manners: bool) -> tuple[int, str, str]:
+    here = session.Session("", "", "", "", -1.0)
+    for name, value in manners.items():
+        setattr(here, name, value)
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with pytest.raises(session.Ended) as ended:
+        here.show(report)
+    return ended.value.exit_code, out.getvalue(), err.getvalue()
+
+
+REPORT = Report("list", {}, ("a", "b"), (Problem("w\n", "is odd\x1b[0m", "mend it"), Problem("v", "is bad")), 1, ("it broke",))
+
+
+def test_lines_go_to_stdout_and_problems_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = "! w�: is odd�\n  mend it\n! v: is bad\nscq: it broke\n"
+    assert shown(REPORT, monkeypatch) == (1, "a\nb\n", expected)
+    assert shown(REPORT, monkeypatch, quiet=True) == (1, "", expected)
+
+
+def test_programs_get_one_document_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = shown(REPORT, monkeypatch, as_json=True)
+    assert (code, err, json.loads(out)["problems"][1]["what"]) == (1, "", "is bad")
+
+
+def test_a_question_is_answered_with_yes_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for said, meant in (("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", False), ("yesterday\n", False)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        assert session.confirm("Go on?") is meant
+    assert capsys.readouterr().err.startswith("Go on? [y/N] Go on?")
+
+
+def test_somebody_is_asked_only_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert session.asking() is session.confirm
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert session.asking() is None
+
+
+def test_progress_is_silent_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    here = session.Session("", "", "", "", -1.0)
+    here.say("one")
+    here.quiet = True
+    here.say("two")
+    assert capsys.readouterr().err == "one\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def program(world: World, *arguments: str) -> list[str]:
+    place = ["--home", str(world.owner.home), "--root", str(world.root), "--email", world.owner.email]
+    return [sys.executable, "-m", "scq", *place, *arguments]
+
+
+class TestProcess:
+    """What only a process of its own can show."""
+
+    @pytest.mark.parametrize("verb", [["status"], ["status", "--json"], ["list", "--status", "pending"], ["--help"]])
+    def test_a_reader_that_went_away_is_no_failure(self, world: World, verb: list[str]) -> None:
+        world.submit()
+        reader, writer = os.pipe()
+        os.close(reader)
+        ended = subprocess.run(program(world, *verb), stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writer)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+    @pytest.mark.parametrize("verb", [["status"], ["status", "--json"], ["show", "nothing", "--json"], ["--help"]])
+    def test_an_output_that_cannot_be_written_is_told(self, world: World, verb: list[str]) -> None:
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(program(world, *verb), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert ended.returncode in (1, 2)
+        assert ended.stderr.startswith("scq: ")
+        assert "Traceback" not in ended.stderr
+        assert "Exception ignored" not in ended.stderr
+
+    @pytest.fixture
+    def interruptible(self) -> Iterator[None]:
+        """Let children hear an interrupt, also where the tests themselves run in the background and ignore it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("interruptible")
+    def test_an_interrupt_from_the_keyboard_ends_the_call_with_130(self, world: World) -> None:
+        uid = world.submit()
+        running = subprocess.Popen(program(world, "wait", uid, "-v"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("home "), "it has begun"
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=20)
+        assert (running.returncode, err.splitlines()[-1]) == (130, "interrupted")
+
+    def test_a_home_that_cannot_be_one_is_told(self, world: World) -> None:
+        (world.folder / "file").touch()
+        world.owner.home = world.folder / "file"
+        ended = subprocess.run(program(world, "check"), capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert re.match(r"scq: .*/file/locks: Not a directory\n     Check the path", ended.stderr)

@@ -1,0 +1,195 @@
+"""scq cleanup, reset, audit show."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from scq.commands import cleanup, reset
+from scq.config import Config
+from scq.context import Context, utc_now
+from scq.errors import UsageError
+from scq.store import exclusive
+from tests.making import record, run
+from tests.people import OWNER, World
+
+
+def context(world: World, **settings: object) -> Context:
+    config = Config(email=OWNER, root=str(world.root), **settings)  # type: ignore[arg-type]
+    return Context(config, str(world.owner.home), env={})
+
+
+class TestCleanup:
+    def test_only_own_jobs_that_ended_long_ago_go(self, world: World) -> None:
+        done, waiting = world.ended("done"), world.submit("waiting")
+        assert world.owner.json("cleanup")["removed"] == [], "nothing is old yet"
+        answer = world.owner.scq("cleanup", "--older-than", "0")
+        assert answer.out == f"removed {done[:8]}  completed  done\n"
+        assert [job["id"] for job in world.owner.json("list")["jobs"]] == [waiting]
+        assert os.listdir(world.owner.home / "runs") == []
+        assert os.listdir(world.owner.home / "approved") == []
+
+    def test_a_rejected_job_goes_and_an_approved_one_stays_with_its_copy(self, world: World) -> None:
+        rejected, approved = world.submit("rejected"), world.approved("approved")
+        world.owner.scq("reject", rejected)
+        assert [row["id"] for row in world.owner.json("cleanup", "--older-than", "0")["removed"]] == [rejected]
+        assert len(os.listdir(world.owner.home / "approved")) == 1
+        assert [row["status"] for row in (world.owner.job(approved),)] == ["approved"]
+
+    def test_a_dry_run_says_what_would_go(self, world: World) -> None:
+        uid = world.ended()
+        answer = world.owner.scq("cleanup", "--older-than", "0", "--dry-run")
+        assert answer.out == f"would remove {uid[:8]}  completed  count\n"
+        assert world.owner.job(uid)["status"] == "completed"
+
+    def test_a_submitter_removes_nothing_of_the_owner(self, world: World) -> None:
+        uid = world.ended()
+        assert world.scientist.json("cleanup", "--older-than", "0")["removed"] == []
+        assert world.owner.job(uid)
+
+    def test_the_configured_time_counts(self, world: World) -> None:
+        uid = world.ended()
+        later = utc_now() + timedelta(hours=2)
+        ctx = context(world, cleanup_completed_after=3_600.0)
+        ctx.now = lambda: later
+        assert [row["id"] for row in cleanup.run(ctx).data["removed"]] == [uid]
+
+    def test_what_runs_of_forgotten_jobs_left_is_swept(self, world: World) -> None:
+        kept = world.ended()
+        stray = world.owner.home / "runs" / "gone-1"
+        (stray / "work").mkdir(parents=True)
+        (world.owner.home / "approved" / "sha256-0").mkdir()
+        assert world.owner.json("cleanup", "--dry-run")["run_folders"] == []
+        assert world.owner.json("cleanup")["run_folders"] == ["gone-1"]
+        assert [name[:36] for name in os.listdir(world.owner.home / "runs")] == [kept]
+        assert "sha256-0" not in os.listdir(world.owner.home / "approved")
+
+    def test_a_job_whose_end_nobody_knows_counts_from_when_it_was_first_seen(self, world: World) -> None:
+        ctx = context(world)
+        bare = record(status="completed", first_seen_at=utc_now() - timedelta(hours=1))
+        assert cleanup._is_old(ctx, cleanup.job_of(bare), timedelta(minutes=59))
+        assert not cleanup._is_old(ctx, cleanup.job_of(bare), timedelta(minutes=61))
+
+    def test_a_job_that_is_started_in_between_is_kept(self, world: World) -> None:
+        ctx = context(world)
+        old = {"key": record(status="completed")}
+        busy = record(status="running", run=run("claimed", cause=None))
+        state = ctx.store.load()
+        marked = cleanup._marked(ctx, cleanup.replace(state, jobs={"key": busy}), old)
+        assert marked.jobs["key"].intents == ()
+        assert marked.audit == ()
+
+    def test_what_cannot_be_removed_is_told_and_remembered(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        uid = world.ended()
+        with monkeypatch.context() as patch:
+
+            def read_only(*_: object) -> None:
+                raise OSError(30, "Read-only file system", "jobs")
+
+            patch.setattr("scq.layouts.inbox_review.InboxReview.remove", read_only)
+            assert "Read-only" in world.owner.scq("cleanup", "--older-than", "0", code=1).err
+        assert world.owner.job(uid)["status"] == "completed"
+        world.owner.scq("check")
+        assert world.owner.json("list")["jobs"] == []
+
+    def test_nothing_is_swept_while_jobs_run(self, world: World) -> None:
+        with exclusive(str(world.owner.home / "locks" / "run-approved.lock"), 0):
+            assert world.owner.scq("cleanup", "--json", code=75).json["ok"] is False
+
+
+class TestReset:
+    def test_every_job_of_the_owner_goes_and_the_audit_log_stays(self, world: World) -> None:
+        done, waiting = world.ended("done"), world.submit("waiting", by=world.second)
+        answer = world.owner.scq("reset", "--yes")
+        assert answer.out == (
+            f"delete {done[:8]}  completed  done\ndelete {waiting[:8]}  pending  waiting\ndeleted 2 jobs; this cannot be undone\n"
+        )
+        assert world.owner.json("list")["jobs"] == []
+        assert world.scientist.json("list")["jobs"] == []
+        assert [row["what"] for row in world.owner.json("audit", "show")["rows"]][-1] == "reset"
+
+    def test_nobody_at_the_terminal_and_no_yes_keeps_everything(self, world: World) -> None:
+        world.submit()
+        assert "1 jobs were kept" in world.owner.scq("reset", code=2).err
+        assert "scq reset --yes" in world.owner.scq("reset", "--json", code=2).json["errors"][0]
+        assert len(world.owner.json("list")["jobs"]) == 1
+
+    @pytest.mark.parametrize("said", [True, False])
+    def test_somebody_at_the_terminal_is_asked(self, world: World, said: bool) -> None:
+        world.submit()
+        asked: list[str] = []
+
+        def confirm(question: str) -> bool:
+            asked.append(question)
+            return said
+
+        if said:
+            assert reset.run(context(world, sandbox="none"), confirm=confirm).data["deleted"] == 1
+        else:
+            with pytest.raises(UsageError):
+                reset.run(context(world, sandbox="none"), confirm=confirm)
+        assert "deletes 1 jobs for good. It cannot be undone" in asked[0]
+        assert len(world.owner.json("list")["jobs"]) == (0 if said else 1)
+
+    def test_a_dry_run_and_an_empty_queue_delete_nothing(self, world: World) -> None:
+        assert world.owner.scq("reset").out == "0 jobs\n"
+        uid = world.submit()
+        assert world.owner.scq("reset", "--dry-run").out == f"would delete {uid[:8]}  pending  count\n1 jobs\n"
+        assert world.owner.json("reset", "--dry-run") == {"deleted": 1, "counts": {"pending": 1}, "dry_run": True}
+
+    def test_what_others_own_stays(self, world: World) -> None:
+        world.submit()
+        assert world.scientist.json("reset", "--yes")["deleted"] == 0
+
+    def test_a_running_job_stops_it(self, world: World) -> None:
+        uid = world.approved()
+        ctx = context(world)
+
+        def claimed(state):  # type: ignore[no-untyped-def]
+            jobs = {key: reset.replace(found, run=run("claimed", cause=None)) for key, found in state.jobs.items()}
+            return reset.replace(state, jobs=jobs)
+
+        ctx.store.update(claimed)
+        assert "a job is running" in world.owner.scq("reset", "--yes", code=2).err
+        assert world.owner.job(uid)["status"] == "running"
+
+
+class TestAudit:
+    def test_who_decided_what_on_which_content(self, world: World) -> None:
+        uid = world.ended(script="exit 3\n")
+        rows = world.owner.json("audit", "show")["rows"]
+        digest = world.owner.job(uid)["digest"]
+        assert [(row["n"], row["what"], row["by"], row["job"], row["digest"]) for row in rows] == [
+            (1, "approve", OWNER, uid, digest),
+            (2, "run", OWNER, uid, digest),
+            (3, "end", OWNER, uid, digest),
+        ]
+        assert rows[2]["detail"] == "exit 3"
+        assert rows[0]["at"].endswith("Z")
+        assert world.owner.scq("audit", "show").out.splitlines()[0].split()[0] == "1"
+
+    def test_rows_of_one_job_and_the_newest_rows(self, world: World) -> None:
+        one, _ = world.approved("one"), world.approved("two")
+        assert [row["job"] for row in world.owner.json("audit", "show", one[:8])["rows"]] == [one]
+        assert [row["n"] for row in world.owner.json("audit", "show", "--limit", "1")["rows"]] == [2]
+
+    def test_an_empty_log_is_empty(self, world: World) -> None:
+        assert world.owner.json("audit", "show") == {"rows": [], "sealed": True}
+
+    def test_a_log_that_was_edited_is_an_integrity_failure(self, world: World) -> None:
+        world.approved("one")
+        world.approved("two")
+        log = Path(world.owner.home / "audit.jsonl")
+        log.write_text(log.read_text().replace('"approve"', '"reject"', 1))
+        answer = world.owner.scq("audit", "show", "--json", code=5).json
+        assert answer["data"]["sealed"] is False
+        assert "row 2 does not follow" in answer["problems"][0]["what"]
+
+    def test_a_damaged_log_is_named(self, world: World) -> None:
+        world.approved()
+        with (world.owner.home / "audit.jsonl").open("a") as file:
+            file.write("damage\n")
+        assert "line 2 is damaged" in world.owner.scq("audit", "show", code=1).err
