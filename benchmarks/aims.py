@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from benchmarks.measuring import Calls, Cost
+from benchmarks.measuring import Added, Calls, Cost
 
 STAT_CALLS = 300
 IDLE_GROWTH = 1.2
@@ -36,11 +36,10 @@ class Result(Struct, frozen=True):
     check: Cost
     calls: Calls | None
     full: Cost
-    one_new: Cost
-    many_new: Cost
+    one_new: Added
+    many_new: Added
     new_at_once: int
-    idle_run: Cost
-    runs: Cost
+    runs: Added
     runs_at_once: int
     script: Cost
 
@@ -87,15 +86,14 @@ def _sweep(layout: str, row: Result) -> Verdict:
 
 
 def _of_size(where: str, row: Result) -> Iterator[Verdict]:
-    first = row.one_new.wall_ms - row.check.wall_ms
-    further = (row.many_new.wall_ms - row.one_new.wall_ms) / row.new_at_once
-    yield _milliseconds(f"{where}: first new job", first, NEW_JOB_MS)
+    further = (row.many_new.wall_ms - row.one_new.wall_ms) / (row.new_at_once - 1)
+    yield _milliseconds(f"{where}: one new job", row.one_new.wall_ms, NEW_JOB_MS)
     yield _milliseconds(f"{where}: each further new job", further, NEW_JOB_MS)
-    each = (row.runs.wall_ms - row.idle_run.wall_ms) / row.runs_at_once - row.script.wall_ms
+    each = row.runs.wall_ms / row.runs_at_once - row.script.wall_ms
     yield _milliseconds(f"{where}: running a trivial job, beyond the job itself", each, RUN_MS)
     cpu = f"{row.status.cpu_ms:.0f} ms"
     yield Verdict(f"{where}: scq status < {STATUS_CPU_MS:.0f} ms CPU", cpu, row.status.cpu_ms < STATUS_CPU_MS)
-    calls = (row.status, row.pending, row.check, row.full, row.one_new, row.runs)
+    calls = (row.status, row.pending, row.check, row.full, row.one_new, row.many_new, row.runs)
     peak = max(cost.rss_mib for cost in calls)
     yield Verdict(f"{where}: peak memory < {MEMORY_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < MEMORY_MIB)
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from msgspec import Struct
 
@@ -37,6 +38,13 @@ class Cost(Struct, frozen=True):
     rss_mib: float
 
 
+class Added(Struct, frozen=True):
+    """What something adds to a call: median of the differences between neighbouring calls without and with it."""
+
+    wall_ms: float
+    rss_mib: float
+
+
 class Calls(Struct, frozen=True):
     """System calls below one folder."""
 
@@ -57,6 +65,19 @@ def measure(command: list[str] | tuple[str, ...], repeat: int = 5, before: Calla
         min(cost.cpu_ms for cost in costs),
         max(cost.rss_mib for cost in costs),
     )
+
+
+def added(command: list[str], repeat: int, before: Callable[[], object]) -> Added:
+    """What `before` adds to a command. Neighbouring calls are compared, so that other work on the machine matters less."""
+    differences, peaks = [], []
+    for _ in range(repeat):
+        without = _once(command)
+        before()
+        with_it = _once(command)
+        differences.append(with_it.wall_ms - without.wall_ms)
+        peaks.append(with_it.rss_mib)
+        _once(command)
+    return Added(median(differences), max(peaks))
 
 
 def _once(command: list[str] | tuple[str, ...]) -> Cost:

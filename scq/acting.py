@@ -53,7 +53,7 @@ def _carried_out(ctx: Context, keys: Collection[str] | None) -> list[Problem]:
         ctx.store.update(lambda state: _settled(state, done))
         removed = {key for key, (_, intents) in done.items() if "remove" in intents}
         if removed:
-            ctx.store.tidy(lambda record: False, {}, set(ctx.store.finished_keys()) - removed)
+            ctx.store.forget(removed)
     return problems
 
 
@@ -128,9 +128,7 @@ def _settled(state: State, done: dict[str, tuple[Record, set[Intent]]]) -> State
 
 def _decided_anew(record: Record, acted_on: Record) -> bool:
     """True when somebody wrote something else down meanwhile: that has still to be carried out."""
-    return any(
-        getattr(record, name) != getattr(acted_on, name) for name in ("intents", "decision", "run", "outputs", "logs")
-    )
+    return any(getattr(record, name) != getattr(acted_on, name) for name in ("intents", "decision", "run", "outputs", "logs"))
 
 
 def _log(folder: str, name: str) -> bytes:

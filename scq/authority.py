@@ -40,6 +40,7 @@ def judge(seen: Seen, record: Record | None, new_id: str, rules: Rules, now: dat
         invalid=record.invalid if _at_work(record) else seen.invalid,
         problems=(),
         changed=False,
+        told_outputs=record.outputs,
     )
     if sighting.owner != rules.me:
         return replace(record, status=_observed_status(sighting), outputs=_submitter_sharing(sighting))
@@ -53,7 +54,15 @@ def _at_work(record: Record) -> bool:
 
 def runnable(record: Record, me: str) -> bool:
     """True when the ledger allows this job to start now, as far as the last look can tell."""
-    return record.status == "approved" and record.sighting.owner == me and record.decision is not None and not record.invalid
+    decision = record.decision
+    return (
+        record.status == "approved"
+        and record.sighting.owner == me
+        and decision is not None
+        and (decision.verdict, decision.digest) == ("approve", record.digest)
+        and record.run is None
+        and not record.invalid
+    )
 
 
 def _owned(record: Record, rules: Rules, now: datetime) -> Record:

@@ -60,7 +60,7 @@ def _kinds(old: Record | None, new: Record) -> list[tuple[str, str]]:
         found.append(("job.changed", "the content is no longer what was approved"))
     if old.status != new.status:
         found.extend(_progress(old.status, new))
-    if old.outputs != "released" and new.outputs == "released" and new.status in FINISHED:
+    elif old.told_outputs != "released" and new.outputs == "released" and new.status in FINISHED:
         found.append(("outputs.released", ""))
     return found
 

@@ -15,9 +15,6 @@ from scq.errors import InvalidFileError
 DEPTH_LIMIT = 100
 SHALLOW_LENGTH = 1_000
 """A text of so few characters cannot nest deep enough to matter: the peers' own files are shorter."""
-PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _./@+-=<>~,()")
-RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off"})
-"""What YAML 1.1 takes for something else than text, in any case."""
 
 
 def parse_json(text: str, where: str) -> dict[str, Any]:
@@ -35,9 +32,6 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     Refused before anything is built: deep nesting (the C loader recurses and would end the process) and aliases (a few
     merged ones grow exponentially, and no peer writes any).
     """
-    simple = _simple_yaml(text)
-    if simple is not None:
-        return simple
     import yaml
 
     refusal = _refusal(text) if len(text) > SHALLOW_LENGTH or "*" in text else ""
@@ -46,48 +40,10 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         value = yaml.load(text, Loader=loader)  # noqa: S506 - the C twin of SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, LookupError, TypeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidFileError(f"{where}: is not YAML ({first})") from error
     return _mapping(value, where)
-
-
-def _simple_yaml(text: str) -> dict[str, Any] | None:
-    """A mapping of single-line scalars and lists of them, as the peers write most of their files; None for anything else.
-
-    Loading the YAML library takes longer than a whole look. What is understood here is what YAML says, nothing more.
-    """
-    found: dict[str, Any] = {}
-    items: list[Any] | None = None
-    for line in text.removesuffix("\n").split("\n"):
-        key, colon, value = line.partition(":")
-        if line.startswith("- ") and items is not None:
-            known, item = _simple_scalar(line[2:])
-            items.append(item)
-        elif colon and key.isidentifier() and key.isascii() and key.lower() not in RESERVED and key not in found and items != []:
-            known, item = _simple_scalar(value[1:]) if value.startswith(" ") else (not value, [])
-            items = None if value else item
-            found[key] = item
-        else:
-            return None
-        if not known:
-            return None
-    return None if items == [] else found
-
-
-def _simple_scalar(text: str) -> tuple[bool, Any]:
-    """(whether it is understood, its value)."""
-    constants: dict[str, Any] = {"null": None, "true": True, "false": False, "[]": [], "{}": {}}
-    if text in constants:
-        return True, constants[text]
-    if not text.isascii() or not text.isprintable() or text != text.strip():
-        return False, None
-    if text.startswith("'"):
-        return len(text) > 1 and text.endswith("'") and "'" not in text[1:-1], text[1:-1]
-    digits = text.removeprefix("-")
-    if digits.isdecimal() and len(digits) < 16:
-        return text == "0" or digits[0] != "0", int(text)
-    return (text[:1].isalpha() or text[:1] == "/") and PLAIN.issuperset(text) and text.lower() not in RESERVED, text
 
 
 def _refusal(text: str) -> str:
@@ -136,9 +92,10 @@ def parse_time(value: object) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     try:
-        return value.astimezone(UTC)
+        value = value.astimezone(UTC)
     except (OverflowError, ValueError, OSError):
         return None
+    return value if 1 < value.year < 9999 else None
 
 
 def z_time(value: datetime) -> str:

@@ -19,7 +19,7 @@ from scq.acting import current, saved_results
 from scq.authority import runnable
 from scq.collecting import Collected, Limits, collect
 from scq.context import Context, audited
-from scq.digest import copy
+from scq.digest import copy, manifest
 from scq.errors import IntegrityError, InvalidFileError, ScqError
 from scq.files import make_folder, read_bytes, remove_tree, write_atomic
 from scq.formats import parse_time
@@ -63,7 +63,7 @@ class Runner:
         self.options = options
         self.outcomes: list[Outcome] = []
         self.problems: list[Problem] = []
-        self._started: dict[str, str] = {}
+        self._started: dict[str, tuple[str, Record]] = {}
         self._unsaved: dict[str, Run] = {}
         self._saved_at = time.monotonic()
 
@@ -150,9 +150,11 @@ class Runner:
                 self._refuse(key, record, str(error), error.advice, integrity=isinstance(error, IntegrityError))
                 continue
             except OSError as error:
-                self._refuse(key, record, f"{error.filename}: {error.strerror}", "Check disk space and access rights.")
+                self._refuse(
+                    key, record, f"{error.filename}: {error.strerror}", "Check disk space and access rights.", reshow=True
+                )
                 continue
-            self._started[task.directory] = key
+            self._started[task.directory] = key, record
             yield task
 
     def _prepare(self, record: Record) -> Task:
@@ -192,8 +194,8 @@ class Runner:
         )
 
     def _ended(self, task: Task, ending: Ending) -> None:
-        key = self._started[task.directory]
-        self._finish(key, self.ctx.store.load().jobs[key], ending)
+        key, record = self._started[task.directory]
+        self._finish(key, record, ending)
         if time.monotonic() - self._saved_at > SETTLE_EVERY_S:
             self._settle()
 
@@ -211,6 +213,7 @@ class Runner:
             cause=_cause(ending.cause),
         )
         try:
+            run = self._still_for_its_submitter(record, run)
             left = self._publish(record, run)
         except ScqError as error:
             self._unpublished(key, record, run, str(error), error.advice)
@@ -227,7 +230,21 @@ class Runner:
         collected = self._collect(record, folder)
         if sighting is not None:
             ctx.layout(sighting.ref.layout).finish(ctx.config.root, sighting, saved_results(ctx, run))
+        else:
+            advice = f"The results are kept in {folder}."
+            self.problems.append(Problem(record.sighting.path, f"{record.id[:8]} vanished while it ran", advice))
         return collected.left
+
+    def _still_for_its_submitter(self, record: Record, run: Run) -> Run:
+        """Nothing is shared by itself when a file that names the submitter may have been edited during the run."""
+        ctx, sighting = self.ctx, current(self.ctx, record)
+        if sighting is None or sighting.ref.submitter or not (run.share_outputs or run.share_logs):
+            return run
+        if manifest(ctx.config.root, ctx.layout(sighting.ref.layout).content(sighting), ctx.caps).digest == run.digest:
+            return run
+        advice = f"Copy them with scq output {record.id[:8]} --copy-to FOLDER and send them yourself."
+        self.problems.append(Problem(sighting.path, "was changed while it ran: its results are not shared", advice))
+        return replace(run, share_outputs=False, share_logs=False)
 
     def _collect(self, record: Record, folder: str) -> Collected:
         """Results leave the work folder once; a repeated call finds the note that says so."""
@@ -251,9 +268,9 @@ class Runner:
         self.problems.append(Problem(record.sighting.path, f"the results cannot be written: {what}", advice))
         self.outcomes.append(Outcome(key, replace(record, run=run)))
 
-    def _refuse(self, key: str, record: Record, why: str, advice: str, *, integrity: bool = False) -> None:
+    def _refuse(self, key: str, record: Record, why: str, advice: str, *, integrity: bool = False, reshow: bool = False) -> None:
         if record.run is not None:
-            self._give_back(key, record.run, reshow=False)
+            self._give_back(key, record.run, reshow=reshow)
         self.problems.append(Problem(record.sighting.path, f"was not run: {why}", advice))
         self.outcomes.append(Outcome(key, record, refused=why, integrity=integrity))
 

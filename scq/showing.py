@@ -60,12 +60,13 @@ def when(moment: datetime | None) -> str:
 
 def size(count: int) -> str:
     """Bytes for people: 512 B, 1.5 kB, 2.0 MB."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{count} B"
+    if count < 1000:
+        return f"{count} B"
+    value, unit = count / 1000, "kB"
+    for larger in ("MB", "GB"):
+        if value >= 1000:
+            value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}"
 
 
 def seconds(value: float | None) -> str:

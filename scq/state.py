@@ -44,6 +44,8 @@ class Record(Struct, frozen=True, omit_defaults=True):
     attempts: int = 0
     outputs: Sharing = "none"
     logs: Sharing = "none"
+    told_outputs: Sharing = "none"
+    """`outputs` as of the last look; they are shared by a verb, and the next look tells so."""
     missing_since: datetime | None = None
     """When its folders were first not found; the record is kept for a week in case they come back."""
 

@@ -49,6 +49,7 @@ class Store:
         self.audit_path = os.path.join(home, "audit.jsonl")
         self.lock_timeout = lock_timeout
         self.problems: list[Problem] = []
+        self._recovered: set[str] = set()
         self._finished: Finished | None = None
         self._index: Index | None = None
         self._seals: dict[str, str] | None = None
@@ -105,6 +106,15 @@ class Store:
         with self._lock():
             return self._save(self.load(), change)
 
+    def forget(self, keys: Collection[str]) -> None:
+        """Forget jobs that were remembered as over."""
+        with self._lock():
+            self._finished = self._index = self._seals = None
+            before = self.finished().jobs
+            jobs = {key: raw for key, raw in before.items() if key not in keys}
+            if len(jobs) < len(before):
+                self._write_finished(jobs)
+
     def tidy(self, over: Callable[[Record], bool], changed: Mapping[str, Record], present: Collection[str] | None) -> State:
         """Move jobs that are over out of the live document, refresh remembered ones, forget those that are gone.
 
@@ -131,7 +141,8 @@ class Store:
     def _write_finished(self, jobs: dict[str, msgspec.Raw]) -> None:
         self._index, self._seals = _index_of(jobs), None
         self._finished = Finished(counts=self._index.counts, jobs=jobs)
-        _keep_backup(self.finished_path)
+        if self.finished_path not in self._recovered:
+            _keep_backup(self.finished_path)
         write_atomic(self.finished_path, msgspec.json.encode(self._finished))
         self._write_index()
 
@@ -167,7 +178,8 @@ class Store:
             after = msgspec.structs.replace(after, revision=before.revision + 1, audit=self._unwritten(after))
             if before.revision == 0:
                 self._keep_older_form()
-            _keep_backup(self.path)
+            if self.path not in self._recovered:
+                _keep_backup(self.path)
             write_atomic(self.path, msgspec.json.encode(after))
         append_rows(self.audit_path, self._unwritten(after))
         return after
@@ -191,6 +203,7 @@ class Store:
 
     def _load(self, path: str, kind: type[Document]) -> Document:
         backup = path + ".bak"
+        self._recovered.discard(path)
         if not os.path.lexists(path):
             if os.path.lexists(backup):
                 return self._from_backup(path, kind, "is missing")
@@ -206,12 +219,15 @@ class Store:
             document = _decode(path + ".bak", kind)
         except InvalidFileError as error:
             raise ConfigError(f"the stored state cannot be used: {path}: {why}; its backup: {error}", advice) from error
-        if os.path.lexists(path):
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            _keep_damaged(path, f"{path}.corrupt-{stamp}")
+        self._recovered.add(path)
         # The version before may know less of the jobs in a folder than the note about it says.
         remove_file(self.folders_path)
-        self.problems.append(Problem(path, f"was damaged ({why}); the previous version is used", "Run `scq check --full`."))
+        problem = Problem(path, f"was damaged ({why}); the previous version is used", "Run `scq check --full`.")
+        if problem not in self.problems:
+            self.problems.append(problem)
+            if os.path.lexists(path):
+                stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+                _keep_damaged(path, f"{path}.corrupt-{stamp}")
         return document
 
 
@@ -295,7 +311,9 @@ def _keep_backup(path: str) -> None:
 
 
 def _keep_damaged(path: str, target: str) -> None:
-    if not os.path.lexists(target):
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rename(path, target)
+    elif not os.path.lexists(target):
         os.link(path, target, follow_symlinks=False)
 
 

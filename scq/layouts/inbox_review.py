@@ -110,14 +110,14 @@ class InboxReview:
         folder = _review_folder(root, sighting)
         write_rules(folder, _rules(sighting.submitter, outputs=run.share_outputs, logs=run.share_logs))
         code = _return_code(run)
-        write_atomic(f"{folder}/{LOGS[0]}", results.stdout, mode=0o644)
-        write_atomic(f"{folder}/{LOGS[1]}", results.stderr, mode=0o644)
+        write_atomic(f"{folder}/{LOGS[0]}", results.stdout, mode=0o644, sync=False)
+        write_atomic(f"{folder}/{LOGS[1]}", results.stderr, mode=0o644, sync=False)
         if results.outputs_dir is None:
             _empty_outputs(folder)
             os.mkdir(f"{folder}/{OUTPUTS}", 0o755)
         else:
             copy_results(results.outputs_dir, f"{folder}/{OUTPUTS}")
-        write_atomic(f"{folder}/{LOGS[2]}", str(code).encode("ascii"), mode=0o644)
+        write_atomic(f"{folder}/{LOGS[2]}", str(code).encode("ascii"), mode=0o644, sync=False)
         at = run.finished_at or run.started_at or run.claimed_at
         state = review_state.load_any_state(folder, run.claimed_at)
         review_state.save_state(folder, review_state.ended(state, at, code), segmented=inbox_paths.is_segmented(sighting.ref))

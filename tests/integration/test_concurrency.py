@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from scq.acting import carry_out
+from scq.config import Config
+from scq.context import Context
 from scq.executors import rundir
 from scq.layouts.inbox_review import InboxReview
 from scq.model import Decision, Sighting
+from scq.state import Record
 from scq.store import Store, exclusive
 from tests.people import OWNER, SCIENTIST, Person
 from tests.properties.place import Place
@@ -209,3 +214,25 @@ def test_a_job_is_not_started_while_its_decision_is_being_shown(place: Many) -> 
     place.owner.scq("run-approved")
     assert place.statuses() == {"one": "completed"}
     assert place.ran() == Counter({"one": 1})
+
+
+def test_removing_one_job_forgets_no_other_that_ended_meanwhile(place: Many) -> None:
+    for name in ("old", "new"):
+        place.submit(name, "c0")
+        place.owner.scq("approve", name)
+    place.owner.scq("run-approved", "--job", "old")
+    ((key, old),) = ((key, job) for key, job in Store(str(place.owner.home)).load().jobs.items() if job.run is not None)
+    context = Context(Config(email=OWNER, root=str(place.root), sandbox="none"), str(place.owner.home), env={})
+    context.store.finished_keys()
+    # Another call puts a job among those that are over, after this one has read which they are.
+    place.owner.scq("run-approved", "--job", "new")
+    place.owner.scq("check", "--full")
+    context.store.update(lambda state: replace(state, jobs={**state.jobs, key: replace(old, intents=("remove",))}))
+    assert carry_out(context) == []
+    assert [record.sighting.name for record in remembered(place)] == ["new"]
+
+
+def remembered(place: Many) -> list[Record]:
+    store = Store(str(place.owner.home))
+    over = (store.finished_record(key) for key in store.finished().jobs)
+    return [*store.load().jobs.values(), *(record for record in over if record is not None)]

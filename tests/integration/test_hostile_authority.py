@@ -14,7 +14,6 @@ from scq import running
 from tests.integration.hostile import GENERATIONS, Box, problems_of
 
 ADOPT = "sandbox: none\napprovals:\n  adopt: true\n"
-STALE_ADDRESS = pytest.mark.xfail(strict=True, reason="running.Runner._publish shares with whom the folder names after the run")
 EVIL = "#!/bin/bash\ntouch {pwned}\n"
 
 
@@ -248,7 +247,7 @@ def test_content_swapped_after_the_copy_does_not_reach_the_run(
 
 
 @pytest.mark.parametrize("generation", ["a3", "b0", "b1"])
-@pytest.mark.parametrize("at_once", [pytest.param(True, marks=STALE_ADDRESS), False])
+@pytest.mark.parametrize("at_once", [True, False])
 def test_results_go_to_nobody_who_put_himself_there_during_the_run(
     at_once: bool, generation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

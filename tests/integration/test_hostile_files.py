@@ -18,7 +18,6 @@ DEPTH = 50_000
 MERGED = "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
 REFERRED = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
 FUTURE, FIRST, LAST = "2999-01-01T00:00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"
-OUT_OF_RANGE = pytest.mark.xfail(strict=True, reason="formats.parse_time returns times that no local calendar has")
 
 Spoil = Callable[[Path, Path], object]
 
@@ -129,7 +128,6 @@ def test_every_damaged_state_file_is_named_and_never_approves(generation: str, t
     box.kept_its_secret()
 
 
-@pytest.mark.xfail(strict=True, reason="formats.parse_yaml lets AttributeError, KeyError and IndexError of the loader through")
 @pytest.mark.parametrize("generation", ["b2", "c0", "c1"])
 @pytest.mark.parametrize("tag", MISTAGGED)
 def test_a_yaml_tag_that_does_not_fit_its_value_is_damage(tag: str, generation: str, tmp_path: Path) -> None:
@@ -146,9 +144,9 @@ def test_a_yaml_tag_that_does_not_fit_its_value_is_damage(tag: str, generation: 
     [
         ("UTC", FUTURE),
         ("Asia/Tokyo", f"{FUTURE}Z"),
-        pytest.param("Asia/Tokyo", f"{LAST}Z", marks=OUT_OF_RANGE),
+        ("Asia/Tokyo", f"{LAST}Z"),
         ("Asia/Tokyo", f"{FIRST}-12:00"),
-        pytest.param("America/Los_Angeles", f"{FIRST}Z", marks=OUT_OF_RANGE),
+        ("America/Los_Angeles", f"{FIRST}Z"),
         ("America/Los_Angeles", f"{LAST}+14:00"),
         ("America/Los_Angeles", LAST),
     ],

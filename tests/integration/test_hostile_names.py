@@ -33,7 +33,7 @@ STRANGE = {
     "three dots": "...",
     "status word": "approved",
 }
-REFUSED = ["../climb", "a/b", "..", ".", "", "two\nlines", ANSI, BIDI, "x" * 300, "bad\udcff", "\0", ".hidden"]
+REFUSED = ["../climb", "a/b", "..", ".", "two\nlines", ANSI, BIDI, "x" * 300, "bad\udcff", "\0", ".hidden"]
 PLACES = {"b2": f"{OWNER}/app_data/job/{SCIENTIST}", "c0": f"{OWNER}/app_data/job/inbox/{SCIENTIST}"}
 PLACES["c1"] = f"{PLACES['c0']}/v1"
 

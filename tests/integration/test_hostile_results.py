@@ -121,7 +121,6 @@ def test_a_queue_folder_replaced_by_a_link_gets_no_results(
     assert [row["path"] for row in box.owner.json("output", job)["outputs"]] == ["answer.txt"]
 
 
-@pytest.mark.xfail(strict=True, reason="running.Runner._publish settles a run whose job has vanished without a word")
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_results_that_had_nowhere_to_go_are_named(generation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box(tmp_path)
@@ -135,7 +134,7 @@ def test_results_that_had_nowhere_to_go_are_named(generation: str, tmp_path: Pat
     with monkeypatch.context() as patch:
         before_publishing(patch, vanish)
         said = box.owner.scq("run-approved", code=None)
-    assert "vanishing" in said.err or job in said.err
+    assert job[:8] in said.err
 
 
 @pytest.mark.parametrize("generation", ["c0", "c1"])
@@ -170,7 +169,6 @@ def test_results_that_are_links_or_pipes_stay_behind(tmp_path: Path) -> None:
         box.kept_its_secret()
 
 
-@pytest.mark.xfail(strict=True, reason="files.write_atomic opens its temporary file without O_EXCL: a FIFO there blocks it")
 @pytest.mark.parametrize("name", [".metadata.json", ".syft.pub.yaml"])
 @pytest.mark.parametrize("make", [lambda path, theirs: os.mkfifo(path), lambda path, theirs: os.link(theirs, path)])
 def test_a_temporary_name_that_is_taken_neither_blocks_nor_is_written_through(

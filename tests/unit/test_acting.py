@@ -14,6 +14,7 @@ from scq.context import Context
 from scq.errors import UsageError
 from scq.looking import observe
 from scq.state import Intent, Record, State
+from scq.store import exclusive
 from tests.making import run
 from tests.people import OWNER, World
 
@@ -154,3 +155,22 @@ def test_saved_results_are_those_of_the_run_folder(ctx: Context) -> None:
     (folder / "stdout.txt").write_bytes(b"hi")
     found = saved_results(ctx, run(directory="one"))
     assert (found.outputs_dir, found.stdout, found.stderr) == (str(folder / "outputs"), b"hi", b"")
+
+
+def test_another_call_that_writes_the_folders_is_waited_for_and_then_told(world: World, ctx: Context) -> None:
+    world.approved()
+    intend(ctx, "decide")
+    impatient = Context(replace(ctx.config, lock_timeout=0.0), ctx.home, env={})
+    with exclusive(os.path.join(ctx.home, "locks", "folders.lock"), 0):
+        (problem,) = carry_out(impatient)
+    assert "the next call shows it" in problem.advice
+    assert only(ctx).intents == ("decide",)
+
+
+def test_what_is_left_of_a_half_removed_job_is_removed(world: World, ctx: Context) -> None:
+    uid = world.approved(layout="a3")
+    intend(ctx, "remove")
+    (world.place(uid) / "metadata.json").unlink()
+    world.place(uid).rename(world.folder / "aside")
+    assert carry_out(ctx) == []
+    assert ctx.store.load().jobs == {}

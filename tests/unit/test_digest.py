@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -231,3 +232,17 @@ def test_no_descriptor_stays_open(job: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(OSError, match="No such file"):
         read_file(str(job.parent), CONTENT, "deep/data.txt", 3)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_cannot_take_the_copy_is_not_the_submissions_fault(
+    job: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def failing(fd: int, block: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(digest, "_write_all", failing)
+    target = job.parent / "copy"
+    target.mkdir()
+    with pytest.raises(OSError, match=os.strerror(number)):
+        copy(str(job.parent), CONTENT, CAPS, str(target))

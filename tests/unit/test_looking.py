@@ -49,7 +49,6 @@ def test_every_change_makes_its_event_once(world: World) -> None:
     assert eye.kinds(full=True) == []
 
 
-@pytest.mark.xfail(strict=True, reason="share writes the sharing into the record, so that no later look sees a difference")
 def test_released_outputs_are_an_event(world: World) -> None:
     eye = Eye(world)
     eye.look()

@@ -124,7 +124,6 @@ def test_every_way_to_end_is_kept(stage: Stage, cause: str, exit_code: int | Non
     assert stage.world.owner.job(uid)["status"] == "failed"
 
 
-@pytest.mark.xfail(strict=True, reason="authority.runnable does not ask for the verdict of the decision")
 def test_only_what_the_ledger_still_allows_is_claimed(stage: Stage) -> None:
     stage.world.approved("one")
     two = stage.world.approved("two")
@@ -133,6 +132,13 @@ def test_only_what_the_ledger_still_allows_is_claimed(stage: Stage) -> None:
     runner = stage.runner()
     assert [stage.ctx.store.load().jobs[key].sighting.name for key in runner._claim([*keys, "nothing"])] == ["one"]
     assert runner._claim(keys) == [], "what is claimed is not claimed again"
+
+
+def test_what_another_call_is_writing_right_now_is_left_for_later(stage: Stage) -> None:
+    stage.world.approved()
+    (key,) = stage.approved()
+    stage.ctx.store.update(lambda state: replace(state, jobs={key: replace(state.jobs[key], intents=("decide",))}))
+    assert stage.runner()._claim([key]) == []
 
 
 @pytest.mark.parametrize("change", ["content", "vanish", "link"])
@@ -263,17 +269,18 @@ def test_results_are_collected_once(stage: Stage) -> None:
     assert not (folder / "work").exists()
 
 
-def test_a_job_that_was_removed_while_it_ran_is_forgotten_quietly(stage: Stage) -> None:
-    uid = stage.world.approved()
+def test_a_job_that_was_removed_while_it_ran_keeps_its_results_and_is_named(stage: Stage) -> None:
+    uid = stage.world.approved(layout="a3")
     key = stage.approved()[0]
+    place = stage.world.place(uid)
 
     def removed(task: Task) -> None:
-        place = stage.world.place(uid)
-        place.rename(stage.world.folder / "aside")
+        (running_place,) = stage.world.root.rglob(place.name)
+        running_place.rename(stage.world.folder / "aside")
 
     runner = stage.runner(Player(script=removed))
     runner.run([key])
-    assert runner.problems == []
+    assert ["vanished while it ran" in problem.what for problem in runner.problems] == [True]
     assert stage.record(uid).run.phase == "settled"  # type: ignore[union-attr]
     runner._unsaved = {"nothing": replace(stage.record(uid).run, phase="settled")}  # type: ignore[type-var, arg-type]
     runner._settle()

@@ -197,3 +197,20 @@ def test_damage_nobody_explained_is_still_a_reason() -> None:
 def test_the_newest_time_of_a_stamp() -> None:
     assert scan._newest("1:2:30:81a4|1:2:50:81a4|-|v1") == 50
     assert scan._newest("-") == 0
+
+
+def test_jobs_that_are_over_and_unchanged_are_only_named(world: World) -> None:
+    world.submit()
+    over = remembered(look(world.root))
+    memory = Memory(
+        alive={},
+        folders={},
+        names=lambda folder: frozenset(),
+        finished_keys=over.keys,
+        finished_record=over.get,
+        is_unchanged=lambda key, stamp: over[key].stamp == stamp,
+    )
+    parts = layouts.every("code-queue")
+    now_ns = time.time_ns() + LATER_NS
+    found = scan.scan(str(world.root), OWNER, parts, memory, Caps(), full=True, now_ns=now_ns, changes_only=True)
+    assert (found.seen, found.unchanged, found.opens) == ({}, over.keys(), 0)

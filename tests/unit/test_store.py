@@ -183,6 +183,18 @@ def test_a_job_that_is_alive_again_leaves_the_finished_document(store: Store) ->
     assert Store(store.home).finished().jobs == {}
 
 
+def test_what_only_saves_work_can_be_lost_or_damaged(store: Store) -> None:
+    put(store, "one", status="completed", stamp="1:2:3:4")
+    store.tidy(over, {}, None)
+    for damage in (None, b"{", b"\xff"):
+        os.unlink(store.index_path) if damage is None else Path(store.index_path).write_bytes(damage)
+        fresh = Store(store.home)
+        assert (set(fresh.finished_keys()), fresh.finished_counts()) == ({"one"}, {"completed": 1})
+        assert fresh.is_unchanged("one", "1:2:3:4")
+        assert not fresh.is_unchanged("one", "1:2:3:5")
+        assert not fresh.is_unchanged("two", "1:2:3:4")
+
+
 def test_a_damaged_finished_document_gives_its_version_before(store: Store) -> None:
     put(store, "one", status="completed")
     store.tidy(over, {}, None)

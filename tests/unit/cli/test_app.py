@@ -204,6 +204,19 @@ class TestExitCodes:
         assert "No such option: --bogus" in said("list", "--bogus").err
         assert said("--lock-timeout", "soon", "list").code == 2
 
+    def test_a_verb_that_gives_up_is_interrupted_and_one_that_just_returns_is_done(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import typer
+
+        def gives_up() -> None:
+            raise typer.Abort
+
+        monkeypatch.setattr("scq.cli.read.list_", gives_up)
+        assert world.owner.scq("list", code=130).err == "interrupted\n"
+        monkeypatch.setattr("scq.cli.read.list_", lambda: None)
+        assert world.owner.scq("list").out == ""
+
 
 class TestGlobalOptions:
     def settings(self, *arguments: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -195,13 +195,6 @@ class TestProcess:
         assert ended.stderr.startswith("scq: ")
         assert "Traceback" not in ended.stderr
         assert "Exception ignored" not in ended.stderr
-
-    @pytest.fixture
-    def interruptible(self) -> Iterator[None]:
-        """Let children hear an interrupt, also where the tests themselves run in the background and ignore it."""
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        yield
-        signal.signal(signal.SIGINT, before)
 
     @pytest.mark.usefixtures("interruptible")
     def test_an_interrupt_from_the_keyboard_ends_the_call_with_130(self, world: World) -> None:

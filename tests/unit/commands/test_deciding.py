@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from scq import keeping
+from scq import deciding, keeping
 from scq.cli import session
+from scq.config import Config
+from scq.context import Context
+from scq.errors import IntegrityError
 from scq.model import Content, Manifest
+from tests.making import decision, run
 from tests.people import OWNER, World
 
 
@@ -180,3 +185,13 @@ def test_a_folder_that_cannot_be_written_is_told_and_done_by_a_later_call(world:
     assert "next call" in answer.err
     world.owner.scq("check")
     assert world.scientist.json("show", uid)["status"] == "approved"
+
+
+def test_a_job_that_starts_while_it_is_decided_is_not_decided(world: World) -> None:
+    world.approved()
+    ctx = Context(Config(email=OWNER, root=str(world.root)), str(world.owner.home), env={})
+    state = ctx.store.load()
+    (key,) = state.jobs
+    busy = replace(state, jobs={key: replace(state.jobs[key], run=run("claimed", cause=None))})
+    with pytest.raises(IntegrityError, match="was started while it was being decided"):
+        deciding._written_down(ctx, busy, "reject", state.jobs, {key: decision("reject")})

@@ -78,3 +78,14 @@ def test_the_verb_answers_programs_with_one_document(tmp_path: Path) -> None:
     document = person.scq("demo", "--keep", str(tmp_path / "kept"), "--json").json
     assert (document["command"], document["ok"]) == ("demo", True)
     assert document["data"]["folder"] == str(tmp_path / "kept")
+
+
+def test_a_machine_with_a_sandbox_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BwrapSandbox, "check", lambda self: [])
+    called: list[tuple[str, ...]] = []
+    said: list[str] = []
+    scene = demo._Scene(str(tmp_path), str(tmp_path / "root"), said.append)
+    monkeypatch.setattr(scene, "call", lambda person, *arguments: called.append(arguments))
+    scene.choose_sandbox()
+    assert (scene.sandbox, said) == ("bwrap", [])
+    assert [arguments[0] for arguments in called] == ["init"]

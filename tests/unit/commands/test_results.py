@@ -6,14 +6,16 @@ import json
 import os
 
 import pytest
+from msgspec.structs import replace
 
+from scq.commands import rerun as rerun_verb
 from scq.commands import share as share_verb
 from scq.commands import wait as wait_verb
 from scq.config import Config
 from scq.context import Context
 from scq.errors import UsageError
 from scq.view import job_of
-from tests.making import record
+from tests.making import record, run
 from tests.people import OWNER, SCIENTIST, World
 
 SPOKEN = "mkdir -p outputs/deep\necho hello\necho oops >&2\necho 42 > outputs/answer.txt\necho 1 > outputs/deep/b.txt\n"
@@ -152,6 +154,15 @@ class TestShare:
         assert "is pending" in world.owner.scq("share", uid, code=2).err
         assert f"belongs to {OWNER}" in world.scientist.scq("share", uid, code=2).err
 
+    def test_where_a_file_names_the_submitter_that_file_must_be_as_it_was_run(self, world: World) -> None:
+        uid = world.ended(layout="a3", note__txt="one")
+        world.owner.scq("share", uid)
+        (note,) = world.root.rglob("note.txt")
+        note.write_text("two")
+        answer = world.owner.scq("share", uid, code=5)
+        assert "no longer what was run" in answer.err
+        assert "--copy-to" in answer.err
+
     def test_nobody_to_share_with_is_said(self, world: World) -> None:
         with pytest.raises(UsageError, match="names no submitter"):
             share_verb._allowed(context(world), job_of(record(status="completed", submitter="")))
@@ -236,6 +247,15 @@ class TestRerun:
         note.write_text("two")
         assert "no longer what was approved" in world.owner.scq("rerun", uid, code=5).err
         assert world.owner.job(uid)["status"] == "completed"
+
+    def test_a_job_that_was_started_meanwhile_is_left_alone(self, world: World) -> None:
+        world.ended()
+        ctx = context(world)
+        (key,) = ctx.store.load().jobs
+        state = ctx.store.load()
+        busy = replace(state.jobs[key], run=run("claimed", cause=None))
+        with pytest.raises(UsageError, match="is running"):
+            rerun_verb._reopened(ctx, replace(state, jobs={key: busy}), key, state.jobs[key], "sha256:0")
 
     def test_a_folder_that_cannot_be_written_is_told(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         uid = world.ended()

@@ -146,6 +146,13 @@ class TestDiff:
         assert ("code/gone.txt", "removed") in [(file["path"], file["change"]) for file in data["files"]]
         assert "no job 'zzz'" in world.owner.scq("diff", two, "zzz", code=2).err
 
+    def test_a_job_that_is_over_is_compared_by_one_full_look(self, world: World) -> None:
+        first = world.ended("count", note__txt="one", layout="a3")
+        second = world.ended("count", note__txt="two", layout="a3")
+        world.owner.scq("check", "--full")
+        data = world.owner.json("diff", second)
+        assert (data["against"], [file["path"] for file in data["files"]]) == (first, ["note.txt"])
+
     def test_binary_files_and_executable_bits_differ_in_words(self, world: World) -> None:
         uid = world.approved(note__txt="same", data__txt="x")
         note_of(world).chmod(0o755)

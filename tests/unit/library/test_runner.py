@@ -342,6 +342,7 @@ def read_until(stream: IO[str] | None, text: str) -> None:
     assert any(text in line for line in stream)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_real_runner_at_once(desk: Desk) -> None:
     with started(desk) as process:
         read_until(process.stdout, "no job waits")
@@ -350,6 +351,7 @@ def test_ctrl_c_ends_a_real_runner_at_once(desk: Desk) -> None:
     assert (process.returncode, out, err) == (0, "runner ended\n", "")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_job_that_runs_and_remembers_it(desk: Desk) -> None:
     approved(desk, "endless", "echo started\nexec sleep 60\n")
     with started(desk) as process:
