@@ -23,8 +23,12 @@ help:
 demo: $(VENV)/.runtime bytecode
 	$(BIN)/scq demo
 
+# The tests run on all cores, and so do the processes they start: coverage is collected from every one of them.
 test: $(VENV)/.dev bytecode
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n auto --dist worksteal
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_FLOOR)
 	$(BIN)/python -m coverage report --include=$(shell echo $(PURE:%=scq/%.py) | tr ' ' ,) --fail-under=100
 
 lint: $(VENV)/.dev

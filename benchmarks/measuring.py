@@ -42,6 +42,7 @@ class Added(Struct, frozen=True):
     """What something adds to a call: median of the differences between neighbouring calls without and with it."""
 
     wall_ms: float
+    cpu_ms: float
     rss_mib: float
 
 
@@ -69,15 +70,16 @@ def measure(command: list[str] | tuple[str, ...], repeat: int = 5, before: Calla
 
 def added(command: list[str], repeat: int, before: Callable[[], object]) -> Added:
     """What `before` adds to a command. Neighbouring calls are compared, so that other work on the machine matters less."""
-    differences, peaks = [], []
+    walls, cpus, peaks = [], [], []
     for _ in range(repeat):
         without = _once(command)
         before()
         with_it = _once(command)
-        differences.append(with_it.wall_ms - without.wall_ms)
+        walls.append(with_it.wall_ms - without.wall_ms)
+        cpus.append(with_it.cpu_ms - without.cpu_ms)
         peaks.append(with_it.rss_mib)
         _once(command)
-    return Added(median(differences), max(peaks))
+    return Added(median(walls), median(cpus), max(peaks))
 
 
 def _once(command: list[str] | tuple[str, ...]) -> Cost:

@@ -132,7 +132,7 @@ def _print_row(name: str, cost: Cost, floor: Floors) -> None:
 
 
 def _print_added(name: str, more: Added) -> None:
-    print(f"{name:32}{more.wall_ms:+10.1f}{'':20}{more.rss_mib:10.1f}", flush=True)
+    print(f"{name:32}{more.wall_ms:+10.1f}{'':10}{more.cpu_ms:+10.1f}{more.rss_mib:10.1f}", flush=True)
 
 
 def _parsed(arguments: Sequence[str]) -> Setup:

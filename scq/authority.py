@@ -111,8 +111,9 @@ def _run_status(run: Run) -> Status:
 
 
 def _reopened_elsewhere(sighting: Sighting) -> tuple[Problem, ...]:
-    if sighting.observed == "approved":
-        return (_problem(sighting, "was run here, but its folder says approved", "To run it again: scq rerun."),)
+    if sighting.observed in ("approved", "running"):
+        what = f"was run here, but its folder says {sighting.observed}"
+        return (_problem(sighting, what, "To run it again: scq rerun."),)
     return ()
 
 

@@ -29,6 +29,8 @@ from scq.sandbox.scratch import remove_run, remove_scratch, scratch_of
 from scq.state import Record, State
 from scq.view import job_of
 
+MOST_ATTEMPTS = 3
+"""Of one job, where `run.retry_interrupted` is on: it may be the job that ends its runner."""
 SETTLE_EVERY_S = 1.0
 """Endings are saved in batches of this many seconds at most; until then the run folder carries the truth."""
 
@@ -304,12 +306,18 @@ class Runner:
                 record = jobs.get(key)
                 if record is None:
                     continue
-                jobs[key] = _with_ending(record, run)
+                jobs[key] = self._to_be_retried(record, run) or _with_ending(record, run)
                 detail = f"{run.cause} {run.exit_code}"
                 state = audited(state, now, by, "end", ref=key, job=record.id, digest=run.digest, detail=detail)
             return replace(state, jobs=jobs)
 
         self.ctx.store.update(change)
+
+    def _to_be_retried(self, record: Record, run: Run) -> Record | None:
+        """An interrupted job is started again only where the owner configured it, and not for ever."""
+        if run.cause != "interrupted" or not self.ctx.config.retry_interrupted or run.attempt >= MOST_ATTEMPTS:
+            return None
+        return replace(record, run=None, intents=("reopen",), stamp="", content_stamp="")
 
     def _folder(self, run: Run) -> str:
         return os.path.join(self.ctx.runs_folder(), run.directory)

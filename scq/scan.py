@@ -95,8 +95,11 @@ def scan(
             seen[key] = look.visit(key, layout, spot, stamp)
     problems = list(tree.problems)
     complete = not problems
-    gone = len(missing) + (len(memory.finished_keys()) if full and not seen and not unchanged else 0)
-    if gone > 1 and not seen and not unchanged:
+    if tree.unreadable:  # what could not be looked at has not vanished
+        missing = set()
+    shows_nothing = (missing or full) and not seen and not unchanged
+    gone = len(missing) + look.over_and_gone() if shows_nothing else 0
+    if gone > 1:
         advice = "Check that the SyftBox folder is mounted and complete. The jobs are remembered as they were."
         problems.append(Problem(".", f"shows none of the {gone} jobs that were here before", advice))
         missing, complete = set(), False
@@ -147,6 +150,13 @@ class _Look:
             if key not in found and record.sighting.ref.layout in self.layouts:
                 layout = self.layouts[record.sighting.ref.layout]
                 yield key, layout, layout.locate(self.tree, record.sighting.ref)
+
+    def over_and_gone(self) -> int:
+        """How many jobs are over, when not one of them is there any more; else 0."""
+        keys = self.memory.finished_keys()
+        found = (self.memory.finished_record(key) for key in keys)
+        refs = (record.sighting.ref for record in found if record is not None and record.sighting.ref.layout in self.layouts)
+        return 0 if any(self.layouts[ref.layout].locate(self.tree, ref) for ref in refs) else len(keys)
 
     def _wanted(self, key: str) -> bool:
         """Jobs that are over are visited by full looks only."""

@@ -23,7 +23,8 @@ class DiskTree:
 
     `known_folders` are the stamps remembered from the last look, `known_names` tells what such a folder held then (asked only
     of folders that have changed); `now_ns` is the wall clock at its start, nanoseconds. After the look `folders` holds the
-    stamps to remember, `listed` the names in the folders that were listed, and `problems` what was wrong.
+    stamps to remember, `listed` the names in the folders that were listed, `problems` what was wrong, and `unreadable` how often
+    something that may be there could not be looked at.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class DiskTree:
         self.folders: dict[str, str] = {}
         self.listed: dict[str, list[str]] = {}
         self.problems: list[Problem] = []
+        self.unreadable = 0
         self.lstats = 0
         self.listings = 0
         self.opens = 0
@@ -66,6 +68,7 @@ class DiskTree:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
+            self.unreadable += 1
             self.problem(Problem(folder or ".", f"cannot be listed ({error.strerror})", "Check its access rights."))
             return []
         return self._usable(folder, found)
@@ -138,6 +141,7 @@ class DiskTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            self.unreadable += 1
             self.problem(Problem(path, f"cannot be looked at ({error.strerror})", "Check the access rights of its folder."))
             return None
 

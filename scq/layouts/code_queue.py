@@ -216,7 +216,7 @@ def _oddities(spot: Spot, facts: metadata.Facts, damage: list[Problem]) -> tuple
     if not damage and (facts.status or "pending") != stage:
         flags.append("inconsistent")
         says = f"says {facts.status or 'nothing'} about a job that lies in {stage}/"
-        found.append(Problem(where, says, "The folder counts. Approve or reject the job again to repair it."))
+        found.append(Problem(where, says, "The folder counts. Reject the job, or ask its submitter to send it again."))
     if facts.uid is not None and facts.uid != spot.ref.key:
         flags.append("name_differs")
         found.append(Problem(where, "names another uid than its folder", "The folder counts; look at the job before approving."))

@@ -71,7 +71,6 @@ def unmark(folder: str, name: str, *, unless: str | None = None) -> None:
 
 def publish(folder: str, logs: str, submitter: str, results: ResultSet) -> None:
     """Write permissions, logs, outputs and the return code of a run, in this order. `logs` is a folder name or empty."""
-    _remove_left_overs(folder)
     run = results.run
     _write_permissions(folder, _rules(folder, logs, submitter, outputs=run.share_outputs, logs_too=run.share_logs))
     logs_folder = os.path.join(folder, logs) if logs else folder
@@ -200,6 +199,7 @@ def _remove_left_overs(folder: str) -> None:
 
 def _write_permissions(folder: str, rules: list[dict[str, Any]]) -> None:
     """Replace the permission file, whatever the submitter may have put there."""
+    _remove_left_overs(folder)
     path = os.path.join(folder, PERMISSIONS)
     if _own_rules(folder) != rules:
         _write(path, dump_yaml({"rules": rules, "terminal": False}), sync=False)

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq import running
+from scq.acting import carry_out
 from scq.authority import runnable
 from scq.config import Config
 from scq.context import Context
@@ -335,3 +336,16 @@ def test_an_interrupted_call_still_saves_what_had_ended(stage: Stage) -> None:
     assert ended is not None
     assert claimed is not None
     assert (ended.phase, claimed.phase) == ("settled", "claimed")
+
+
+def test_an_interrupted_job_is_started_again_only_where_that_is_configured_and_not_for_ever(stage: Stage) -> None:
+    uid = stage.world.approved()
+    stage.ctx.config = replace(stage.ctx.config, retry_interrupted=True)
+    for attempt in (1, 2, 3):
+        carry_out(stage.ctx)
+        stage.runner(Player(Ending(None, "interrupted", "soon", "never"))).run(stage.approved())
+        assert stage.record(uid).attempts == attempt
+    run = stage.record(uid).run
+    assert run is not None
+    assert (run.cause, run.attempt) == ("interrupted", 3)
+    assert stage.approved() == []

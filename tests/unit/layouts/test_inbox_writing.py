@@ -473,7 +473,7 @@ def test_dying_between_any_two_writes_leaves_a_readable_job_that_the_next_call_c
             [*LOGS, "outputs", "state.yaml", "syft.pub.yaml"]
         )
         cut += 1
-    assert cut == 8
+    assert cut == 12
 
 
 def dying(call: Callable[..., Any], counter: Any, cut: int) -> Callable[..., Any]:
