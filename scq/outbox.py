@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6), *[DAY] * 7)
 """How long to wait after the first, second, … failed attempt. After the last one the message is dropped."""
 KEEP_FOR = timedelta(days=30)
-KEEP_AT_MOST = 5_000
+KEEP_AT_MOST = 500
 BULKY = frozenset({"run_sh", "error_output", "files", "waiting"})
 """Long words of a message that are not kept once it is sent."""
 WAITING = frozenset({"queued", "sending"})
@@ -59,7 +59,7 @@ def failed(row: Notification, now: datetime, problem: str, permanent: bool) -> N
 
 
 def prune(outbox: Mapping[str, Notification], now: datetime) -> dict[str, Notification]:
-    """The outbox without rows that ended more than 30 days ago, and with the 5,000 newest of the others at most.
+    """The outbox without rows that ended more than 30 days ago, and with the 500 newest of the others at most.
 
     What still has to be sent is never pruned.
     """
