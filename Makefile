@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime bytecode
 test: $(VENV)/.dev bytecode
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n auto --dist worksteal
-	$(BIN)/python -m coverage combine --quiet
+	-$(BIN)/python -m coverage combine --quiet # a process that a test killed may leave half a file; without any data the report fails
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_FLOOR)
 	$(BIN)/python -m coverage report --include=$(shell echo $(PURE:%=scq/%.py) | tr ' ' ,) --fail-under=100
 
