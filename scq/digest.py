@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from scq.errors import InvalidFileError
 from scq.files import walk
 from scq.formats import is_utf8
 from scq.model import Content, FileEntry, Manifest
@@ -110,9 +111,12 @@ def copy(root: str, content: Content, caps: Caps, target: str) -> Manifest:
 
 
 def read_file(root: str, content: Content, path: str, limit: int) -> bytes:
-    """The first `limit` bytes of one file of a submission. Raises OSError."""
-    with _opened_base(root, content.base) as base, _opened_file(base, path) as fd:
-        return os.read(fd, limit)
+    """The first `limit` bytes of one file of a submission. Raises InvalidFileError: it may have moved since it was listed."""
+    try:
+        with _opened_base(root, content.base) as base, _opened_file(base, path) as fd:
+            return os.read(fd, limit)
+    except OSError as error:
+        raise InvalidFileError(f"{_shown(path)}: cannot be read ({error.strerror})", "Look at the job again.") from error
 
 
 def digest_of(entries: tuple[FileEntry, ...], fields: tuple[tuple[str, str], ...]) -> str:

@@ -18,6 +18,7 @@ from scq.authority import Rules, judge
 from scq.context import Context, audited
 from scq.diff import events
 from scq.digest import read_file
+from scq.errors import InvalidFileError
 from scq.files import read_bytes
 from scq.model import FINISHED, Event, Job, Problem, Sighting, SourceReport
 from scq.outbox import queue
@@ -210,8 +211,8 @@ def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
             return replace(
                 event, detail=read_file(ctx.config.root, content, content.run_sh, DETAIL_BYTES).decode("utf-8", "replace")
             )
-        except OSError as error:
-            return replace(event, detail=f"(run.sh cannot be read: {error.strerror})")
+        except InvalidFileError as error:
+            return replace(event, detail=f"({error})")
     if event.kind == "job.failed" and record.run is not None:
         path = os.path.join(ctx.runs_folder(), record.run.directory, "stderr.txt")
         if os.path.lexists(path):

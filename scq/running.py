@@ -196,8 +196,14 @@ class Runner:
         )
 
     def _ended(self, task: Task, ending: Ending) -> None:
+        from scq.executors.rundir import was_started
+
         key, record = self._started[task.directory]
-        self._finish(key, record, ending)
+        if ending.cause == "interrupted" and not was_started(task.directory):
+            advice = "The next run-approved starts it."
+            self._refuse(key, record, "its supervisor was stopped before it began", advice, reshow=True)
+        else:
+            self._finish(key, record, ending)
         if time.monotonic() - self._saved_at > SETTLE_EVERY_S:
             self._settle()
 

@@ -6,7 +6,7 @@ from scq.acting import carry_out
 from scq.clean import block, line
 from scq.context import Context
 from scq.digest import read_file
-from scq.errors import BUSY, OK
+from scq.errors import BUSY, OK, InvalidFileError
 from scq.looking import observe
 from scq.model import Job
 from scq.report import Report
@@ -76,8 +76,8 @@ def _preview(ctx: Context, job: Job) -> list[str]:
     content = ctx.layout(job.ref.layout).content(job.sighting)
     try:
         raw = read_file(ctx.config.root, content, content.run_sh, PREVIEW_BYTES)
-    except OSError as error:
-        return [f"  script: cannot be read ({error.strerror})"]
+    except InvalidFileError as error:
+        return [f"  {error}"]
     text = block(raw.decode("utf-8", "replace")).splitlines()
     shown = [f"    {number}: {line(text_line, 160)}" for number, text_line in enumerate(text[:PREVIEW_LINES], start=1)]
     more = len(text) - PREVIEW_LINES

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from scq import digest
 from scq.digest import Caps, copy, manifest, read_file, survey
+from scq.errors import InvalidFileError
 from scq.model import Content, FileEntry
 
 CAPS = Caps(files=50, bytes=10_000)
@@ -221,7 +222,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(job: Path, monkeypatch: p
 
 def test_the_beginning_of_one_file_is_read(job: Path) -> None:
     assert read_file(str(job.parent), CONTENT, "deep/data.txt", 3) == b"1,2"
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(InvalidFileError, match="No such file"):
         read_file(str(job.parent), CONTENT, "deep/none", 3)
 
 
@@ -229,7 +230,7 @@ def test_no_descriptor_stays_open(job: Path, monkeypatch: pytest.MonkeyPatch) ->
     before = len(os.listdir("/proc/self/fd"))
     manifest(str(job.parent), CONTENT, CAPS)
     (job / "deep/data.txt").unlink()
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(InvalidFileError, match="No such file"):
         read_file(str(job.parent), CONTENT, "deep/data.txt", 3)
     assert len(os.listdir("/proc/self/fd")) == before
 

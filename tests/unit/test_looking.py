@@ -9,6 +9,7 @@ import pytest
 
 from scq.config import Config
 from scq.context import Context, utc_now
+from scq.errors import InvalidFileError
 from scq.looking import Observation, observe, view
 from tests.people import OWNER, SCIENTIST, Person, World
 
@@ -88,10 +89,10 @@ def test_a_script_that_cannot_be_read_any_more_is_said(world: World, monkeypatch
     world.submit()
 
     def gone(*_: object) -> bytes:
-        raise FileNotFoundError(2, "No such file or directory")
+        raise InvalidFileError("run.sh: cannot be read (No such file or directory)")
 
     monkeypatch.setattr("scq.looking.read_file", gone)
-    assert eye.look().events[0].detail == "(run.sh cannot be read: No such file or directory)"
+    assert eye.look().events[0].detail == "(run.sh: cannot be read (No such file or directory))"
 
 
 def test_a_failure_without_an_error_log_has_only_its_cause(world: World) -> None:

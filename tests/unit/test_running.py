@@ -15,7 +15,7 @@ from scq.authority import runnable
 from scq.config import Config
 from scq.context import Context
 from scq.errors import InvalidFileError, ScqError
-from scq.executors.rundir import STARTED
+from scq.executors.rundir import STARTED, Started, write_started
 from scq.files import write_atomic
 from scq.looking import observe
 from scq.model import Run
@@ -44,6 +44,7 @@ class Player:
     def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
         for task in tasks:
             self.tasks.append(task)
+            write_started(task.directory, Started("now", 1, 1, "boot", 1, "/"))
             self.script(task)
             ended(task, self.ending)
 
@@ -231,6 +232,18 @@ def test_a_run_that_is_alive_is_left_alone(stage: Stage) -> None:
     player.outcomes[run.directory] = None
     stage.runner(player).recover()
     assert next(iter(stage.ctx.store.load().jobs.values())).run == run
+
+
+def test_a_job_whose_supervisor_ended_before_it_began_has_not_failed_but_waits(stage: Stage) -> None:
+    uid = stage.world.approved()
+    never = Ending(None, "interrupted", "now", "now")
+    runner = stage.runner(Player(never, script=lambda task: Path(task.directory, STARTED).unlink()))
+    runner.run(stage.approved())
+    assert [outcome.refused for outcome in runner.outcomes] == ["its supervisor was stopped before it began"]
+    assert (stage.record(uid).run, stage.record(uid).attempts) == (None, 0)
+    carry_out(stage.ctx)
+    stage.runner().run(stage.approved())
+    assert stage.world.owner.job(uid)["status"] == "completed"
 
 
 def test_a_claim_that_was_never_started_is_given_back(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scq.errors import InvalidFileError
 from scq.store import exclusive
 from tests.people import SCIENTIST, World
 
@@ -86,10 +87,10 @@ def test_a_script_that_vanishes_while_it_is_shown_is_said(world: World, monkeypa
     world.submit()
 
     def gone(*_: object) -> bytes:
-        raise FileNotFoundError(2, "No such file or directory")
+        raise InvalidFileError("run.sh: cannot be read (No such file or directory)")
 
     monkeypatch.setattr("scq.commands.check.read_file", gone)
-    assert "script: cannot be read (No such file or directory)" in world.owner.scq("check").out
+    assert "run.sh: cannot be read (No such file or directory)" in world.owner.scq("check").out
 
 
 def test_a_root_that_cannot_be_read_is_busy_and_nothing_is_forgotten(world: World) -> None:
