@@ -31,7 +31,7 @@ from scq.config_keys import (
     nearest,
 )
 from scq.errors import ConfigError
-from scq.model import Problem
+from scq.model import Holding, Network, Problem
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
 
 TIMEOUT_VARIABLE = "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS"
@@ -56,6 +56,27 @@ class Notify(Struct, frozen=True):
     channels: tuple[ChannelSetting, ...] = (ChannelSetting(),)
 
 
+class DataFolder(Struct, frozen=True):
+    """Private data that jobs may read. `path` on this machine, `at` in the box; both absolute, links in `path` not resolved.
+
+    Empty `submitters` and `tags` mean every job; else one of the submitters and one of the tags has to fit.
+    """
+
+    path: str
+    at: str
+    submitters: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+class AutoRelease(Struct, frozen=True):
+    """What may leave without being asked for: nothing unless `types` (file endings such as `.csv`) are named."""
+
+    types: tuple[str, ...] = ()
+    bytes: int = 1 << 20
+    files: int = 10
+    logs: bool = False
+
+
 class Config(Struct, frozen=True):
     """All settings with their defaults. Durations in seconds, sizes in bytes; the meaning of each is in config_keys.KEYS."""
 
@@ -73,6 +94,25 @@ class Config(Struct, frozen=True):
     sandbox_interpreters: tuple[str, ...] = ()
     job_path: str = "/usr/local/bin:/usr/bin:/bin"
     retry_interrupted: bool = False
+    network: Network = "prepare"
+    data: tuple[DataFolder, ...] = ()
+    limit_cpu: float | None = None
+    limit_memory: int = 4 << 30
+    limit_processes: int = 512
+    limit_open_files: int = 4096
+    limit_file_size: int = 4 << 30
+    limit_disk: int = 8 << 30
+    prepare_index: str = ""
+    """Empty: what pip and uv of this machine are told by their own variables, else the public index."""
+    prepare_timeout: float = 600.0
+    prepare_bytes: int = 2 << 30
+    prepare_source_packages: bool = False
+    hold_outputs: Holding = "hold"
+    hold_logs: Holding = "hold"
+    auto_release: AutoRelease = AutoRelease()
+    deny: tuple[str, ...] = ()
+    quorum: int = 1
+    reviewers: tuple[str, ...] = ()
     log_limit: int = 1 << 20
     output_files: int = 10_000
     output_bytes: int = 1 << 30
@@ -179,8 +219,11 @@ class _Findings:
         for name, value in values.items():
             spelled = prefix + name
             path = ALIASES.get(spelled, spelled)
-            if not isinstance(value, dict):
-                path = SHORTHANDS.get(path, path)
+            if not isinstance(value, dict) and path in SHORTHANDS:
+                first, *others = SHORTHANDS[path]
+                for other in others:
+                    self.setting(BY_PATH[other], spelled, value)
+                path = first
             if value is None and (path in BY_PATH or path in GROUPS or path == CHANNELS):
                 continue
             if path in BY_PATH:
@@ -251,12 +294,15 @@ class _Findings:
         """The settings found, defaults for the rest; paths in defaults are expanded too."""
         own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in ("drive_token_path", "gmail_token_path")}
         notify: dict[str, Any] = {}
+        released: dict[str, Any] = {}
         for path, value in self.values.items():
-            target = notify if path.startswith("notify.") else own
+            target = notify if path.startswith("notify.") else released if path.startswith("auto_release.") else own
             target[BY_PATH[path].attribute] = value
         mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
         notify["channels"] = (mailbox,) if self.channels is None else self.channels
-        return Config(**own, notify=Notify(**notify))
+        if "data" in own:
+            own["data"] = tuple(DataFolder(**{**entry, "path": self.expanded(entry["path"])}) for entry in own["data"])
+        return Config(**own, notify=Notify(**notify), auto_release=AutoRelease(**released))
 
 
 def _add_timeout(findings: _Findings, env: Mapping[str, str]) -> None:
@@ -320,7 +366,7 @@ def keys() -> list[KeyInfo]:
     config = Config()
     found = []
     for key in KEYS:
-        holder = config.notify if key.path.startswith("notify.") else config
+        holder = _holder(config, key.path)
         found.append(KeyInfo(key.path, key.kind.name, msgspec.to_builtins(getattr(holder, key.attribute)), key.meaning))
     for key in CHANNEL_KEYS:
         default = getattr(ChannelSetting(), key.attribute)
@@ -337,5 +383,9 @@ def value_of(config: Config, path: str) -> Any:
         name = key.path.split(".")[2]
         channel = next((item for item in config.notify.channels if item.name == name), None)
         return None if channel is None else getattr(channel, key.attribute)
-    holder = config.notify if key.path.startswith("notify.") else config
-    return msgspec.to_builtins(getattr(holder, key.attribute))
+    return msgspec.to_builtins(getattr(_holder(config, key.path), key.attribute))
+
+
+def _holder(config: Config, path: str) -> Config | Notify | AutoRelease:
+    group = path.partition(".")[0]
+    return config.notify if group == "notify" else config.auto_release if group == "auto_release" else config

@@ -222,10 +222,11 @@ def _place_in_file(values: Mapping[str, Any], key: str, value: Any) -> tuple[tup
     alias = next((other for other, real in ALIASES.items() if real == key and other in values), key)
     group, _, name = key.partition(".")
     word = values.get(group)
-    if SHORTHANDS.get(group) == key and not isinstance(word, dict):
+    members = SHORTHANDS.get(group, ())
+    if members == (key,) and not isinstance(word, dict):
         return (group,), value
-    if group in SHORTHANDS and isinstance(word, str):
-        return (group,), {SHORTHANDS[group].partition(".")[2]: word, name: value}
+    if members and isinstance(word, str):
+        return (group,), {**{member.partition(".")[2]: word for member in members}, name: value}
     return tuple(alias.split(".")), value
 
 

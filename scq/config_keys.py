@@ -130,6 +130,61 @@ def _channel_name(value: object) -> str | None:
     return value if value.replace("-", "").replace("_", "").isalnum() else None
 
 
+def _words(value: object) -> tuple[str, ...] | None:
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or len(found) > 100:
+        return None
+    return tuple(found) if all(isinstance(item, str) and item and _plain(item) for item in found) else None
+
+
+def _endings(value: object) -> tuple[str, ...] | None:
+    found = _words(value)
+    if found is None or any("/" in item or not item.strip(".") for item in found):
+        return None
+    return tuple("." + item.lstrip(".").lower() for item in found)
+
+
+def _addresses(value: object) -> tuple[str, ...] | None:
+    words = _words(value)
+    found = [_address(item) for item in words or ()]
+    return None if words is None or None in found else tuple(str(item) for item in found)
+
+
+def _index(value: object) -> str | None:
+    text = _plain(value)
+    return text if text and text.startswith(("https://", "http://", "file:///")) and " " not in text else None
+
+
+def _data(value: object) -> tuple[dict[str, Any], ...] | None:
+    """Entries `{path, at, submitters, tags}`; a mapping of paths is the short form of entries without conditions."""
+    if isinstance(value, dict):
+        value = [{"path": path, "at": place} for path, place in value.items()]
+    if not isinstance(value, list) or len(value) > 100:
+        return None
+    found = [_data_folder(entry) for entry in value]
+    places = [entry["at"] for entry in found if entry is not None]
+    return tuple(entry for entry in found if entry is not None) if len(set(places)) == len(value) else None
+
+
+def _data_folder(entry: object) -> dict[str, Any] | None:
+    if not isinstance(entry, dict) or entry.keys() - {"path", "at", "submitters", "tags"}:
+        return None
+    path = _path(entry.get("path"))
+    at = _absolute(entry.get("at", f"/data/{str(path).rstrip('/').rpartition('/')[2]}"))
+    submitters = _addresses(entry["submitters"]) if "submitters" in entry else ()
+    tags = _words(entry["tags"]) if "tags" in entry else ()
+    if path is None or at is None or submitters is None or tags is None or not _is_free_place(at):
+        return None
+    return {"path": path, "at": at.rstrip("/"), "submitters": submitters, "tags": tags}
+
+
+def _is_free_place(path: str) -> bool:
+    """True where the box shows nothing of its own."""
+    parts = path.rstrip("/").split("/")
+    taken = {"bin", "dev", "etc", "job", "lib", "lib64", "proc", "root", "sbin", "sys", "tmp", "usr", "wheels"}
+    return len(parts) > 1 and parts[1] not in taken and all(part not in ("", ".", "..") for part in parts[1:])
+
+
 DURATION_WORDS = "a number of seconds above 0, or one with a unit such as 30s, 10m, 1h, 7d"
 FLAG = Kind("true or false", "true or false", _flag)
 ADDRESS = Kind("e-mail address", "an e-mail address such as owner@example.org", _address)
@@ -143,6 +198,17 @@ SEARCH_PATH = Kind("search path", "folders that begin with /, with : between the
 USER = Kind("user name", "the name of a user other than root", _user)
 QUEUE = Kind("name", "a name that can stand as a folder", _queue)
 JOBS = Kind("number", "a whole number from 1 to 1000", _count(1000))
+PROCESSES = Kind("number", "a whole number from 1 to 100000", _count(100_000))
+REVIEWS = Kind("number", "a whole number from 1 to 10", _count(10))
+WORDS = Kind("list of words", "a list of words", _words)
+ENDINGS = Kind("list of file endings", "a list of file endings such as .csv", _endings)
+ADDRESSES = Kind("list of addresses", "a list of e-mail addresses", _addresses)
+INDEX = Kind("URL", "an address that begins with https:// (http:// and file:// work too)", _index)
+DATA = Kind(
+    "data folders",
+    "a list of entries with path (on this machine), at (in the box, such as /data/cohort), and if need be submitters and tags",
+    _data,
+)
 FILES = Kind("number", "a whole number from 1 to 10000000", _count(10_000_000))
 
 KEYS: tuple[Key, ...] = (
@@ -171,6 +237,42 @@ KEYS: tuple[Key, ...] = (
         "When a job that nobody runs any more is reported. Unset: after two job_timeout.",
     ),
     Key("run.retry_interrupted", "retry_interrupted", FLAG, "Run a job again by itself when its runner died."),
+    Key(
+        "network",
+        "network",
+        _word("none", "prepare", "full"),
+        "`prepare`: dependencies are fetched before the run, in a box without data. `full`: the job itself has a network.",
+    ),
+    Key("data", "data", DATA, "Private data that jobs may read, each folder for all jobs or for some submitters or tags."),
+    Key("limits.cpu", "limit_cpu", DURATION, "CPU time of one job. Unset: only `job_timeout` counts."),
+    Key("limits.memory", "limit_memory", SIZE, "Memory of all processes of one job together."),
+    Key("limits.processes", "limit_processes", PROCESSES, "Processes and threads of one job."),
+    Key("limits.open_files", "limit_open_files", PROCESSES, "Open files of each process of a job."),
+    Key("limits.file_size", "limit_file_size", SIZE, "Largest file a job may write."),
+    Key("limits.disk", "limit_disk", SIZE, "What a job may write into its work folder, all files together."),
+    Key("prepare.index", "prepare_index", INDEX, "Where packages are fetched. Unset: as pip and uv of this machine are told."),
+    Key("prepare.timeout", "prepare_timeout", DURATION, "How long fetching the packages of one job may take."),
+    Key("prepare.bytes", "prepare_bytes", SIZE, "How much may be fetched for one job."),
+    Key(
+        "prepare.source_packages",
+        "prepare_source_packages",
+        FLAG,
+        "Accept packages that have to be built, which runs code of strangers in the box of the fetching.",
+    ),
+    Key("results.outputs", "hold_outputs", _word("hold", "release"), "Whether outputs wait for `scq release`. Short: `results`."),
+    Key("results.logs", "hold_logs", _word("hold", "release"), "Whether logs wait for `scq release --logs`."),
+    Key(
+        "auto_release.types",
+        "types",
+        ENDINGS,
+        "Endings of result files that may leave by themselves, if nothing was found in them.",
+    ),
+    Key("auto_release.bytes", "bytes", SIZE, "Most bytes that leave by themselves."),
+    Key("auto_release.files", "files", FILES, "Most files that leave by themselves."),
+    Key("auto_release.logs", "logs", FLAG, "Whether logs leave with them."),
+    Key("deny", "deny", WORDS, "Rules of findings in code that block an approval unless `--accept-finding` names them."),
+    Key("approvals.quorum", "quorum", REVIEWS, "How many different reviewers have to approve the same content."),
+    Key("approvals.reviewers", "reviewers", ADDRESSES, "Who may approve with `--by`. Unset: anybody who can run scq here."),
     Key("run.log_limit", "log_limit", SIZE, "Bytes kept of each log of a job: its head and its tail."),
     Key("run.output_files", "output_files", FILES, "How many result files of one job are collected."),
     Key("run.output_bytes", "output_bytes", SIZE, "How many bytes of results of one job are collected."),
@@ -201,7 +303,7 @@ CHANNEL_NAMES = Kind("name", "a channel name of up to 40 letters, digits, - and 
 
 ALIASES = {"email": "do_email", "root": "syftbox_root"}
 """Other spellings of a key."""
-SHORTHANDS = {"sandbox": "sandbox.type"}
+SHORTHANDS = {"sandbox": ("sandbox.type",), "results": ("results.outputs", "results.logs")}
 """Groups that may also be written as one word."""
 GROUPS: frozenset[str] = frozenset(key.path.partition(".")[0] for key in KEYS if "." in key.path)
 BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
@@ -209,7 +311,7 @@ BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
 
 def find_key(path: str) -> Key | None:
     """The setting a path names, in any accepted spelling; `notify.channels.NAME.type` too. None when there is none."""
-    path = ALIASES.get(path, SHORTHANDS.get(path, path))
+    path = ALIASES.get(path, SHORTHANDS.get(path, (path,))[0])
     if path in BY_PATH:
         return BY_PATH[path]
     if not path.startswith(CHANNELS + "."):

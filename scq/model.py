@@ -19,7 +19,25 @@ FINISHED: frozenset[str] = frozenset({"completed", "failed", "rejected"})
 
 Verdict = Literal["approve", "reject"]
 Method = Literal["manual", "digest", "adopted", "cancel"]
-Cause = Literal["exit", "timeout", "killed", "interrupted", "integrity", "start", "output"]
+Cause = Literal[
+    "exit",
+    "timeout",
+    "cpu",
+    "memory",
+    "processes",
+    "disk",
+    "output",
+    "killed",
+    "interrupted",
+    "integrity",
+    "start",
+    "dependencies",
+]
+"""How a run ended. `exit` by itself; `start` it never began; `dependencies` what it needs could not be had; the rest is a limit
+that was reached, a signal, a runner that died, or content that was not what was approved."""
+Network = Literal["none", "prepare", "full"]
+"""`prepare`: only while dependencies are fetched, with no data in the box. `full`: the job itself has it."""
+Holding = Literal["hold", "release"]
 Phase = Literal["claimed", "started", "ended", "settled"]
 Sharing = Literal["none", "withheld", "released"]
 Role = Literal["do", "ds"]
@@ -146,7 +164,53 @@ class ResultFiles(Struct, frozen=True):
     stray: tuple[str, ...] = ()
 
 
-class Decision(Struct, frozen=True):
+class Limits(Struct, frozen=True, omit_defaults=True):
+    """What one run may use: seconds, bytes, counts. None means that nothing is said."""
+
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    """Of all its processes together."""
+    memory: int | None = None
+    """Resident bytes of all its processes together."""
+    processes: int | None = None
+    """Processes and threads."""
+    open_files: int | None = None
+    """Of each process."""
+    file_size: int | None = None
+    """Bytes of each file."""
+    disk: int | None = None
+    """Bytes below its work folder."""
+    output_files: int | None = None
+    output_bytes: int | None = None
+    log_bytes: int | None = None
+    """Kept of each log, head and tail."""
+
+
+NO_LIMITS = Limits()
+
+
+class Bounds(Struct, frozen=True, omit_defaults=True):
+    """How far an approval reaches. None means as far as the configuration allows."""
+
+    expires_at: datetime | None = None
+    max_runs: int | None = None
+    timeout_s: float | None = None
+    memory: int | None = None
+
+
+class Finding(Struct, frozen=True, order=True):
+    """Something a reviewer should look at, in code (`line` counts from 1) or in a result file (0). A hint, never a verdict.
+
+    `rule` is a stable word such as `network`; `what` one sentence without control characters.
+    """
+
+    path: str
+    line: int
+    rule: str
+    what: str
+
+
+class Decision(Struct, frozen=True, omit_defaults=True):
     """A ledger row: what was decided about exactly which content."""
 
     verdict: Verdict
@@ -155,9 +219,38 @@ class Decision(Struct, frozen=True):
     at: datetime
     method: Method = "manual"
     reason: str = ""
+    bounds: Bounds = Bounds()
+    accepted: tuple[str, ...] = ()
+    """Rules of findings that were accepted although the configuration denies them."""
 
 
-class Run(Struct, frozen=True):
+class ReleasedFile(Struct, frozen=True, order=True):
+    """A result file that left: path relative to the outputs (logs: `stdout.txt`, `stderr.txt`), bytes, sha256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """What the owner decided about the results of one run. An empty `files` with `withheld` means an answer without results."""
+
+    verdict: Literal["released", "withheld"]
+    by: str
+    at: datetime
+    reason: str = ""
+    files: tuple[ReleasedFile, ...] = ()
+    automatic: bool = False
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """What a job used, its wrapper not counted: CPU seconds, peak resident bytes of all processes together as far as seen."""
+
+    cpu_s: float | None = None
+    memory: int | None = None
+
+
+class Run(Struct, frozen=True, omit_defaults=True):
     """One attempt to run a job. `directory` is the run's folder below `$SCQ_HOME/runs`."""
 
     attempt: int
@@ -173,6 +266,10 @@ class Run(Struct, frozen=True):
     cause: Cause | None = None
     share_outputs: bool = False
     share_logs: bool = False
+    network: Network = "none"
+    usage: Usage = Usage()
+    detail: str = ""
+    """One sentence on the cause where there is more to say: the limit that was reached, the package that is missing."""
 
     @property
     def duration_s(self) -> float | None:
@@ -234,6 +331,9 @@ class AuditRow(Struct, frozen=True, omit_defaults=True):
     job: str = ""
     digest: str = ""
     detail: str = ""
+    user: str = ""
+    """Account of the operating system and machine (`name@host`)."""
+    verb: str = ""
 
 
 class SourceReport(Struct, frozen=True):

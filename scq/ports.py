@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from scq.model import Content, Decision, JobRef, Problem, ResultFiles, Run, Sighting, Spot
+from scq.model import NO_LIMITS, Content, Decision, JobRef, Limits, Problem, ResultFiles, Run, Sighting, Spot, Usage
 
 
 class Tree(Protocol):
@@ -143,6 +143,36 @@ class Invocation(Struct, frozen=True):
     cwd: str
     uid: int | None = None
     """Drop to this user and group before starting."""
+    feeds: Mapping[str, bytes] = {}
+    """Words of `argv` to be replaced by the number of an inherited descriptor from which these bytes can be read."""
+    report: str = ""
+    """Word of `argv` to be replaced by the number of an inherited descriptor on which the box says, one JSON object per line,
+    how it went: `child-pid` once it stands, `exit-code` only if the command itself ran and ended. Empty: no such box."""
+
+
+class Mount(Struct, frozen=True):
+    """A file or folder of this machine (`source`, absolute) as the box shows it (`target`, absolute)."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+class Plan(Struct, frozen=True):
+    """Everything a run will be given, as data: shown by `run-approved --dry-run` and kept with the run."""
+
+    sandbox: str
+    user: str
+    network: bool
+    command: tuple[str, ...]
+    cwd: str
+    """As the job sees it."""
+    environment: dict[str, str]
+    """As the job sees it."""
+    mounts: tuple[Mount, ...]
+    limits: Limits
+    notes: tuple[str, ...] = ()
+    """What else holds, one sentence each."""
 
 
 class Sandbox(Protocol):
@@ -156,10 +186,34 @@ class Sandbox(Protocol):
     def scratch(self, directory: str) -> str:
         """Absolute folder in which the private copy of a run is made, so that the box can reach it."""
 
-    def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation:
+    def plan(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Plan:
+        """What `wrap` would make of the same arguments. Touches nothing."""
+
+    def wrap(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Invocation:
         """`work` is the private copy (absolute), `cwd` a folder relative to it, `env` the documented variables.
 
-        Values of `env` that begin with the path of `work` are rewritten to where the box shows it.
+        Values of `env` that begin with the path of `work` are rewritten to where the box shows it. `mounts` are shown in the box
+        beside what it always shows. Of `limits` only what the box itself can hold matters here.
         """
 
 
@@ -172,6 +226,11 @@ class Ending(Struct, frozen=True):
     finished_at: str
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    detail: str = ""
+    """One sentence on the cause where there is more to say."""
+    usage: Usage = Usage()
+    enforced: tuple[str, ...] = ()
+    """Each limit that really was in force and by what, such as `memory 2147483648: cgroup`."""
 
 
 class Task(Struct, frozen=True):
@@ -185,6 +244,10 @@ class Task(Struct, frozen=True):
     log_limit: int
     """Bytes kept of each log (head and tail)."""
     stream: bool
+    limits: Limits = NO_LIMITS
+    """Beside `timeout_s` and `log_limit`, which are always kept."""
+    work: str = ""
+    """Absolute folder whose size counts against `limits.disk`; empty when it is not to be watched."""
 
 
 class Executor(Protocol):

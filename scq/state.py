@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from scq.model import AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status
+from scq.model import Answer, AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status
 
 SCHEMA = 1
 
@@ -40,8 +40,14 @@ class Record(Struct, frozen=True, omit_defaults=True):
     reviewed: str | None = None
     """Digest the owner last saw with `scq review`."""
     decision: Decision | None = None
+    votes: tuple[Decision, ...] = ()
+    """Approvals by different reviewers of the same digest, while more of them are needed."""
     run: Run | None = None
     attempts: int = 0
+    runs: int = 0
+    """Runs that began under the decision in force."""
+    answer: Answer | None = None
+    """What was decided about the results of `run`."""
     outputs: Sharing = "none"
     logs: Sharing = "none"
     told_outputs: Sharing = "none"
@@ -72,6 +78,10 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Rows that may not stand in the audit log yet; they are appended right after each save."""
     audited: int = 0
     """Number of the newest audit row."""
+    audit_head: str = ""
+    """sha256 of the newest audit line: a log that was cut off does not end in it."""
+    security: dict[str, str] = {}
+    """The settings that matter for safety, as they were when last used; a change of them is an audit row."""
 
 
 class Finished(Struct, frozen=True):

@@ -645,9 +645,11 @@ def test_a_link_stays_a_link_when_its_file_is_changed(home: Path) -> None:
 
 def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     config = Config()
-    own = {key.attribute for key in KEYS if not key.path.startswith("notify.")}
+    own = {key.attribute for key in KEYS if not key.path.startswith(("notify.", "auto_release."))}
+    released = {key.attribute for key in KEYS if key.path.startswith("auto_release.")}
     notify = {key.attribute for key in KEYS if key.path.startswith("notify.")}
-    assert own == set(Config.__struct_fields__) - {"notify"}
+    assert own == set(Config.__struct_fields__) - {"notify", "auto_release"}
+    assert released == set(type(config.auto_release).__struct_fields__)
     assert notify == set(type(config.notify).__struct_fields__) - {"channels"}
 
 
