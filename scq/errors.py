@@ -54,6 +54,12 @@ class InvalidFileError(ScqError):
     """A file from outside is not usable: missing, wrong type, too large, not text, damaged."""
 
 
+class DependencyError(ScqError):
+    """A package or an interpreter that a job asks for cannot be had."""
+
+    exit_code = JOB_FAILED
+
+
 class ChannelError(ScqError):
     """A message could not be handed over. `permanent` says that trying again will not help."""
 
