@@ -5,6 +5,7 @@ Every intent is idempotent, so a call killed anywhere in here is finished by the
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Collection
@@ -12,8 +13,9 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from scq.context import Context
-from scq.errors import BusyError, ScqError
-from scq.model import Problem, Run, Sighting
+from scq.errors import BusyError, IntegrityError, ScqError
+from scq.files import make_folder, open_regular, remove_tree
+from scq.model import Problem, ReleasedFile, Sighting
 from scq.ports import ResultSet
 from scq.sandbox.scratch import remove_run
 from scq.state import Intent, Record, State
@@ -21,6 +23,10 @@ from scq.store import exclusive
 from scq.tree import DiskTree
 
 ORDER: tuple[Intent, ...] = ("reopen", "decide", "share", "remove")
+OUTPUTS, RELEASED = "outputs", "released"
+"""Folders of a run: everything it wrote, and a copy of what was released of it, made anew for each publication."""
+LOGS = ("stdout.txt", "stderr.txt")
+BLOCK = 1 << 20
 
 
 def carry_out(ctx: Context, keys: Collection[str] | None = None) -> list[Problem]:
@@ -69,16 +75,56 @@ def current(ctx: Context, record: Record) -> Sighting | None:
     return None if spot is None else layout.read(tree, spot)
 
 
-def saved_results(ctx: Context, run: Run) -> ResultSet:
-    """The results of a run as they were kept in its own folder."""
-    folder = os.path.join(ctx.runs_folder(), run.directory)
-    outputs = os.path.join(folder, "outputs")
-    return ResultSet(
-        run=run,
-        outputs_dir=outputs if os.path.isdir(outputs) else None,
-        stdout=_log(folder, "stdout.txt"),
-        stderr=_log(folder, "stderr.txt"),
-    )
+def released_files(record: Record) -> tuple[tuple[ReleasedFile, ...], tuple[ReleasedFile, ...]]:
+    """(outputs, logs) of the run in force that were released. The logs, where they were released too, are the last two files."""
+    answer = record.answer
+    if answer is None or answer.verdict == "withheld":
+        return (), ()
+    if record.logs != "released":
+        return answer.files, ()
+    return answer.files[: -len(LOGS)], answer.files[-len(LOGS) :]
+
+
+def released_results(ctx: Context, record: Record) -> ResultSet:
+    """What was released of a run, proven to be what the ledger names, and nothing else.
+
+    The outputs are copied into a folder of their own, so that only they can be published. Raises IntegrityError when a kept
+    file is not what was released, InvalidFileError when it cannot be read.
+    """
+    if record.run is None:
+        raise IntegrityError(f"{record.id[:8]} was not run here", "Its results are where the software that ran it put them.")
+    folder = os.path.join(ctx.runs_folder(), record.run.directory)
+    outputs, logs = released_files(record)
+    staged = os.path.join(folder, RELEASED, OUTPUTS)
+    remove_tree(os.path.join(folder, RELEASED))
+    for file in outputs:
+        _copy_proven(os.path.join(folder, OUTPUTS, file.path), file, os.path.join(staged, file.path))
+    stdout, stderr = [_proven_log(folder, file) for file in logs] or (b"", b"")
+    run = replace(record.run, share_outputs=record.outputs == "released", share_logs=record.logs == "released")
+    return ResultSet(run=run, outputs_dir=staged if outputs else None, stdout=stdout, stderr=stderr)
+
+
+def _copy_proven(source: str, file: ReleasedFile, target: str) -> None:
+    make_folder(os.path.dirname(target), 0o700)
+    made = hashlib.sha256()
+    with os.fdopen(open_regular(source), "rb") as reader:
+        mode = os.fstat(reader.fileno()).st_mode & 0o755
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as writer:
+            while block := reader.read(BLOCK):
+                made.update(block)
+                writer.write(block)
+    _prove(made.hexdigest(), file, source)
+
+
+def _proven_log(folder: str, file: ReleasedFile) -> bytes:
+    text = _log(folder, file.path)
+    _prove(hashlib.sha256(text).hexdigest(), file, os.path.join(folder, file.path))
+    return text
+
+
+def _prove(digest: str, file: ReleasedFile, source: str) -> None:
+    if digest != file.sha256:
+        raise IntegrityError(f"{source}: is no longer what was released", "Look at it with scq output, then release it again.")
 
 
 def _attempt(ctx: Context, record: Record, intent: Intent) -> Problem | None:
@@ -107,8 +153,19 @@ def _act(ctx: Context, record: Record, sighting: Sighting, intent: Intent) -> No
     elif intent == "decide" and record.decision is not None:
         layout.decide(root, sighting, record.decision)
     elif intent == "share":
-        results = saved_results(ctx, record.run) if record.run is not None else None
-        layout.share(root, sighting, results, outputs=record.outputs == "released", logs=record.logs == "released")
+        _show_results(ctx, record, sighting)
+
+
+def _show_results(ctx: Context, record: Record, sighting: Sighting) -> None:
+    """Bring what lies in the folders in line with what is released: more of it, or less. Other software's results stay."""
+    layout, root = ctx.layout(sighting.ref.layout), ctx.config.root
+    outputs, logs = record.outputs == "released", record.logs == "released"
+    results = None
+    if record.run is not None:
+        results = released_results(ctx, record)
+        layout.finish(root, sighting, results)
+    if outputs or logs:
+        layout.share(root, sighting, results, outputs=outputs, logs=logs)
 
 
 def _settled(state: State, done: dict[str, tuple[Record, set[Intent]]]) -> State:
@@ -128,7 +185,8 @@ def _settled(state: State, done: dict[str, tuple[Record, set[Intent]]]) -> State
 
 def _decided_anew(record: Record, acted_on: Record) -> bool:
     """True when somebody wrote something else down meanwhile: that has still to be carried out."""
-    return any(getattr(record, name) != getattr(acted_on, name) for name in ("intents", "decision", "run", "outputs", "logs"))
+    names = ("intents", "decision", "run", "answer", "outputs", "logs")
+    return any(getattr(record, name) != getattr(acted_on, name) for name in names)
 
 
 def _log(folder: str, name: str) -> bytes:

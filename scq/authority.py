@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scq.model import FINISHED, Decision, Problem, Run, Seen, Sharing, Sighting, Status
+from scq.model import FINISHED, Bounds, Decision, Problem, Run, Seen, Sharing, Sighting, Status
 from scq.state import Record
 
 NOT_APPROVED_HERE = "marked approved on disk, not approved here"
@@ -24,6 +24,10 @@ class Rules(Struct, frozen=True):
     me: str
     adopt: bool
     orphan_after: timedelta
+    quorum: int = 1
+    """How many different reviewers have to approve the same content."""
+    reviewers: tuple[str, ...] = ()
+    """Who counts as one; empty means everybody."""
 
 
 def judge(seen: Seen, record: Record | None, new_id: str, rules: Rules, now: datetime) -> Record:
@@ -62,7 +66,73 @@ def runnable(record: Record, me: str) -> bool:
         and (decision.verdict, decision.digest) == ("approve", record.digest)
         and record.run is None
         and not record.invalid
+        and not _used_up(record, decision.bounds)
     )
+
+
+def approvals(record: Record, rules: Rules, now: datetime) -> tuple[Decision, ...]:
+    """The approvals of exactly the content seen now that count: one of each reviewer, none that has expired."""
+    decision = record.decision
+    votes = record.votes
+    if not votes and decision is not None and decision.verdict == "approve":
+        votes = (decision,)
+    return tuple(
+        vote
+        for vote in votes
+        if vote.digest == record.digest and not _expired(vote.bounds, now) and (not rules.reviewers or vote.by in rules.reviewers)
+    )
+
+
+def with_vote(record: Record, vote: Decision, rules: Rules) -> Record:
+    """The record after one more approval of the content seen now. With enough of them it holds a decision, else none.
+
+    An approval under which a run has begun is spent: it does not count towards the next decision.
+    """
+    earlier = approvals(record, rules, vote.at) if not record.runs else ()
+    votes = (*(other for other in earlier if other.by != vote.by and other.method != "adopted"), vote)
+    decision = _united(votes) if len(votes) >= rules.quorum else None
+    return replace(record, votes=votes, decision=decision, runs=0)
+
+
+def _united(votes: tuple[Decision, ...]) -> Decision:
+    """What several reviewers allowed together: the strictest of each bound."""
+    names = Bounds.__struct_fields__
+    given = {name: [value for vote in votes if (value := getattr(vote.bounds, name)) is not None] for name in names}
+    return replace(
+        votes[-1],
+        by=", ".join(vote.by for vote in votes),
+        bounds=Bounds(**{name: min(values, default=None) for name, values in given.items()}),
+        accepted=tuple(sorted({rule for vote in votes for rule in vote.accepted})),
+    )
+
+
+def _expired(bounds: Bounds, now: datetime) -> bool:
+    return bounds.expires_at is not None and now >= bounds.expires_at
+
+
+def _used_up(record: Record, bounds: Bounds) -> bool:
+    return bounds.max_runs is not None and record.runs >= bounds.max_runs
+
+
+def _lapsed(record: Record, bounds: Bounds, rules: Rules, now: datetime) -> Problem | None:
+    """Why an approval of this very content does not allow a run (any more)."""
+    short = record.id[:8]
+    again = f"To allow it again: scq approve {short}"
+    if bounds.expires_at is not None and _expired(bounds, now):
+        return _problem(record.sighting, f"approval expired on {bounds.expires_at:%Y-%m-%d %H:%M} UTC", again)
+    if _used_up(record, bounds):
+        runs = "1 run" if bounds.max_runs == 1 else f"{bounds.max_runs} runs"
+        return _problem(record.sighting, f"approval was for {runs} and is used up", again)
+    return _too_few(record, rules, now)
+
+
+def _too_few(record: Record, rules: Rules, now: datetime) -> Problem | None:
+    given = approvals(record, rules, now)
+    if len(given) >= rules.quorum:
+        return None
+    names = f", by {', '.join(vote.by for vote in given)}" if given else ""
+    what = f"{len(given)} of {rules.quorum} approvals{names}"
+    return _problem(record.sighting, what, f"Another reviewer has to approve it: scq approve {record.id[:8]} --by ADDRESS")
 
 
 def _owned(record: Record, rules: Rules, now: datetime) -> Record:
@@ -85,10 +155,15 @@ def _undecided_on_disk(record: Record, rules: Rules, now: datetime) -> Record:
         if decision.verdict == "reject":
             return replace(record, status="rejected")
         if not record.invalid and sighting.observed != "damaged":
+            lapsed = _lapsed(record, decision.bounds, rules, now)
+            if lapsed is not None:
+                return replace(record, status="pending", problems=(lapsed,))
             return replace(record, status="approved")
     if decision is not None and decision.verdict == "approve" and decision.digest != record.digest:
         advice = f"Look at it again: scq diff {record.id[:8]}, then approve or reject it."
         return replace(record, status="pending", changed=True, problems=(_problem(sighting, CHANGED, advice),))
+    if decision is None and approvals(record, rules, now) and (waiting := _too_few(record, rules, now)) is not None:
+        return replace(record, status="pending", problems=(waiting,))
     if sighting.observed != "approved":
         return replace(record, status="pending")
     if rules.adopt and sighting.owner_only and record.digest and not record.invalid and not sighting.flags:

@@ -12,6 +12,9 @@ from scq.files import make_folder, remove_tree, walk
 from scq.formats import is_utf8
 
 BLOCK = 1 << 18
+MOST_NAMED = 100
+"""Files left out that are named one by one."""
+TOO_MUCH = "more than"
 
 
 class Limits(Struct, frozen=True):
@@ -26,6 +29,8 @@ class Collected(Struct, frozen=True):
 
     files: tuple[str, ...]
     left: tuple[str, ...]
+    exceeded: str = ""
+    """The limit that kept something from being taken over; empty when none did."""
 
 
 def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) -> Collected:
@@ -39,6 +44,7 @@ def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) ->
     make_folder(temporary, 0o700)
     files: list[str] = []
     left: list[str] = []
+    exceeded = ""
     room = limits.bytes
     for folder in folders:
         if not _is_inside(work, folder):
@@ -46,6 +52,7 @@ def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) ->
         base = os.path.join(work, folder)
         for path, found in _entries(base, limits, left):
             reason = _refusal(path, found, files, room, limits)
+            exceeded = exceeded or (reason if reason is not None and reason.startswith(TOO_MUCH) else "")
             if reason is None and not stat.S_ISDIR(found.st_mode):
                 reason = _copy(base, path, os.path.join(temporary, path))
                 if reason is None:
@@ -58,7 +65,12 @@ def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) ->
         os.rename(temporary, target)
     else:
         remove_tree(temporary)
-    return Collected(tuple(sorted(files)), tuple(left))
+    return Collected(tuple(sorted(files)), _shortened(left), exceeded)
+
+
+def _shortened(left: list[str]) -> tuple[str, ...]:
+    more = len(left) - MOST_NAMED
+    return (*left[:MOST_NAMED], f"{more} more") if more > 0 else tuple(left)
 
 
 def _entries(base: str, limits: Limits, left: list[str]) -> Iterator[tuple[str, os.stat_result]]:
@@ -93,9 +105,9 @@ def _refusal(path: str, found: os.stat_result, files: list[str], room: int, limi
     if path in files:
         return "another result has the same name"
     if len(files) >= limits.files:
-        return f"more than {limits.files} files"
+        return f"{TOO_MUCH} {limits.files} files"
     if found.st_size > room:
-        return f"more than {limits.bytes} bytes in total"
+        return f"{TOO_MUCH} {limits.bytes} bytes in total"
     return None
 
 

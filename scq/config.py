@@ -31,7 +31,7 @@ from scq.config_keys import (
     nearest,
 )
 from scq.errors import ConfigError
-from scq.model import Holding, Network, Problem
+from scq.model import DataFolder, Holding, Network, Problem
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
 
 TIMEOUT_VARIABLE = "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS"
@@ -54,18 +54,6 @@ class Notify(Struct, frozen=True):
     monitor_jobs: bool = True
     monitor_peers: bool = True
     channels: tuple[ChannelSetting, ...] = (ChannelSetting(),)
-
-
-class DataFolder(Struct, frozen=True):
-    """Private data that jobs may read. `path` on this machine, `at` in the box; both absolute, links in `path` not resolved.
-
-    Empty `submitters` and `tags` mean every job; else one of the submitters and one of the tags has to fit.
-    """
-
-    path: str
-    at: str
-    submitters: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
 
 
 class AutoRelease(Struct, frozen=True):

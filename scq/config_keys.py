@@ -181,7 +181,7 @@ def _data_folder(entry: object) -> dict[str, Any] | None:
 def _is_free_place(path: str) -> bool:
     """True where the box shows nothing of its own."""
     parts = path.rstrip("/").split("/")
-    taken = {"bin", "dev", "etc", "job", "lib", "lib64", "proc", "root", "sbin", "sys", "tmp", "usr", "wheels"}
+    taken = {"bin", "dev", "etc", "job", "lib", "lib64", "proc", "root", "sbin", "scq", "sys", "tmp", "usr", "wheels"}
     return len(parts) > 1 and parts[1] not in taken and all(part not in ("", ".", "..") for part in parts[1:])
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scq import layouts
+from scq.audit import head_after
 from scq.config_file import remember_parsed
 from scq.digest import Caps
 from scq.model import AuditRow, Problem
@@ -85,9 +86,23 @@ class Context:
         return os.path.join(self.home, "runs")
 
 
-def audited(state: State, at: datetime, by: str, what: str, **fields: str) -> State:
-    """The state with one more audit row; it reaches the log right after the save that carries it."""
+def audited(state: State, at: datetime, by: str, what: str, *, verb: str = "", **fields: str) -> State:
+    """The state with one more audit row; it reaches the log right after the save that carries it.
+
+    `verb` is named where it is another word than `what`.
+    """
     from msgspec.structs import replace
 
-    row = AuditRow(n=state.audited + 1, at=at, what=what, by=by, **fields)
-    return replace(state, audit=(*state.audit, row), audited=row.n)
+    row = AuditRow(n=state.audited + 1, at=at, what=what, by=by, user=_account(), verb=verb or what, **fields)
+    return replace(state, audit=(*state.audit, row), audited=row.n, audit_head=head_after((row,), state.audit_head))
+
+
+def _account() -> str:
+    """`name@host` of the operating system: who really called."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # containers run as numbers nobody gave a name to
+        name = str(os.getuid())
+    return f"{name}@{os.uname().nodename}"

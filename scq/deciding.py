@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from scq.acting import carry_out
+from scq.authority import approvals, with_vote
 from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, IntegrityError, ScqError, UsageError
 from scq.keeping import keep
-from scq.looking import View, observe, view
-from scq.model import Decision, Job, Method, Problem, Verdict
+from scq.looking import View, observe, rules, view
+from scq.model import Bounds, Decision, Job, Method, Problem, Verdict
 from scq.report import Report
+from scq.showing import bound_words
 from scq.state import Record, State
 from scq.view import as_dict, find, job_of
 
 Check = Callable[[Job, Record], None]
 """Raises ScqError when a job may not be decided so."""
+WORDS = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}
 
 
 def decide(
@@ -31,8 +35,14 @@ def decide(
     method: Method,
     check: Check,
     dry_run: bool,
+    by: str = "",
+    bounds: Bounds | None = None,
+    accepted: Sequence[str] = (),
 ) -> Report:
-    """Decide every named job on its own: one that is refused does not stop the others."""
+    """Decide every named job on its own: one that is refused does not stop the others.
+
+    `by` is the reviewer, the owner unless named. An approval that needs further reviewers is written down and waits for them.
+    """
     if not dry_run:
         observe(ctx)  # a job decided before any check was still received, and is told so
     shown = view(ctx, full=False)
@@ -44,26 +54,53 @@ def decide(
 
     chosen, errors, worst = _choose(shown, words, check, before)
     problems: list[Problem] = list(shown.problems)
+    said = Decision(
+        verdict=verdict,
+        digest="",
+        by=by or ctx.config.email,
+        at=ctx.now(),
+        method=method,
+        reason=reason,
+        bounds=bounds or Bounds(),
+        accepted=tuple(accepted),
+    )
+    decided = {key: _decided(ctx, record, said) for key, record in chosen.items()}
     if chosen and not dry_run:
-        now = ctx.now()
-        decisions = {
-            key: Decision(verdict=verdict, digest=record.digest or "", by=ctx.config.email, at=now, method=method, reason=reason)
-            for key, record in chosen.items()
-        }
-        ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, decisions))
-        problems.extend(carry_out(ctx, chosen.keys()))
-        chosen = {key: replace(record, decision=decisions[key], run=None, changed=False) for key, record in chosen.items()}
-    jobs = [job_of(record) for record in chosen.values()]
-    word = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}[command]
-    prefix = "would be " if dry_run else ""
-    lines = [f"{prefix}{word} {job.short_id}  {line(job.name)}  {job.digest or ''}" for job in jobs]
-    data = {"jobs": [as_dict(job) | {"status": _after(verdict)} for job in jobs], "dry_run": dry_run}
+        saved = ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, said))
+        decided = {key: replace(decided[key], decision=saved.jobs[key].decision, votes=saved.jobs[key].votes) for key in chosen}
+        problems.extend(carry_out(ctx, [key for key, record in decided.items() if record.decision is not None]))
     failed = len(problems) > len(shown.problems)
+    data = {"jobs": [_as_dict(ctx, record, verdict) for record in decided.values()], "dry_run": dry_run}
+    lines = [_line(ctx, record, command, dry_run=dry_run) for record in decided.values()]
     return Report(command, data, tuple(lines), tuple(problems), worst if errors else FAILED if failed else OK, tuple(errors))
 
 
-def _after(verdict: Verdict) -> str:
-    return "approved" if verdict == "approve" else "rejected"
+def _decided(ctx: Context, record: Record, said: Decision) -> Record:
+    """A record as it is once this was said: with a decision, or with one more approval of those that are needed."""
+    said = replace(said, digest=record.digest or "")
+    if said.verdict == "reject":
+        decided = replace(record, decision=said, votes=(), runs=0)
+    else:
+        decided = with_vote(record, said, rules(ctx))
+    return replace(decided, run=None, changed=False, problems=())
+
+
+def _as_dict(ctx: Context, record: Record, verdict: Verdict) -> dict[str, Any]:
+    if verdict == "reject":
+        return as_dict(job_of(record)) | {"status": "rejected"}
+    given = [vote.by for vote in approvals(record, rules(ctx), ctx.now())]
+    status = "pending" if record.decision is None else "approved"
+    return as_dict(job_of(record)) | {"status": status, "approvals": {"given": given, "needed": ctx.config.quorum}}
+
+
+def _line(ctx: Context, record: Record, command: str, *, dry_run: bool) -> str:
+    prefix = "would be " if dry_run else ""
+    name = f"{record.id[:8]}  {line(record.sighting.name)}  {record.digest or ''}"
+    if record.decision is None:
+        given = len(approvals(record, rules(ctx), ctx.now()))
+        return f"{prefix}waiting {name}  ({given} of {ctx.config.quorum} approvals)"
+    words = bound_words(record.decision.bounds)
+    return f"{prefix}{WORDS[command]} {name}" + (f"  ({', '.join(words)})" if words else "")
 
 
 def _all_found(shown: View, words: Sequence[str]) -> bool:
@@ -98,24 +135,33 @@ def _choose(
     return chosen, errors, worst
 
 
-def _written_down(ctx: Context, state: State, command: str, chosen: dict[str, Record], decisions: dict[str, Decision]) -> State:
+def _written_down(ctx: Context, state: State, command: str, chosen: Mapping[str, Record], said: Decision) -> State:
     jobs = dict(state.jobs)
     for key, seen in chosen.items():
-        decision = decisions[key]
         record = jobs.get(key, seen)
         if record.run is not None and record.run.phase != "settled":
             raise IntegrityError(f"{record.id[:8]} was started while it was being decided", "scq show tells how it ends.")
         # What was seen and checked is what is decided; the status stays as remembered, so that the next look tells the change.
+        decided = _decided(ctx, replace(record, sighting=seen.sighting, digest=seen.digest), said)
+        state = _told(ctx, state, command, key, decided, said)
         jobs[key] = replace(
-            record,
-            sighting=seen.sighting,
-            digest=seen.digest,
-            decision=decision,
-            run=None,
-            intents=("decide",),
+            decided,
+            changed=record.changed,
+            problems=record.problems,
+            intents=record.intents if decided.decision is None else ("decide",),
             status=record.status if key in state.jobs else "pending",
         )
-        state = audited(
-            state, decision.at, decision.by, command, ref=key, job=record.id, digest=decision.digest, detail=decision.reason
-        )
     return replace(state, jobs=jobs)
+
+
+def _told(ctx: Context, state: State, command: str, key: str, record: Record, said: Decision) -> State:
+    """The audit rows of one decision: one for the vote where several are needed, one for what came of it."""
+    rows = [("vote", said)] if said.verdict == "approve" and ctx.config.quorum > 1 else []
+    rows += [(command, record.decision)] if record.decision is not None else []
+    for what, decision in rows:
+        words = [*bound_words(decision.bounds), *(f"accepted {rule}" for rule in decision.accepted)]
+        detail = "; ".join(part for part in (decision.reason, ", ".join(words)) if part)
+        state = audited(
+            state, said.at, decision.by, what, ref=key, job=record.id, digest=record.digest or "", detail=detail, verb=command
+        )
+    return state

@@ -10,6 +10,7 @@ from scq.model import FINISHED, Event
 from scq.state import Record
 
 WAITING = frozenset({"pending"})
+NAMED_FILES = 100
 
 
 def events(
@@ -61,8 +62,16 @@ def _kinds(old: Record | None, new: Record) -> list[tuple[str, str]]:
     if old.status != new.status:
         found.extend(_progress(old.status, new))
     elif old.told_outputs != "released" and new.outputs == "released" and new.status in FINISHED:
-        found.append(("outputs.released", ""))
+        found.append(("outputs.released", _left(new)))
+    if new.answer is not None and new.answer.verdict == "withheld" and old.told_outputs == "none" and new.status in FINISHED:
+        found.append(("results.withheld", new.answer.reason))
     return found
+
+
+def _left(new: Record) -> str:
+    """The result files that left, a name a line; empty where other software keeps them."""
+    files = new.answer.files if new.answer is not None else ()
+    return "\n".join(line(file.path, 200) for file in files[:NAMED_FILES])
 
 
 def _invalid(old: Record | None, new: Record) -> list[tuple[str, str]]:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scq.authority import Rules, judge
+from scq.clean import line
+from scq.config import Config, value_of
+from scq.config_keys import BY_PATH
 from scq.context import Context, audited
 from scq.diff import events
 from scq.digest import read_file
@@ -30,6 +34,15 @@ from scq.view import job_of
 FORGET_MISSING = timedelta(days=7)
 DETAIL_BYTES = 16 << 10
 LOG_BYTES = 1 << 30
+DETAIL_LENGTH = 500
+GUARDING = ("sandbox", "limits", "results", "auto_release", "approvals")
+SECURITY: tuple[str, ...] = (
+    *(path for path in BY_PATH if path.partition(".")[0] in GUARDING),
+    *("network", "data", "deny", "prepare.index", "prepare.source_packages", "run.retry_interrupted"),
+)
+"""Settings whose change is an audit row."""
+OPT_OUTS = {"sandbox.type": "none", "network": "full"}
+"""Words that take protection away: a row at once, also when nothing was remembered yet."""
 
 
 class View(Struct, frozen=True):
@@ -130,22 +143,31 @@ def _finished_before(ctx: Context, snapshot: Snapshot) -> dict[str, Record]:
     return {key: record for key, record in found if record is not None}
 
 
-def _rules(ctx: Context) -> Rules:
+def rules(ctx: Context) -> Rules:
+    """By what a job is judged."""
     limit = ctx.config.orphan_after or 2 * ctx.config.job_timeout
-    return Rules(me=ctx.config.email, adopt=ctx.config.adopt, orphan_after=timedelta(seconds=limit))
+    # Other software knows neither several reviewers nor which of them count: what it says is one voice without a name.
+    adopt = ctx.config.adopt and ctx.config.quorum == 1 and not ctx.config.reviewers
+    return Rules(
+        me=ctx.config.email,
+        adopt=adopt,
+        orphan_after=timedelta(seconds=limit),
+        quorum=ctx.config.quorum,
+        reviewers=ctx.config.reviewers,
+    )
 
 
 def _judged(ctx: Context, state: State, snapshot: Snapshot, finished: Mapping[str, Record]) -> dict[str, Record]:
     """Every live job and every visited one, judged anew. The live document wins over what is remembered as over."""
-    rules, now = _rules(ctx), ctx.now()
+    judging, now = rules(ctx), ctx.now()
     records = dict(state.jobs)
     taken = {record.id for record in (*state.jobs.values(), *finished.values())}
     # Own datasite first: a copy of one of its uids elsewhere must not take the id away.
-    for key, seen in sorted(snapshot.seen.items(), key=lambda item: (item[1].sighting.ref.owner != rules.me, item[0])):
+    for key, seen in sorted(snapshot.seen.items(), key=lambda item: (item[1].sighting.ref.owner != judging.me, item[0])):
         known = state.jobs.get(key) or finished.get(key)
         new_id = known.id if known is not None else job_id(seen.sighting.ref, _free_uid(ctx, seen.sighting), taken)
         taken.add(new_id)
-        records[key] = judge(seen, None if known is None else replace(known, missing_since=None), new_id, rules, now)
+        records[key] = judge(seen, None if known is None else replace(known, missing_since=None), new_id, judging, now)
     for key in snapshot.missing & state.jobs.keys():
         if state.jobs[key].missing_since is None:
             records[key] = replace(state.jobs[key], missing_since=now)
@@ -198,7 +220,7 @@ def _remembered(
         baseline_at=before.baseline_at or now,
         swept_at=now if snapshot.full else before.swept_at,
     )
-    return _audit_adopted(after, before, ctx)
+    return noted(_audit_adopted(after, before, ctx), ctx.config, now)
 
 
 def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
@@ -218,6 +240,28 @@ def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
         if os.path.lexists(path):
             return replace(event, detail=read_bytes(path, LOG_BYTES)[-DETAIL_BYTES:].decode("utf-8", "replace"))
     return event
+
+
+def noted(state: State, config: Config, now: datetime) -> State:
+    """The state with an audit row for each setting that matters for safety and is not what it was when last used.
+
+    The first time only what takes protection away is worth a row.
+    """
+    before, words = state.security, _security_words(config)
+    if words == before:
+        return state
+    for key, word in words.items():
+        if before.get(key, word) != word:
+            detail = f"{key}: {before[key]} → {word}"
+            state = audited(state, now, config.email, "config", detail=line(detail, DETAIL_LENGTH))
+        if OPT_OUTS.get(key) == word != before.get(key):
+            state = audited(state, now, config.email, "opt-out", detail=f"{key}: {word}")
+    return replace(state, security=words)
+
+
+def _security_words(config: Config) -> dict[str, str]:
+    values = ((key, value_of(config, key)) for key in SECURITY)
+    return {key: value if isinstance(value, str) else msgspec.json.encode(value).decode() for key, value in values}
 
 
 def _audit_adopted(after: State, before: State, ctx: Context) -> State:

@@ -164,6 +164,18 @@ class ResultFiles(Struct, frozen=True):
     stray: tuple[str, ...] = ()
 
 
+class DataFolder(Struct, frozen=True):
+    """Private data that jobs may read. `path` on this machine, `at` in the box; both absolute, links in `path` not resolved.
+
+    Empty `submitters` and `tags` mean every job; else one of the submitters and one of the tags has to fit.
+    """
+
+    path: str
+    at: str
+    submitters: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
 class Limits(Struct, frozen=True, omit_defaults=True):
     """What one run may use: seconds, bytes, counts. None means that nothing is said."""
 
@@ -241,6 +253,9 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     files: tuple[ReleasedFile, ...] = ()
     automatic: bool = False
+    audit_row: int = 0
+    audit_head: str = ""
+    """Number and sha256 of the last audit line of this answer: a log that no longer holds it was cut or changed."""
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scq.authority import runnable
-from scq.model import Job, Sighting
+from scq.model import Bounds, DataFolder, Job, Limits, Sighting
 from scq.state import Record
 from scq.view import job_of, oldest_first
 
@@ -68,10 +70,32 @@ def command(sighting: Sighting, first_bytes: bytes) -> tuple[str, ...]:
     return ("bash", "./run.sh")
 
 
-def time_limit(job: Job, allowed_s: float) -> float:
-    """Seconds a job may run: what the owner allows, or less when the submission asks for less."""
-    asked = job.sighting.timeout_s
-    return min(allowed_s, float(asked)) if asked is not None and asked > 0 else allowed_s
+def limits(configured: Limits, asked: Limits, bounds: Bounds) -> Limits:
+    """What a job may use. The owner's word for this job replaces the configured limit; what the job asks for only lowers it."""
+    owner = replace(
+        configured,
+        wall_s=bounds.timeout_s or configured.wall_s,
+        memory=bounds.memory or configured.memory,
+    )
+    names = Limits.__struct_fields__
+    return Limits(**{name: _lower(getattr(owner, name), getattr(asked, name)) for name in names})
+
+
+def _lower(allowed: Any, asked: Any) -> Any:
+    given = [value for value in (allowed, asked) if value is not None]
+    return min(given, default=None)
+
+
+def exceeding(asked: Limits, granted: Limits) -> tuple[str, ...]:
+    """Names of the limits of which a job asks for more than it gets."""
+    pairs = ((name, getattr(asked, name), getattr(granted, name)) for name in Limits.__struct_fields__)
+    return tuple(name for name, wanted, given in pairs if wanted is not None and given is not None and wanted > given)
+
+
+def concerns(folder: DataFolder, sighting: Sighting) -> bool:
+    """True when a job may read a data folder. Submitter and tags are part of what was approved."""
+    fits_submitter = not folder.submitters or sighting.submitter.lower() in folder.submitters
+    return fits_submitter and (not folder.tags or not set(folder.tags).isdisjoint(sighting.tags))
 
 
 def label(job: Job) -> str:

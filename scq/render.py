@@ -50,6 +50,7 @@ MAILS: Mapping[tuple[str, Role], Mail] = {
     ("job.integrity", "do"): Mail("job_integrity", "Job Content Changed: "),
     ("job.changed", "do"): Mail("job_integrity", "Job Content Changed: "),
     ("outputs.released", "ds"): Mail("outputs_released", "Job Results Released: "),
+    ("results.withheld", "ds"): Mail("results_withheld", "Job Results Withheld: "),
 }
 """The subjects `Job:`, `Re: Job:` and `Job …:` continue the mail threads of syft-bg 0.3."""
 

@@ -26,6 +26,7 @@ ROLES: Mapping[str, tuple[Role, ...]] = {
     "job.integrity": ("do",),
     "job.changed": ("do",),
     "outputs.released": ("ds",),
+    "results.withheld": ("ds",),
 }
 """Who hears of an event: `do` the data owner, `ds` the data scientist. Events that are not listed are told to nobody."""
 
@@ -167,7 +168,7 @@ def _detail(event: Event, job: Job, role: Role) -> dict[str, str]:
     detail = clean.block(event.detail).strip()
     if event.kind == "job.invalid":
         return {"reason": (clean.block("; ".join(job.invalid)) or detail)[:REASON_LIMIT]}
-    if event.kind in ("job.approved", "job.rejected"):
+    if event.kind in ("job.approved", "job.rejected", "results.withheld"):
         return {"reason": detail[:REASON_LIMIT]}
     if event.kind == "outputs.released":
         return {"files": detail[:EXCERPT_LIMIT]}

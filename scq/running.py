@@ -10,25 +10,35 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import get_args
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scq import planning
-from scq.acting import current, saved_results
+from scq.acting import current, released_results
 from scq.authority import runnable
 from scq.collecting import Collected, Limits, collect
 from scq.context import Context, audited
 from scq.digest import copy, manifest
-from scq.errors import IntegrityError, InvalidFileError, ScqError
+from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError
+from scq.executors.rundir import STDERR, was_started, write_result
 from scq.files import make_folder, read_bytes, remove_tree, write_atomic
 from scq.formats import parse_time
-from scq.model import Cause, Problem, Run
+from scq.model import Cause, Problem, Run, Sighting
 from scq.ports import Ending, Executor, Sandbox, Task
+from scq.preparing import Prepared, offline, prepare, tidy
+from scq.provision import BEGINNING, provide
+from scq.releasing import Leaving, at_end, audit_answer, ended
 from scq.sandbox.scratch import remove_run, remove_scratch, scratch_of
 from scq.state import Record, State
 from scq.view import job_of
 
+PLAN = "plan.json"
+"""File in the run folder that says what the run was given."""
+DETAIL_LIMIT = 500
+NOTE_LIMIT = 1 << 22
 MOST_ATTEMPTS = 3
 """Of one job, where `run.retry_interrupted` is on: it may be the job that ends its runner."""
 SETTLE_EVERY_S = 1.0
@@ -53,6 +63,8 @@ class Outcome(Struct, frozen=True):
     refused: str = ""
     """Why it was not started, if so; `integrity` when that is because of its content."""
     integrity: bool = False
+    waits: str = ""
+    """Why results did not leave by themselves although that is configured."""
 
 
 class Runner:
@@ -66,13 +78,11 @@ class Runner:
         self.outcomes: list[Outcome] = []
         self.problems: list[Problem] = []
         self._started: dict[str, tuple[str, Record]] = {}
-        self._unsaved: dict[str, Run] = {}
+        self._unsaved: dict[str, tuple[Run, Leaving]] = {}
         self._saved_at = time.monotonic()
 
     def recover(self) -> None:
         """Finish what earlier calls began: publish ended runs, give unstarted claims back, mark cut-off runs as failed."""
-        from scq.executors.rundir import was_started
-
         for key, record in self.ctx.store.load().jobs.items():
             run = record.run
             if run is None or run.phase == "settled":
@@ -122,10 +132,11 @@ class Runner:
                     claimed_at=now,
                     executor=self.executor.name,
                     sandbox=self.sandbox.name,
-                    share_outputs=self.options.share_outputs,
-                    share_logs=self.options.share_logs,
+                    share_outputs=self.options.share_outputs or ctx.config.hold_outputs == "release",
+                    share_logs=self.options.share_logs or ctx.config.hold_logs == "release",
+                    network=ctx.config.network,
                 )
-                jobs[key] = replace(record, run=run, attempts=attempt)
+                jobs[key] = replace(record, run=run, attempts=attempt, runs=record.runs + 1)
                 claimed.append(key)
                 state = audited(
                     state,
@@ -135,7 +146,7 @@ class Runner:
                     ref=key,
                     job=record.id,
                     digest=run.digest,
-                    detail=f"sandbox {run.sandbox}",
+                    detail=f"sandbox {run.sandbox}, network {run.network}",
                 )
             return replace(state, jobs=jobs)
 
@@ -148,19 +159,22 @@ class Runner:
             record = jobs[key]
             try:
                 task = self._prepare(record)
+            except IntegrityError as error:
+                self._refuse(key, record, str(error), error.advice, integrity=True)
+            except DependencyError as error:
+                self._cannot_be_supplied(key, record, error)
             except ScqError as error:
-                self._refuse(key, record, str(error), error.advice, integrity=isinstance(error, IntegrityError))
-                continue
+                self._refuse(key, record, str(error), error.advice, reshow=True)
             except OSError as error:
                 self._refuse(
                     key, record, f"{error.filename}: {error.strerror}", "Check disk space and access rights.", reshow=True
                 )
-                continue
-            self._started[task.directory] = key, record
-            yield task
+            else:
+                self._started[task.directory] = key, record
+                yield task
 
     def _prepare(self, record: Record) -> Task:
-        """Make the private copy, prove that it is what was approved, and show the job as running."""
+        """Make the private copy, prove that it is what was approved, show the job as running, fetch what it needs."""
         ctx, run = self.ctx, record.run
         if run is None:
             raise InvalidFileError(f"{record.id}: has no claim")
@@ -181,23 +195,52 @@ class Runner:
             raise IntegrityError(why, f"Look at it again: scq diff {record.id[:8]}")
         for name in form.outputs:
             make_folder(os.path.join(work, name))
-        job = job_of(record)
-        env = planning.job_environment(job, ctx.config.root, ctx.config.email, work, ctx.config.job_path)
-        command = planning.command(sighting, read_bytes(os.path.join(code, content.run_sh), ctx.caps.bytes)[:2])
-        invocation = self.sandbox.wrap(command, work=work, cwd=form.cwd, env=env)
         layout.begin(ctx.config.root, sighting, run)
+        prepared = self._supplied(sighting, code, folder)
+        job = job_of(replace(record, sighting=sighting))
+        provision = provide(
+            ctx,
+            job,
+            lambda path: _beginning(os.path.join(code, path)),
+            work=work,
+            timeout_s=self.options.timeout_s,
+            mounts=prepared.mounts,
+            env=prepared.env,
+        )
+        plan = provision.plan(self.sandbox)
+        plan = replace(plan, notes=(*plan.notes, *prepared.notes))
+        write_atomic(os.path.join(folder, PLAN), msgspec.json.encode(plan), sync=False)
+        limits = provision.limits
         return Task(
             label=planning.label(job),
             directory=folder,
-            invocation=invocation,
-            timeout_s=planning.time_limit(job, self.options.timeout_s),
+            invocation=provision.enter(self.sandbox),
+            timeout_s=limits.wall_s or self.options.timeout_s,
             log_limit=ctx.config.log_limit,
             stream=self.options.stream,
+            limits=limits,
+            work=work,
         )
 
-    def _ended(self, task: Task, ending: Ending) -> None:
-        from scq.executors.rundir import was_started
+    def _supplied(self, sighting: Sighting, code: str, folder: str) -> Prepared:
+        """What the job needs beside its own code, fetched before anything of the owner is within its reach."""
+        network = self.ctx.config.network
+        if network == "prepare":
+            return prepare(self.ctx, self.sandbox, sighting=sighting, code=code, folder=folder)
+        return offline() if network == "none" else Prepared()
 
+    def _cannot_be_supplied(self, key: str, record: Record, error: DependencyError) -> None:
+        """The job ends before it began: its submitter has to mend it."""
+        if record.run is None:
+            return
+        folder, now = self._folder(record.run), self.ctx.now().isoformat()
+        said = f"scq: {error}\n{error.advice}\n".encode("utf-8", "replace")
+        write_atomic(os.path.join(folder, STDERR), said, sync=False)
+        ending = Ending(None, "dependencies", now, now, 0, len(said), detail=str(error))
+        write_result(folder, ending)
+        self._finish(key, record, ending)
+
+    def _ended(self, task: Task, ending: Ending) -> None:
         key, record = self._started[task.directory]
         if ending.cause == "interrupted" and not was_started(task.directory):
             advice = "The next run-approved starts it."
@@ -219,29 +262,36 @@ class Runner:
             finished_at=_aware(ending.finished_at, run.claimed_at),
             exit_code=ending.exit_code,
             cause=_cause(ending.cause),
+            detail=ending.detail[:DETAIL_LIMIT],
+            usage=ending.usage,
         )
         try:
+            collected = self._collect(record, self._folder(run))
+            if collected.exceeded and run.cause == "exit":
+                run = replace(run, cause="output", detail=f"{collected.exceeded} of results")
             run = self._still_for_its_submitter(record, run)
-            left = self._publish(record, run)
+            leaving = self._publish(record, run)
         except ScqError as error:
             self._unpublished(key, record, run, str(error), error.advice)
             return
         except OSError as error:
             self._unpublished(key, record, run, f"{error.filename}: {error.strerror}", "")
             return
-        self._unsaved[key] = replace(run, phase="settled")
-        self.outcomes.append(Outcome(key, replace(record, run=run), left))
+        settled = replace(run, phase="settled")
+        self._unsaved[key] = settled, leaving
+        self.outcomes.append(Outcome(key, ended(record, settled, leaving), collected.left, waits=leaving.waits))
 
-    def _publish(self, record: Record, run: Run) -> tuple[str, ...]:
-        ctx, folder = self.ctx, self._folder(run)
-        sighting = current(ctx, record)
-        collected = self._collect(record, folder)
+    def _publish(self, record: Record, run: Run) -> Leaving:
+        """Show the job as over, with what leaves of its results and nothing else."""
+        ctx, sighting = self.ctx, current(self.ctx, record)
+        leaving = at_end(ctx, record, run, sighting)
         if sighting is not None:
-            ctx.layout(sighting.ref.layout).finish(ctx.config.root, sighting, saved_results(ctx, run))
+            after = ended(record, run, leaving)
+            ctx.layout(sighting.ref.layout).finish(ctx.config.root, sighting, released_results(ctx, after))
         else:
-            advice = f"The results are kept in {folder}."
+            advice = f"The results are kept in {self._folder(run)}."
             self.problems.append(Problem(record.sighting.path, f"{record.id[:8]} vanished while it ran", advice))
-        return collected.left
+        return leaving
 
     def _still_for_its_submitter(self, record: Record, run: Run) -> Run:
         """Nothing is shared by itself when a file that names the submitter may have been edited during the run."""
@@ -259,16 +309,20 @@ class Runner:
         note = os.path.join(folder, "collected")
         scratch = scratch_of(folder)
         if os.path.exists(note):
-            remove_scratch(folder)
-            remove_tree(os.path.join(folder, "work"))
-            return Collected((), ())
+            self._tidy(folder)
+            return msgspec.json.decode(read_bytes(note, NOTE_LIMIT), type=Collected)
         limits = Limits(self.ctx.config.output_files, self.ctx.config.output_bytes)
         form = planning.shape(record.sighting)
         found = collect(os.path.join(scratch, "work"), form.outputs, os.path.join(folder, "outputs"), limits)
-        write_atomic(note, "\n".join((*found.files, *found.left)).encode(), sync=False)
+        write_atomic(note, msgspec.json.encode(replace(found, files=())), sync=False)
+        self._tidy(folder)
+        return found
+
+    def _tidy(self, folder: str) -> None:
+        """Remove what the run was given, once its results are taken over."""
         remove_scratch(folder)
         remove_tree(os.path.join(folder, "work"))
-        return found
+        tidy(folder)
 
     def _unpublished(self, key: str, record: Record, run: Run, what: str, advice: str) -> None:
         """The run ended but its results could not be written: it stays claimed, and the next call publishes it."""
@@ -291,7 +345,7 @@ class Runner:
             if record is None or record.run is None or record.run.directory != run.directory:
                 return state
             # Without a content stamp the next look hashes everything again, whatever the time stamps say.
-            reset = replace(record, run=None, attempts=record.attempts - 1, content_stamp="")
+            reset = replace(record, run=None, attempts=record.attempts - 1, runs=max(record.runs - 1, 0), content_stamp="")
             if reshow:
                 reset = replace(reset, intents=("reopen",))
             return replace(state, jobs={**state.jobs, key: reset})
@@ -300,24 +354,26 @@ class Runner:
 
     def _settle(self) -> None:
         """Save the endings that were published."""
-        ended, self._unsaved = self._unsaved, {}
+        unsaved, self._unsaved = self._unsaved, {}
         self._saved_at = time.monotonic()
-        if not ended:
+        if not unsaved:
             return
-        now, by = self.ctx.now(), self.ctx.config.email
+        ctx, now, by = self.ctx, self.ctx.now(), self.ctx.config.email
 
         def change(state: State) -> State:
             jobs = dict(state.jobs)
-            for key, run in ended.items():
+            for key, (run, leaving) in unsaved.items():
                 record = jobs.get(key)
                 if record is None:
                     continue
-                jobs[key] = self._to_be_retried(record, run) or _with_ending(record, run)
+                jobs[key] = self._to_be_retried(record, run) or ended(record, run, leaving)
                 detail = f"{run.cause} {run.exit_code}"
                 state = audited(state, now, by, "end", ref=key, job=record.id, digest=run.digest, detail=detail)
+                state = audit_answer(ctx, state, key, jobs[key])
+                jobs[key] = state.jobs.get(key, jobs[key]) if jobs[key].answer is not None else jobs[key]
             return replace(state, jobs=jobs)
 
-        self.ctx.store.update(change)
+        ctx.store.update(change)
 
     def _to_be_retried(self, record: Record, run: Run) -> Record | None:
         """An interrupted job is started again only where the owner configured it, and not for ever."""
@@ -329,26 +385,18 @@ class Runner:
         return os.path.join(self.ctx.runs_folder(), run.directory)
 
 
-def _with_ending(record: Record, run: Run) -> Record:
-    return replace(
-        record,
-        run=run,
-        stamp="",
-        outputs="released" if run.share_outputs else "withheld",
-        logs="released" if run.share_logs else "withheld",
-    )
-
-
 def _aware(text: str, otherwise: datetime) -> datetime:
     return parse_time(text) or otherwise
 
 
 def _cause(word: str) -> Cause:
-    known: dict[str, Cause] = {
-        "exit": "exit",
-        "timeout": "timeout",
-        "killed": "killed",
-        "start": "start",
-        "output": "output",
-    }
-    return known.get(word, "interrupted")
+    known: tuple[Cause, ...] = get_args(Cause)
+    return next((cause for cause in known if cause == word), "interrupted")
+
+
+def _beginning(path: str) -> bytes:
+    """The first bytes of a file of the private copy; empty when there is none."""
+    if not os.path.isfile(path):
+        return b""
+    with open(path, "rb") as file:
+        return file.read(BEGINNING)

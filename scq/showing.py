@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from scq.clean import line
-from scq.model import Job
+from scq.model import Answer, Bounds, Job, Limits, Usage
+from scq.ports import Plan
 
 
 def jobs_table(jobs: Iterable[Job], me: str) -> list[str]:
@@ -83,6 +84,67 @@ def seconds(value: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def bound_words(bounds: Bounds) -> list[str]:
+    """How far an approval reaches, one bound a phrase; empty when it has none."""
+    values = (
+        (bounds.expires_at, f"until {bounds.expires_at:%Y-%m-%d %H:%M} UTC" if bounds.expires_at else ""),
+        (bounds.max_runs, "1 run" if bounds.max_runs == 1 else f"{bounds.max_runs} runs"),
+        (bounds.timeout_s, f"time {seconds(bounds.timeout_s)}"),
+        (bounds.memory, f"memory {size(bounds.memory or 0)}"),
+    )
+    return [words for value, words in values if value is not None]
+
+
+def plan_lines(plan: Plan, in_vain: Iterable[str] = ()) -> list[str]:
+    """Everything a run will be given, a fact a line. `in_vain` names the limits of which the job asks for more than it gets."""
+    limits = limit_words(plan.limits)
+    more = [word for name, word in LIMIT_WORDS.items() if name in set(in_vain)]
+    shown = [(mount.source, mount.target, mount.writable) for mount in plan.mounts]
+    facts = [
+        ("command", line(" ".join(plan.command), 300)),
+        ("folder", line(plan.cwd, 300)),
+        ("user", plan.user),
+        ("network", "yes" if plan.network else "none"),
+        *(("limits", part) for part in limits),
+        *(("asks for more", word) for word in more),
+        *((("writes" if writable else "reads"), line(_place(source, target), 300)) for source, target, writable in shown),
+        *(("variable", line(f"{name}={value}", 300)) for name, value in sorted(plan.environment.items())),
+        *(("note", line(note, 300)) for note in plan.notes),
+    ]
+    width = max(len(name) for name, _ in facts)
+    return [f"    {name.rjust(width)}  {value}" for name, value in facts]
+
+
+LIMIT_WORDS = {
+    "wall_s": "time",
+    "cpu_s": "CPU time",
+    "memory": "memory",
+    "processes": "processes",
+    "open_files": "open files",
+    "file_size": "size of a file",
+    "disk": "disk",
+    "output_files": "result files",
+    "output_bytes": "results",
+    "log_bytes": "each log",
+}
+
+
+def limit_words(limits: Limits) -> list[str]:
+    """The limits that are set, one a line: `memory 4.3 GB`."""
+    values = ((name, word, getattr(limits, name)) for name, word in LIMIT_WORDS.items())
+    return [f"{word} {_amount(name, value)}" for name, word, value in values if value is not None]
+
+
+def _amount(name: str, value: float) -> str:
+    if name.endswith("_s"):
+        return seconds(value)
+    return str(value) if name in ("processes", "open_files", "output_files") else size(int(value))
+
+
+def _place(source: str, target: str) -> str:
+    return target if source == target else f"{target}  (here: {source})"
+
+
 def _decision(job: Job) -> str:
     decision = job.decision
     if decision is None:
@@ -90,7 +152,8 @@ def _decision(job: Job) -> str:
     word = "approved" if decision.verdict == "approve" else "rejected"
     why = f": {line(decision.reason, 300)}" if decision.reason else ""
     how = {"adopted": " with other software", "digest": " by digest", "cancel": " (cancelled)"}.get(decision.method, "")
-    return f"{word}{how} by {line(decision.by)} on {when(decision.at)}{why}"
+    bounds = "".join(f", {words}" for words in bound_words(decision.bounds))
+    return f"{word}{how} by {line(decision.by)} on {when(decision.at)}{bounds}{why}"
 
 
 def _run(job: Job) -> str:
@@ -102,7 +165,22 @@ def _run(job: Job) -> str:
         return f"attempt {run.attempt}, claimed {when(run.claimed_at)}"
     code_text = "no exit code" if run.exit_code is None else f"exit code {run.exit_code}"
     sandbox = "without a sandbox" if run.sandbox == "none" else f"in {run.sandbox}"
-    return f"attempt {run.attempt}, {run.cause}, {code_text}, {seconds(run.duration_s)}, {sandbox}"
+    parts = [f"attempt {run.attempt}", str(run.cause), code_text, seconds(run.duration_s), *usage_words(run.usage), sandbox]
+    return ", ".join(parts) + (f": {line(run.detail, 300)}" if run.detail else "")
+
+
+def usage_words(usage: Usage) -> list[str]:
+    """What a job used, as far as it is known: `0.3 s CPU`, `12.0 MB memory`."""
+    cpu = [] if usage.cpu_s is None else [f"{seconds(usage.cpu_s)} CPU"]
+    return cpu + ([] if usage.memory is None else [f"{size(usage.memory)} memory"])
+
+
+def answer_line(answer: Answer) -> str:
+    """What was decided about the results of a run, in one line."""
+    count = f" ({len(answer.files)} {'file' if len(answer.files) == 1 else 'files'})" if answer.verdict == "released" else ""
+    how = " by itself" if answer.automatic else ""
+    why = f": {line(answer.reason, 300)}" if answer.reason else ""
+    return f"{answer.verdict}{count}{how} by {line(answer.by)} on {when(answer.at)}{why}"
 
 
 def _other(job: Job, me: str) -> str:

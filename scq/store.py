@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from scq.audit import append_rows, last_number
+from scq.audit import Tip, append_rows, continued, last_number
 from scq.errors import BusyError, ConfigError, InvalidFileError
 from scq.files import make_folder, read_bytes, remove_file, write_atomic
 from scq.model import AuditRow, Problem
@@ -33,6 +33,8 @@ class Index(msgspec.Struct, frozen=True):
     of: str = ""
     """Stamp of the `finished.json` it was made from."""
     counts: dict[str, int] = {}
+    unanswered: int = 0
+    """Jobs whose results wait for an answer."""
     seals: msgspec.Raw = msgspec.Raw(b"{}")
     """By key, as JSON: what `_seal` makes of the stamp of the record; empty where a look must read the job again."""
 
@@ -80,6 +82,10 @@ class Store:
         """How many jobs are over, by status."""
         return self._finished_index().counts
 
+    def finished_unanswered(self) -> int:
+        """How many of the jobs that are over have results that wait for an answer."""
+        return self._finished_index().unanswered
+
     def is_unchanged(self, key: str, stamp: str) -> bool:
         """True when a job that is over was remembered with this stamp of its files."""
         seal = self._finished_seals().get(key)
@@ -103,12 +109,12 @@ class Store:
 
         `change` must be quick and pure. Raises BusyError when the lock cannot be had in time.
         """
-        with self._lock():
+        with self.locked():
             return self._save(self.load(), change)
 
     def forget(self, keys: Collection[str]) -> None:
         """Forget jobs that were remembered as over."""
-        with self._lock():
+        with self.locked():
             self._finished = self._index = self._seals = None
             before = self.finished().jobs
             jobs = {key: raw for key, raw in before.items() if key not in keys}
@@ -121,7 +127,7 @@ class Store:
         `changed` are new records of jobs remembered as over; `present` are the jobs a complete look found, None when it was
         not complete. First into one file, then out of the other: a kill in between loses nothing.
         """
-        with self._lock():
+        with self.locked():
             state = self.load()
             self._finished = self._index = self._seals = None
             leaving = {key: record for key, record in state.jobs.items() if over(record)}
@@ -174,15 +180,31 @@ class Store:
         after = change(before)
         if after == before and not before.audit:
             return before
+        if after.audited > before.audited:
+            known = Tip(before.audited, before.audit_head)
+            if (end := continued(self.audit_path, known, before.audit)) != known:
+                before = self._resumed(before, end)
+                after = change(before)
+        unwritten = self._unwritten(after)
         if after != before:
-            after = msgspec.structs.replace(after, revision=before.revision + 1, audit=self._unwritten(after))
+            after = msgspec.structs.replace(after, revision=before.revision + 1, audit=unwritten)
             if before.revision == 0:
                 self._keep_older_form()
             if self.path not in self._recovered:
                 _keep_backup(self.path)
             write_atomic(self.path, msgspec.json.encode(after))
-        append_rows(self.audit_path, self._unwritten(after))
+        append_rows(self.audit_path, [row for row in unwritten if row.n <= before.audited])
+        # New rows seal what was remembered, not what stands in the log: a last line that was changed meanwhile shows.
+        append_rows(self.audit_path, [row for row in unwritten if row.n > before.audited], before.audit_head)
         return after
+
+    def _resumed(self, state: State, end: Tip) -> State:
+        """A state whose next audit row follows `end`, which it did not know."""
+        if end.number == state.audited:
+            return msgspec.structs.replace(state, audit_head=end.head)
+        what = f"holds {end.number} rows, but the state knew {state.audited}: it was taken from an older copy"
+        self.problems.append(Problem(self.audit_path, what, "New rows follow behind; scq audit show lists them all."))
+        return msgspec.structs.replace(state, audit=(), audited=end.number, audit_head=end.head)
 
     def _keep_older_form(self) -> None:
         """What other software wrote under this name is taken over, and kept beside ours as it was."""
@@ -197,7 +219,8 @@ class Store:
         return tuple(row for row in state.audit if row.n > written)
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep other calls from saving meanwhile. Raises BusyError."""
         with exclusive(os.path.join(os.path.dirname(self.path), "locks", "store.lock"), self.lock_timeout):
             yield
 
@@ -234,16 +257,20 @@ class Store:
 class _Brief(msgspec.Struct):
     status: str
     stamp: str = ""
+    outputs: str = "none"
+    answer: msgspec.Raw = msgspec.Raw(b"")
 
 
 def _index_of(jobs: Mapping[str, msgspec.Raw]) -> Index:
     counts: dict[str, int] = {}
     seals: dict[str, str] = {}
+    unanswered = 0
     for key, raw in jobs.items():
         brief = msgspec.json.decode(raw, type=_Brief)
         counts[brief.status] = counts.get(brief.status, 0) + 1
+        unanswered += brief.outputs == "withheld" and not bytes(brief.answer)
         seals[key] = _seal(brief.stamp) if brief.stamp else ""
-    return Index(counts=counts, seals=_raw(seals))
+    return Index(counts=counts, unanswered=unanswered, seals=_raw(seals))
 
 
 def _seal(stamp: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from scq.errors import UsageError
-from scq.model import Job
+from scq.model import Answer, Job
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
@@ -29,6 +30,11 @@ def job_of(record: Record) -> Job:
         changed=record.changed,
         problems=(*record.sighting.problems, *record.problems),
     )
+
+
+def awaits_answer(record: Record) -> bool:
+    """True for a job whose results were neither released nor withheld with an answer."""
+    return record.outputs == "withheld" and record.answer is None and record.missing_since is None
 
 
 def as_dict(job: Job) -> dict[str, Any]:
@@ -100,6 +106,33 @@ def find(jobs: Mapping[str, Job], word: str) -> Job:
     raise UsageError(f"{word!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
 
 
+def fits(path: str, pattern: str) -> bool:
+    """True when a relative path is meant by a pattern: `*` stays within one folder, `**` stands for any folders."""
+    return _fits(path.split("/"), pattern.split("/"))
+
+
+def _fits(parts: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return _fits(parts, patterns[1:] or ["*"]) or (bool(parts) and _fits(parts[1:], patterns))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])
+
+
+def answer_dict(answer: Answer | None) -> dict[str, Any] | None:
+    """What was decided about the results of a run, as `show`, `output`, `release`, `withhold` and `share` give it."""
+    if answer is None:
+        return None
+    return {
+        "verdict": answer.verdict,
+        "by": answer.by,
+        "at": _time(answer.at),
+        "reason": answer.reason,
+        "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in answer.files],
+        "automatic": answer.automatic,
+    }
+
+
 def _approval(job: Job) -> dict[str, Any] | None:
     decision = job.decision
     if decision is None:
@@ -111,6 +144,11 @@ def _approval(job: Job) -> dict[str, Any] | None:
         "reason": decision.reason,
         "method": decision.method,
         "digest": decision.digest,
+        "expires_at": _time(decision.bounds.expires_at),
+        "max_runs": decision.bounds.max_runs,
+        "timeout_s": decision.bounds.timeout_s,
+        "memory": decision.bounds.memory,
+        "accepted_findings": list(decision.accepted),
     }
 
 

@@ -38,13 +38,15 @@ VERBS: dict[str, tuple[str, str]] = {
     "notify": ("work:notify", "Look once and deliver the messages that are due."),
     "status": ("read:status", "How the queue is doing."),
     "logs": ("read:logs", "What a job wrote while it ran."),
-    "output": ("read:output", "List or copy the result files of a job."),
+    "output": ("read:output", "Look into the result files of a job, or copy them."),
     "wait": ("read:wait", "Wait until a job is over."),
     "rerun": ("work:rerun", "Let a finished job run once more."),
-    "share": ("work:share", "Let the submitter read outputs or logs."),
+    "release": ("results:release", "Let chosen results of a job leave."),
+    "withhold": ("results:withhold", "Answer a job without its results."),
+    "share": ("results:share", "Let the submitter read outputs or logs."),
     "cleanup": ("work:cleanup", "Remove jobs that ended long ago."),
     "reset": ("work:reset", "Delete every job. Cannot be undone."),
-    "audit": ("read:audit", "Who decided what, and what was run."),
+    "audit": ("audit:audit", "Who decided what, and what was run."),
 }
 """Verb to (module:function below scq.cli, help line). Help lines stand here so that `scq --help` loads no verb."""
 

@@ -18,6 +18,14 @@ def approve(
     jobs: Words,
     reason: Reason = "",
     digest: Annotated[str, typer.Option(help="Approve only if the content has exactly this digest (sha256:…).")] = "",
+    by: Annotated[str, typer.Option(metavar="ADDRESS", help="The reviewer; default: you.")] = "",
+    expires: Annotated[str, typer.Option(metavar="DURATION", help="How long the approval lasts, such as 7d.")] = "",
+    max_runs: Annotated[int | None, typer.Option(min=1, help="How often the job may be run.")] = None,
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wall-clock limit of a run, such as 30m.")] = "",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit of a run, such as 2GiB.")] = "",
+    accept_finding: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Accept findings of this rule although `deny` blocks them.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -26,7 +34,22 @@ def approve(
 
     here = session(ctx)
     confirm = None if yes or here.as_json else asking()
-    here.show(verb.run(here.context(), jobs, reason=reason, digest=digest, confirm=confirm, dry_run=dry_run))
+    here.show(
+        verb.run(
+            here.context(),
+            jobs,
+            reason=reason,
+            digest=digest,
+            by=by,
+            expires=expires,
+            max_runs=max_runs,
+            timeout=timeout,
+            memory=memory,
+            accept=accept_finding or (),
+            confirm=confirm,
+            dry_run=dry_run,
+        )
+    )
 
 
 def reject(ctx: typer.Context, jobs: Words, reason: Reason = "", dry_run: DryRun = False) -> None:

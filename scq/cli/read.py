@@ -101,14 +101,16 @@ def logs(
 def output(
     ctx: typer.Context,
     job: Word,
+    file: Annotated[str, typer.Option(help="Only this file, with its beginning.")] = "",
+    preview: Annotated[bool, typer.Option("--preview", "-p", help="Show the beginning of each file.")] = False,
     copy_to: Annotated[str, typer.Option(help="Copy the files into this new folder.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Copy nothing.")] = False,
 ) -> None:
-    """List the result files of a job, or copy them."""
+    """Look into the result files of a job, held or released, or copy them."""
     from scq.commands import output as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), job, copy_to=copy_to, dry_run=dry_run))
+    here.show(verb.run(here.context(), job, file=file, preview=preview, copy_to=copy_to, dry_run=dry_run))
 
 
 def wait(
@@ -131,24 +133,3 @@ def wait(
             progress=lambda found: here.say(f"{found.short_id}  {found.status}  {line(found.name)}"),
         )
     )
-
-
-audit = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who decided what, and what was run.")
-
-
-@audit.callback()
-def _audit() -> None:
-    """Who decided what, and what was run."""
-
-
-@audit.command("show")
-def audit_show(
-    ctx: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="[ID]", help="Only rows of this job.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="The newest so many rows.")] = None,
-) -> None:
-    """Show the audit log, oldest row first. Exit code 5 when a seal is broken."""
-    from scq.commands import audit as verb
-
-    here = session(ctx)
-    here.show(verb.show(here.context(), job=job, limit=limit))

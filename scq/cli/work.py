@@ -1,4 +1,4 @@
-"""Verbs that do the work: check run-approved notify rerun share cleanup reset."""
+"""Verbs that do the work: check run-approved notify rerun cleanup reset."""
 
 from __future__ import annotations
 
@@ -69,32 +69,19 @@ def rerun(ctx: typer.Context, job: Word, dry_run: DryRun = False) -> None:
     here.show(verb.run(here.context(), job, dry_run=dry_run))
 
 
-def share(
-    ctx: typer.Context,
-    job: Word,
-    outputs: Annotated[bool, typer.Option("--outputs", help="The result files.")] = False,
-    logs: Annotated[bool, typer.Option("--logs", help="Standard output, error output, return code.")] = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Let the submitter read outputs, logs, or both (default)."""
-    from scq.commands import share as verb
-
-    here = session(ctx)
-    here.show(verb.run(here.context(), job, outputs=outputs, logs=logs, dry_run=dry_run))
-
-
 def cleanup(
     ctx: typer.Context,
     older_than: Annotated[
         float | None, typer.Option(min=0, help="Seconds since the end; default from the configuration.")
     ] = None,
+    unanswered: Annotated[bool, typer.Option("--unanswered", help="Also jobs whose results wait for your answer.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Remove your own jobs that ended long ago, and what their runs left behind."""
     from scq.commands import cleanup as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), older_than=older_than, dry_run=dry_run))
+    here.show(verb.run(here.context(), older_than=older_than, unanswered=unanswered, dry_run=dry_run))
 
 
 def reset(

@@ -17,11 +17,14 @@ from scq.model import FINISHED, Job
 from scq.report import Report
 from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
-from scq.view import job_of
+from scq.view import awaits_answer, job_of
 
 
-def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False) -> Report:
-    """Remove the owner's own jobs that ended longer ago than `older_than` seconds (default `cleanup_completed_after`)."""
+def run(ctx: Context, *, older_than: float | None = None, unanswered: bool = False, dry_run: bool = False) -> Report:
+    """Remove the owner's own jobs that ended longer ago than `older_than` seconds (default `cleanup_completed_after`).
+
+    A job whose results wait for an answer stays, unless `unanswered`.
+    """
     limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
     shown = view(ctx, full=True)
     old = {
@@ -29,6 +32,8 @@ def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False)
         for key, record in shown.records.items()
         if record.sighting.owner == ctx.config.email and _is_old(ctx, job_of(record), limit) and not _at_work(record)
     }
+    waiting = {key for key, record in old.items() if awaits_answer(record) and not unanswered}
+    old = {key: record for key, record in old.items() if key not in waiting}
     problems = list(shown.problems)
     if old and not dry_run:
         ctx.store.update(lambda state: _marked(ctx, state, old))
@@ -37,9 +42,12 @@ def run(ctx: Context, *, older_than: float | None = None, dry_run: bool = False)
     word = "would remove" if dry_run else "removed"
     jobs = [job_of(record) for record in old.values()]
     lines = [f"{word} {job.short_id}  {job.status}  {line(job.name)}" for job in jobs]
+    if waiting and (lines or dry_run):
+        lines.append(f"kept {len(waiting)} whose results wait for scq release or scq withhold")
     data = {
         "removed": [{"id": job.id, "name": job.name, "status": job.status} for job in jobs],
         "run_folders": folders,
+        "waiting": len(waiting),
         "dry_run": dry_run,
     }
     return Report("cleanup", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(shown.problems) else OK)

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import Any
 
+from scq import signing
 from scq.config_file import Change, plan_change, write_change
 from scq.config_keys import ADDRESS, find_key
 from scq.context import Context
@@ -28,6 +29,8 @@ def run(
 ) -> Report:
     """Merge the owner's address, the SyftBox folder and the choice of messages into config.yaml; keep a backup.
 
+    Where `cryptography` is installed, a key to sign the audit log with is made once.
+
     Run again with the same words it changes nothing. Raises UsageError for an address that is none or not known, and
     ConfigError for a damaged config.yaml or a home inside the SyftBox folder.
     """
@@ -43,7 +46,8 @@ def run(
         change = plan_change(ctx.config_path, settings)
         backup = write_change(change, ctx.now())
         _close(os.path.realpath(ctx.config_path), 0o600)
-    return _report(ctx, change, backup, owner, folder, dry_run=False)
+        made = signing.make_key(ctx.home) if signing.is_available() else False
+    return _report(ctx, change, backup, owner, folder, dry_run=False, made_key=made)
 
 
 def _owner(ctx: Context, email: str | None) -> str:
@@ -78,7 +82,7 @@ def _close(path: str, mode: int) -> None:
         os.chmod(path, mode)
 
 
-def _report(ctx: Context, change: Change, backup: str, owner: str, root: str, *, dry_run: bool) -> Report:
+def _report(ctx: Context, change: Change, backup: str, owner: str, root: str, *, dry_run: bool, made_key: bool = False) -> Report:
     changed = change.text is not None
     data = {
         "home": ctx.home,
@@ -94,6 +98,8 @@ def _report(ctx: Context, change: Change, backup: str, owner: str, root: str, *,
     if backup:
         lines.append(f"before: {backup}")
     lines += [f"owner: {owner}", f"SyftBox folder: {root or 'not known'}"]
+    if made_key:
+        lines.append(f"key of the audit log: {os.path.join(ctx.home, signing.KEY)}; keep a copy of {signing.PUBLIC} elsewhere")
     if not dry_run:
         lines.append("next: scq doctor")
     return Report("init", data, tuple(lines), _problems(change, root))

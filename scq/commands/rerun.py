@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from msgspec.structs import replace
 
-from scq.acting import carry_out
+from scq.acting import RELEASED, carry_out
 from scq.clean import line
 from scq.context import Context, audited
 from scq.digest import manifest
 from scq.errors import FAILED, OK, IntegrityError, UsageError
+from scq.files import remove_tree
 from scq.model import Job
 from scq.report import Report
 from scq.selecting import select
@@ -24,6 +27,8 @@ def run(ctx: Context, word: str, *, dry_run: bool = False) -> Report:
     problems = list(shown.problems)
     if not dry_run:
         ctx.store.update(lambda state: _reopened(ctx, state, key, record, digest))
+        if record.run is not None:
+            remove_tree(os.path.join(ctx.runs_folder(), record.run.directory, RELEASED))
         problems.extend(carry_out(ctx, {key}))
     text = f"{'would be ' if dry_run else ''}approved again {job.short_id}  {line(job.name)}; scq run-approved runs it"
     code = FAILED if len(problems) > len(shown.problems) else OK
@@ -53,6 +58,16 @@ def _reopened(ctx: Context, state: State, key: str, seen: Record, digest: str) -
     record = state.jobs.get(key, seen)
     if record.run is not None and record.run.phase != "settled":
         raise UsageError(f"{record.id[:8]} is running", "Wait for it to end.")
-    again = replace(record, run=None, intents=("reopen",), outputs="none", logs="none", digest=digest, content_stamp="", stamp="")
+    again = replace(
+        record,
+        run=None,
+        answer=None,
+        intents=("reopen",),
+        outputs="none",
+        logs="none",
+        digest=digest,
+        content_stamp="",
+        stamp="",
+    )
     state = audited(state, ctx.now(), ctx.config.email, "rerun", ref=key, job=record.id, digest=digest)
     return replace(state, jobs={**state.jobs, key: again})

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from scq.clean import block, line
 from scq.context import Context
 from scq.digest import manifest, read_file
 from scq.errors import UsageError
+from scq.findings import denied
 from scq.looking import observe
-from scq.model import Content, FileEntry, Manifest
+from scq.model import Content, FileEntry, Finding, Manifest
 from scq.report import Report
+from scq.reviewing import Terms, code_findings, terms, unknown_rules
 from scq.selecting import select
-from scq.showing import card, size
+from scq.showing import LIMIT_WORDS, card, limit_words, size
 from scq.state import Record, State
 from scq.view import as_dict
 
@@ -27,7 +30,7 @@ Paint = Callable[[str, str], str]
 
 
 def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, remember: bool = True) -> Report:
-    """Show one job: run.sh first, then every other file with its size, the digest, and why it cannot be run, if so.
+    """Show one job: its limits, what should be looked at in its code, then run.sh and every other file, and why it cannot be run.
 
     Reading the whole job (no `file`) notes the digest as reviewed; `scq approve` refuses when the content differs then.
     """
@@ -37,8 +40,14 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
     entries = _wanted(made, content, file)
     texts = [(entry, *_text(ctx, content, entry)) for entry in entries]
     files = [_file(entry, text, whole) for entry, text, whole in texts]
+    found = tuple(finding for finding in code_findings(ctx, record, made) if not file or finding.path == file)
+    blocking = frozenset(denied(found, ctx.config.deny))
+    wanted = terms(ctx, record)
     data = as_dict(job) | {"digest": made.digest or None, "invalid": list(made.invalid or job.invalid), "files": files}
-    lines = [] if file else card(replace(job, digest=made.digest or None, invalid=made.invalid or job.invalid))
+    data |= {"findings": [msgspec.to_builtins(finding) | {"denied": finding in blocking} for finding in found]}
+    data |= {"limits": _limits(wanted)}
+    lines = [] if file else card(replace(job, digest=made.digest or None, invalid=made.invalid or job.invalid)) + _terms(wanted)
+    lines.extend(_findings(found, blocking))
     for entry, text, whole in texts:
         lines.extend(_shown(entry, text, whole, paint))
     if not file and not made.invalid:
@@ -48,7 +57,39 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
     if remember and not file and made.digest and record.sighting.owner == ctx.config.email:
         observe(ctx)
         ctx.store.update(lambda state: _reviewed(state, key, record, made.digest))
-    return Report("review", data, tuple(lines), shown.problems)
+    return Report("review", data, tuple(lines), (*shown.problems, *wanted.problems, *unknown_rules(ctx)))
+
+
+def _limits(wanted: Terms) -> dict[str, Any]:
+    return {
+        "asked": msgspec.to_builtins(wanted.asked),
+        "given": msgspec.to_builtins(wanted.given),
+        "asks_for_more": list(wanted.in_vain),
+    }
+
+
+def _terms(wanted: Terms) -> list[str]:
+    lines = ["", f"would run with: {', '.join(limit_words(wanted.given))}"]
+    asked = limit_words(wanted.asked)
+    if asked:
+        lines.append(f"asks for: {', '.join(asked)}")
+    if wanted.in_vain:
+        lines.append(f"asks for more than it gets: {', '.join(LIMIT_WORDS[name] for name in wanted.in_vain)}")
+    return lines
+
+
+def _findings(found: tuple[Finding, ...], blocking: frozenset[Finding]) -> list[str]:
+    """The findings with aligned columns, in the order of the files. Those the configuration denies are marked."""
+    if not found:
+        return []
+    rows = [(f"{line(item.path, 120)}:{item.line}" if item.path else "", item.rule, item) for item in found]
+    places = max(len(place) for place, _, _ in rows)
+    rules = max(len(rule) for _, rule, _ in rows)
+    lines = ["", f"── to look at: {len(found)}" + (f", denied: {len(blocking)}" if blocking else "")]
+    for place, rule, item in rows:
+        mark = "✗" if item in blocking else " "
+        lines.append(f" {mark} {place.ljust(places)}  {rule.ljust(rules)}  {item.what}")
+    return lines
 
 
 def _reviewed(state: State, key: str, seen: Record, digest: str) -> State:

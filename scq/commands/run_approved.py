@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from scq.acting import carry_out
 from scq.authority import CHANGED
 from scq.clean import line
 from scq.context import Context
-from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK
+from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, ScqError
 from scq.looking import Observation, observe
 from scq.model import Problem
-from scq.planning import choose, matches
+from scq.planning import choose, exceeding, matches
+from scq.ports import Sandbox
+from scq.provision import beginning, provide
 from scq.report import Report
 from scq.running import Options, Outcome, Runner
-from scq.showing import seconds
+from scq.showing import plan_lines, seconds, usage_words
+from scq.state import Record
 from scq.view import job_of
 
 
@@ -50,7 +57,10 @@ def run(
             return Report("run-approved", {"runs": []}, (), tuple(problems), BUSY)
         keys = choose(seen.state.jobs, ctx.config.email, only=jobs, skip=skip, max_jobs=max_jobs)
         if dry_run:
-            return _planned(seen.state.jobs, keys, tuple(problems), sandbox.name)
+            planned = [_planned(ctx, sandbox, seen.state.jobs[key], options) for key in keys]
+            lines = tuple(line for _, shown in planned for line in shown)
+            data = {"runs": [], "planned": [row for row, _ in planned], "dry_run": True}
+            return Report("run-approved", data, lines, tuple(problems))
         changed = _changed(seen, jobs, skip, ctx.config.email)
         if keys:
             refusals = list(sandbox.check())
@@ -72,15 +82,19 @@ def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: st
     ]
 
 
-def _planned(jobs: dict, keys: list[str], problems: tuple[Problem, ...], sandbox: str) -> Report:  # type: ignore[type-arg]
-    planned = [job_of(jobs[key]) for key in keys]
-    lines = [f"would run {job.short_id}  {line(job.name)}  {job.digest}  (sandbox: {sandbox})" for job in planned]
-    data = {
-        "runs": [],
-        "planned": [{"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest} for job in planned],
-        "dry_run": True,
-    }
-    return Report("run-approved", data, tuple(lines), problems)
+def _planned(ctx: Context, sandbox: Sandbox, record: Record, options: Options) -> tuple[dict[str, Any], list[str]]:
+    """One job that would be run, with everything it would be given: as JSON, and as lines."""
+    job = job_of(record)
+    row: dict[str, Any] = {"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest, "plan": None}
+    head = f"would run {job.short_id}  {line(job.name)}  {job.digest}  (sandbox: {sandbox.name})"
+    work = os.path.join(ctx.runs_folder(), f"{job.id}-{record.attempts + 1}", "work")
+    try:
+        provision = provide(ctx, job, lambda path: beginning(ctx, record, path), work=work, timeout_s=options.timeout_s)
+        plan = provision.plan(sandbox)
+    except ScqError as error:
+        return row, [head, f"    not as things are: {line(str(error), 300)}. {error.advice}"]
+    row["plan"] = msgspec.to_builtins(plan) | {"prepare": ctx.config.network == "prepare"}
+    return row, [head, *plan_lines(plan, exceeding(provision.asked, provision.limits))]
 
 
 def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], news: set[str]) -> Report:
@@ -110,6 +124,9 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "exit_code": None if run is None else run.exit_code,
         "duration_s": None if run is None or outcome.refused else run.duration_s,
         "cause": "integrity" if outcome.integrity else "refused" if outcome.refused else None if run is None else run.cause,
+        "detail": "" if run is None else run.detail,
+        "usage": None if run is None else {"cpu_s": run.usage.cpu_s, "memory": run.usage.memory},
+        "results": {"outputs": record.outputs, "logs": record.logs, "waits": outcome.waits},
         "left": list(outcome.left),
     }
 
@@ -121,7 +138,12 @@ def _line(outcome: Outcome) -> str:
         return f"{row['short_id']}  refused  {line(str(row['name']))}: {line(outcome.refused, 300)}"
     run = outcome.record.run
     code = "no exit code" if run is None or run.exit_code is None else f"exit code {run.exit_code}"
-    text = f"{head}  ({row['cause']}, {code}, {seconds(run.duration_s if run else None)})"
+    used = usage_words(run.usage) if run is not None else []
+    text = f"{head}  ({', '.join([str(row['cause']), code, seconds(run.duration_s if run else None), *used])})"
+    if run is not None and run.detail:
+        text += f"  {line(run.detail, 300)}"
+    if outcome.waits:
+        text += f"  its results wait for scq release: {outcome.waits}"
     if outcome.left:
         text += f"  {len(outcome.left)} result files left out: {line(outcome.left[0], 200)}"
     return text

@@ -7,8 +7,8 @@ from scq.context import Context
 from scq.digest import manifest
 from scq.report import Report
 from scq.selecting import select
-from scq.showing import card, size
-from scq.view import as_dict
+from scq.showing import answer_line, card, size
+from scq.view import answer_dict, as_dict
 
 
 def run(ctx: Context, word: str) -> Report:
@@ -19,5 +19,6 @@ def run(ctx: Context, word: str) -> Report:
     files = [
         {"path": entry.path, "size": entry.size, "executable": entry.executable, "sha256": entry.sha256} for entry in made.files
     ]
-    lines = [*card(job), *(f"  {size(entry.size):>9}  {line(entry.path, 300)}" for entry in made.files)]
-    return Report("show", as_dict(job) | {"files": files}, tuple(lines), shown.problems)
+    answer = [f"      answer  {answer_line(record.answer)}"] if record.answer is not None else []
+    lines = [*card(job), *answer, *(f"  {size(entry.size):>9}  {line(entry.path, 300)}" for entry in made.files)]
+    return Report("show", as_dict(job) | {"answer": answer_dict(record.answer), "files": files}, tuple(lines), shown.problems)

@@ -11,7 +11,7 @@ from scq.looking import view
 from scq.model import Job
 from scq.report import Report
 from scq.showing import seconds, when
-from scq.view import oldest_first, sent_at
+from scq.view import awaits_answer, oldest_first, sent_at
 
 WORDS = ("pending", "approved", "running", "completed", "failed", "rejected")
 
@@ -29,10 +29,12 @@ def run(ctx: Context, *, exit_code: bool = False) -> Report:
         counts[job.status] += 1
     for status, number in ctx.store.finished_counts().items():
         counts[status] = counts.get(status, 0) + number
+    unanswered = ctx.store.finished_unanswered() + sum(awaits_answer(record) for record in state.jobs.values())
     for key in state.jobs:
         came_back = ctx.store.finished_record(key)
         if came_back is not None:  # still remembered as over, too, until the next full look
             counts[came_back.status] -= 1
+            unanswered -= awaits_answer(came_back)
     waiting = oldest_first(job for job in jobs if job.status == "pending")
     outbox = _outbox(state.outbox.values())
     data: dict[str, Any] = {
@@ -42,6 +44,7 @@ def run(ctx: Context, *, exit_code: bool = False) -> Report:
         "counts": counts,
         "oldest_pending": waiting[0].id if waiting else None,
         "oldest_wait_s": _wait(ctx, waiting[0]) if waiting else None,
+        "results_waiting": unanswered,
         "sandbox": ctx.config.sandbox,
         "outbox": outbox,
         "looked_at": _iso(state.swept_at),
@@ -58,6 +61,10 @@ def _lines(ctx: Context, data: dict[str, Any], waiting: list[Job], swept: str) -
     if waiting:
         first = waiting[0]
         lines.append(f"waiting longest: {first.short_id} {line(first.name)}, {seconds(data['oldest_wait_s'])}")
+    if data["results_waiting"]:
+        lines.append(
+            f"results waiting for your answer: {data['results_waiting']}; scq output ID, then scq release or scq withhold"
+        )
     lines.append(f"last full look: {swept}")
     box = data["outbox"]
     lines.append(f"outbox: {box['queued']} to send, {box['sent']} sent, {box['failed']} failed")

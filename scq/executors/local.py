@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn
 
 from scq.executors import rundir
@@ -35,10 +36,11 @@ class LocalExecutor:
         # Loaded once here, not in every fork; ctypes is for the supervisor's prctl.
         import ctypes  # noqa: F401
 
+        from scq.executors.cgroups import usable
         from scq.executors.supervisor import supervise_and_exit
 
         require_process_tree()
-        pool = _Pool(supervise_and_exit)
+        pool = _Pool(partial(supervise_and_exit, scopes=usable()))
         with pool.stop_on_signals():
             try:
                 pool.run(tasks, max(limit, 1), ended)

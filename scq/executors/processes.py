@@ -109,6 +109,15 @@ def send(pid: int, number: int) -> bool:
     return True
 
 
+def send_group(pid: int, number: int) -> bool:
+    """Send a signal to a whole process group at once; False when none of it is left."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def ask_to_end() -> None:
     """SIGTERM to every descendant of this process.
 
@@ -120,25 +129,33 @@ def ask_to_end() -> None:
         send(pid, signal.SIGTERM)
 
 
-def reap() -> dict[int, int] | None:
-    """Wait statuses of the children that have ended by now; None when there is no child left at all."""
-    ended: dict[int, int] = {}
+class Reaped(Struct, frozen=True):
+    """A child that has ended, with the children it waited for: wait status, their CPU seconds, resident bytes of the largest."""
+
+    status: int
+    cpu_s: float
+    memory: int
+
+
+def reap() -> dict[int, Reaped] | None:
+    """The children that have ended by now; None when there is no child left at all."""
+    ended: dict[int, Reaped] = {}
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return ended or None
         if pid == 0:
             return ended
-        ended[pid] = status
+        ended[pid] = Reaped(status, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def end_all(patience_s: float) -> tuple[dict[int, int], int]:
-    """SIGKILL every descendant until none is left: (wait statuses of the direct ones, number that would not die).
+def end_all(patience_s: float) -> tuple[dict[int, Reaped], int]:
+    """SIGKILL every descendant until none is left: (the direct ones that ended, number that would not die).
 
     Needs to be the subreaper of its descendants, so that orphans come back to it and nothing gets away.
     """
-    ended: dict[int, int] = {}
+    ended: dict[int, Reaped] = {}
     give_up = time.monotonic() + patience_s
     while (now_ended := reap()) is not None:
         ended |= now_ended

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pwd
 import selectors
 import signal
 import subprocess
@@ -15,26 +14,34 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from scq.executors import processes, rundir
-from scq.executors.logs import CHUNK, CappedLog, LineStream
-from scq.model import Cause
+from scq.executors.account import Account
+from scq.executors.boxreport import BoxReport
+from scq.executors.cgroups import Scope
+from scq.executors.limits import enforced, kernel_limits, machine_tasks
+from scq.executors.logs import CHUNK, CappedLog, LineStream, printable
+from scq.executors.outputs import Output
+from scq.executors.spawning import spawn
+from scq.executors.watch import Watch, reached
+from scq.model import Cause, Usage
 from scq.ports import Ending, Task
 
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 PATIENCE_S = 10.0
 """For processes to vanish after SIGKILL: one that waits for dead hardware never does."""
-LONGEST_WAIT_S = 3600.0
 TIMED_OUT_LINE = "--- PROCESS TIMED OUT ---"
 FAULTS = frozenset({"SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGPIPE", "SIGXCPU", "SIGXFSZ", "SIGSYS"})
 """Signals a process earns by what it does itself; every other one was sent to it."""
-F_GETPIPE_SZ = 1032
 
 
-def supervise_and_exit(task: Task, parent: int, alive_fd: int) -> NoReturn:
-    """Body of the forked process. `alive_fd` stays open until its end, which is how the parent notices it."""
+def supervise_and_exit(task: Task, parent: int, alive_fd: int, *, scopes: bool = False) -> NoReturn:
+    """Body of the forked process. `alive_fd` stays open until its end, which is how the parent notices it.
+
+    `scopes` says that boxes can run in control groups of their own.
+    """
     code = 1
     try:
         # Objects of the caller that die here must not close descriptors that have a new meaning by then.
@@ -42,7 +49,7 @@ def supervise_and_exit(task: Task, parent: int, alive_fd: int) -> NoReturn:
         _close_inherited(alive_fd)
         os.setsid()
         if processes.become_supervisor(parent):
-            supervisor = Supervisor(task)
+            supervisor = Supervisor(task, scopes=scopes)
             # Asked once more, under the lock: where the caller is dead and the lock was free, nothing starts any more.
             if os.getppid() == parent:
                 supervisor.run()
@@ -68,7 +75,7 @@ def _close_inherited(keep: int) -> None:
 class Supervisor:
     """One job under watch. The fields are its state; `run` is its life."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, *, scopes: bool = False) -> None:
         self.task = task
         self.started_at = datetime.now(UTC)
         self.began = time.monotonic()
@@ -77,9 +84,15 @@ class Supervisor:
         self.cause: Cause | None = None
         self.status: int | None = None
         self.main_pid = 0
+        self.account: Account | None = None
+        self.watch = Watch(task.limits, task.work)
         self.selector = selectors.DefaultSelector()
         self.lock = rundir.acquire_lock(task.directory)
         self.outputs: list[Output] = []
+        self.report: BoxReport | None = None
+        self.detail = ""
+        boxed = scopes and task.invocation.report != ""
+        self.scope = Scope(task.limits) if boxed else None
 
     def run(self) -> None:
         """Start the job, watch it to its end, write the result."""
@@ -88,13 +101,15 @@ class Supervisor:
         paths = [os.path.join(self.task.directory, name) for name in (rundir.STDOUT, rundir.STDERR)]
         logs = [CappedLog(path, self.task.log_limit) for path in paths]
         try:
-            process = _spawn(self.task)
-        except (OSError, ValueError) as error:
+            process = self._start()
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             # ValueError: a NUL character in an argument or a variable.
             self.cause = "start"
+            self.detail = printable(str(error))
             logs[1].write_line(f"scq: the job could not be started: {error}")
         else:
             self.main_pid = process.pid
+            self.account = Account()
             self._open_outputs(process, logs)
             self._watch()
             self._end_rest(logs[1])
@@ -122,6 +137,22 @@ class Supervisor:
         record = rundir.Started(self.started_at.isoformat(), os.getpid(), os.getsid(0), processes.boot_id(), ticks, cwd)
         rundir.write_started(self.task.directory, record)
 
+    def _start(self) -> subprocess.Popen[bytes]:
+        invocation = self.task.invocation
+        held = kernel_limits(self.task.limits, machine_tasks())
+        if not invocation.report:
+            return spawn(invocation, held)
+        if self.scope is not None:
+            invocation = self.scope.around(invocation)
+        reader, writer = os.pipe()
+        try:
+            process = spawn(invocation, held, writer)
+        finally:
+            os.close(writer)
+        self.report = BoxReport(reader)
+        self.selector.register(reader, selectors.EVENT_READ, self.report)
+        return process
+
     def _open_outputs(self, process: subprocess.Popen[bytes], logs: list[CappedLog]) -> None:
         for number, (pipe, log) in enumerate(zip((process.stdout, process.stderr), logs, strict=True), start=1):
             if pipe is None:
@@ -131,7 +162,7 @@ class Supervisor:
             self.outputs.append(output)
 
     def _watch(self) -> None:
-        """Until the main process has ended, or the grace period after SIGTERM is over."""
+        """Until the main process has ended, a limit was exceeded, or the grace period after SIGTERM is over."""
         deadline = self.began + self.task.timeout_s
         while self.status is None:
             now = time.monotonic()
@@ -141,26 +172,44 @@ class Supervisor:
                 processes.ask_to_end()
             if self.kill_at is not None and (now >= self.kill_at or self.stops > 1):
                 return
-            self._wait((self.kill_at or deadline) - now)
+            if now >= self.watch.due and self._is_over_a_limit():
+                return
+            self._wait(min(self.kill_at or deadline, self.watch.due) - now)
             self._note(processes.reap() or {})
 
+    def _is_over_a_limit(self) -> bool:
+        if self.report is not None:
+            self.watch.wrappers = {self.main_pid, self.report.child}
+        breach = self.watch.look(0.0 if self.account is None else self.account.cpu_s)
+        if breach is None and self.scope is not None:
+            breach = self.scope.look(self.main_pid)
+        if breach is not None and self.cause is None:
+            self.cause, self.detail = breach.cause, breach.detail
+        return breach is not None
+
     def _wait(self, seconds: float) -> None:
-        for key, _ in self.selector.select(min(max(seconds, 0.0), LONGEST_WAIT_S)):
+        for key, _ in self.selector.select(max(seconds, 0.0)):
             if key.data is None:
                 os.read(key.fd, CHUNK)
             elif not key.data.take():
                 self.selector.unregister(key.fileobj)
 
-    def _note(self, ended: dict[int, int]) -> None:
+    def _note(self, ended: dict[int, processes.Reaped]) -> None:
+        if self.account is not None:
+            self.account.note(ended)
         if self.main_pid in ended:
-            self.status = ended[self.main_pid]
+            self.status = ended[self.main_pid].status
 
     def _end_rest(self, log: CappedLog) -> None:
         """Kill what the main process left behind and take what is still in the pipes, without waiting for their end."""
+        # The whole group at once, and with it a box: processes that multiply would outrun one that kills them singly.
+        processes.send_group(self.main_pid, signal.SIGKILL)
         ended, immortal = processes.end_all(PATIENCE_S)
         self._note(ended)
         for output in self.outputs:
             output.take_rest()
+        if self.report is not None:
+            self.report.take()
         if immortal:
             log.write_line(f"--- processes of this job that could not be killed: {immortal} ---")
 
@@ -176,77 +225,35 @@ class Supervisor:
                 _complain(self.task.label, f"{log.path} is incomplete: {log.error.strerror}")
         # Not the wall clock: it may have been set back meanwhile.
         finished_at = self.started_at + timedelta(seconds=time.monotonic() - self.began)
-        code, cause = self._verdict()
-        ending = Ending(code, cause, self.started_at.isoformat(), finished_at.isoformat(), sizes[0], sizes[1])
+        used = self._used()
+        code, cause = self._verdict(used)
+        started_at = self.started_at.isoformat()
+        held = enforced(self.task, in_group=self.scope is not None and self.scope.folder is not None)
+        ending = Ending(code, cause, started_at, finished_at.isoformat(), sizes[0], sizes[1], self.detail, used, held)
         rundir.write_result(self.task.directory, ending)
 
-    def _verdict(self) -> tuple[int | None, Cause]:
+    def _used(self) -> Usage:
+        if self.account is None:
+            return Usage()
+        inside = 0 if self.report is None else self.report.child
+        return self.account.usage(self.main_pid, inside, self.watch.cpu_s, self.watch.memory)
+
+    def _verdict(self, used: Usage) -> tuple[int | None, Cause]:
+        """Exit code and cause, with `detail` where there is more to say."""
         if self.cause is not None or self.status is None:
             return None, self.cause or "interrupted"
         code = os.waitstatus_to_exitcode(self.status)
-        if code >= 0:
-            return code, "exit"
-        return 128 - code, "exit" if _signal_name(-code) in FAULTS else "killed"
-
-
-class Output:
-    """One pipe of the job and where its bytes go."""
-
-    def __init__(self, pipe: IO[bytes], log: CappedLog, shown: LineStream | None) -> None:
-        self.fd = pipe.fileno()
-        self.log = log
-        self.shown = shown
-        os.set_blocking(self.fd, False)
-
-    def take(self) -> bool:
-        """Read once; False at the end of the pipe."""
-        try:
-            data = os.read(self.fd, CHUNK)
-        except BlockingIOError:
-            return True
-        self.log.write(data)
-        if self.shown is not None:
-            self.shown.write(data)
-        return bool(data)
-
-    def take_rest(self) -> None:
-        """Read what lies in the pipe now. Not more: somebody who got away may hold the other end and write on."""
-        import fcntl
-
-        for _ in range(0, fcntl.fcntl(self.fd, F_GETPIPE_SZ), 4096):
-            size = self.log.total
-            if not self.take() or self.log.total == size:
-                return
-
-    def finish(self) -> None:
-        if self.shown is not None:
-            self.shown.finish()
-
-
-def _spawn(task: Task) -> subprocess.Popen[bytes]:
-    """Start the job in a process group of its own. Raises OSError, and ValueError for a NUL character."""
-    invocation = task.invocation
-    user = invocation.uid if invocation.uid != os.geteuid() else None
-    return subprocess.Popen(
-        invocation.argv,
-        bufsize=0,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=invocation.cwd,
-        env=dict(invocation.env),
-        process_group=0,
-        user=user,
-        group=None if user is None else _primary_group(user),
-        extra_groups=None if user is None else [],
-    )
-
-
-def _primary_group(uid: int) -> int:
-    try:
-        return pwd.getpwuid(uid).pw_gid
-    except KeyError:
-        return uid
+        if code >= 0 and self.report is not None and self.report.exit_code is None:
+            self.detail = self.outputs[1].last_line() or "the box ended without a word"
+            return None, "start"
+        shown = code if code >= 0 else 128 - code
+        breach = reached(self.task.limits, shown, used)
+        if breach is None and self.scope is not None:
+            breach = self.scope.behind(shown, self.watch.memory)
+        if breach is not None:
+            self.detail = breach.detail
+            return shown, breach.cause
+        return shown, "exit" if code >= 0 or _signal_name(-code) in FAULTS else "killed"
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -204,10 +204,11 @@ def uid_of(key: str) -> str | None:
 
 
 def content(sighting: Sighting) -> Content:
-    """The code folder, and the fields that say what runs, how long, and who gets the results."""
+    """The code folder, and the fields that say what runs, how long, who gets the results, and which data the job may read."""
     limit = "" if sighting.timeout_s is None else str(sighting.timeout_s)
     fields = (("name", sighting.name), ("requester_email", sighting.submitter), ("timeout_seconds", limit))
-    return Content(base=f"{sighting.path}/code", fields=fields)
+    tags = (("tags", "\n".join(sighting.tags)),) if sighting.tags else ()
+    return Content(base=f"{sighting.path}/code", fields=(*fields, *tags))
 
 
 def _reason(facts: Facts, observed: str) -> str | None:

@@ -10,20 +10,30 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 
-from scq.errors import ConfigError
-from scq.model import Problem
-from scq.ports import Invocation
+from scq.errors import ConfigError, UsageError
+from scq.model import NO_LIMITS, Limits, Problem
+from scq.ports import Invocation, Mount, Plan
+from scq.sandbox import seccomp, shown
+from scq.sandbox.account import own_name
 from scq.sandbox.program import INSTALL, find_bwrap
 from scq.sandbox.scratch import hand_over, make_scratch
+from scq.sandbox.sources import prove_readable
 from scq.sandbox.work import inside, moved
 
 WORK = "/job"
 """Where the box shows the private copy."""
 TEMPORARY_BYTES = 64 << 20
 USUAL_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - inside the box
-ISOLATION = ("--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--new-session")
-SYSTEM_LINKS = ("/bin", "/lib", "/lib64", "/sbin")
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs")
+HOSTNAME = "job"
+ISOLATION = (
+    *("--unshare-all", "--unshare-user", "--disable-userns", "--hostname", HOSTNAME),
+    *("--cap-drop", "ALL", "--die-with-parent", "--new-session"),
+)
+HOSTS = f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n".encode()
+"""Without a network nothing else has a name, but programs that talk to themselves look these up."""
+OPTIONS, SECCOMP, STATUS, NAMES = "{options}", "{seccomp}", "{status}", "{names}"
+"""Words of the argument vector that become descriptors. The options name folders of this machine, and the job can read the
+argument vector as `/proc/1/cmdline`: so they come through one."""
 
 
 class BwrapSandbox:
@@ -59,21 +69,68 @@ class BwrapSandbox:
         dropped = self.dropped()
         return directory if dropped is None else make_scratch(directory, self.scratch_root, *dropped)
 
-    def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation:
-        """The command inside the box. Called by root it also gives `work` to the dropped user.
+    def plan(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Plan:
+        """What `wrap` gives the job. The box adds PATH, HOME and LANG where `env` has none.
 
-        The box adds PATH, HOME and LANG where `env` has none. Raises UsageError when `cwd` leaves `work`, and ConfigError without
-        bwrap or without a usable user.
+        Raises UsageError when `cwd` leaves `work`, and ConfigError when a mount cannot be shown where it is wanted.
+        """
+        taken = (*shown.system(network=network), *shown.interpreters(self.interpreter_paths))
+        environment = {name: moved(value, work, WORK) for name, value in {**USUAL_ENVIRONMENT, **env}.items()}
+        return Plan(
+            sandbox=self.name,
+            user=own_name() if self.dropped() is None else self.user,
+            network=network,
+            command=tuple(command),
+            cwd=inside(WORK, cwd),
+            environment=environment,
+            mounts=(*taken, Mount(work, WORK, writable=True), *shown.ordered(mounts, taken, WORK)),
+            limits=limits,
+            notes=self._notes(network),
+        )
+
+    def wrap(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Invocation:
+        """The command inside the box, as planned. Called by root it also gives `work` to the dropped user.
+
+        Raises what `plan` raises; ConfigError without bwrap, libseccomp or a usable user, and when a mount cannot be read by the
+        user the job runs as.
         """
         program = find_bwrap()
         if program is None:
             raise ConfigError("sandbox: bubblewrap (bwrap) is not installed", INSTALL)
-        argv = (program, *self._options(work, inside(WORK, cwd), env), "--", *command)
+        plan = self.plan(command, work=work, cwd=cwd, env=env, mounts=mounts, network=network, limits=limits)
+        feeds = {OPTIONS: _as_feed(self._options(plan)), SECCOMP: seccomp.program()}
         dropped = self.dropped()
+        prove_readable([*shown.interpreters(self.interpreter_paths), *mounts], dropped, plan.user)
         if dropped is not None:
             hand_over(work, *dropped)
+        names: tuple[str, ...] = ()
+        if not network:
+            feeds[NAMES] = HOSTS
+            names = ("--perms", "0444", "--ro-bind-data", NAMES, "/etc/hosts")
+        # In this order: the options end by making everything read-only.
+        argv = (program, *names, "--args", OPTIONS, "--seccomp", SECCOMP, "--json-status-fd", STATUS, "--", *plan.command)
         # bwrap's own environment can be read inside as /proc/1/environ: it has to be empty.
-        return Invocation(argv, {}, "/", None if dropped is None else dropped[0])
+        return Invocation(argv, {}, "/", None if dropped is None else dropped[0], feeds, STATUS)
 
     def dropped(self) -> tuple[int, int] | None:
         """User and group that a call by root drops to; None for an ordinary user. Raises ConfigError."""
@@ -89,22 +146,39 @@ class BwrapSandbox:
             raise ConfigError("sandbox.user: root cannot be boxed", "Name an ordinary user, such as nobody.")
         return account.pw_uid, account.pw_gid
 
-    def _options(self, work: str, cwd: str, env: Mapping[str, str]) -> Iterator[str]:
+    def _notes(self, network: bool) -> tuple[str, ...]:
+        return (
+            "network of this machine, its local services included"
+            if network
+            else f"no network: localhost and {HOSTNAME} are the job itself",
+            f"{' and '.join(shown.TEMPORARY)}: {self.temporary_bytes >> 20} MiB each",
+            f"system calls refused: {seccomp.COUNT}",
+            "no capabilities, no further user namespaces, a session of its own",
+        )
+
+    def _options(self, plan: Plan) -> Iterator[str]:
         yield from ISOLATION
+        if plan.network:
+            yield "--share-net"
         yield "--clearenv"
-        for name, value in {**USUAL_ENVIRONMENT, **env}.items():
-            yield from ("--setenv", name, moved(value, work, WORK))
-        yield from ("--ro-bind", "/usr", "/usr")
-        for path in SYSTEM_LINKS:
-            yield from ("--symlink", os.readlink(path), path) if os.path.islink(path) else ("--ro-bind-try", path, path)
-        for path in SYSTEM_FILES:
-            yield from ("--ro-bind-try", path, path)
-        size = str(self.temporary_bytes)
+        for name, value in plan.environment.items():
+            yield from ("--setenv", name, value)
         yield from ("--proc", "/proc", "--dev", "/dev")
-        for path in ("/tmp", "/dev/shm"):  # noqa: S108 - inside the box
-            yield from ("--size", size, "--tmpfs", path)
-        for path in self.interpreter_paths:
-            yield from ("--ro-bind", path, path)
-        yield from ("--bind", work, WORK, "--chdir", cwd)
+        for path in shown.TEMPORARY:
+            yield from ("--size", str(self.temporary_bytes), "--tmpfs", path)
+        for mount in plan.mounts:
+            yield from ("--bind" if mount.writable else "--ro-bind", mount.source, mount.target)
+        for target, path in shown.links():
+            yield from ("--symlink", target, path)
+        yield from ("--chdir", plan.cwd)
         # What bubblewrap itself mounts there has no cap: nothing but the capped folders and the job's own stays writable.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
+
+
+def _as_feed(options: Iterator[str]) -> bytes:
+    """Options as `--args` reads them, each ended by a NUL. Raises UsageError for one that holds a NUL: it would be two."""
+    words = tuple(options)
+    for word in words:
+        if "\0" in word:
+            raise UsageError(f"{word!r} holds a NUL character", "Such a path or value cannot be given to a job.")
+    return b"".join(os.fsencode(word) + b"\0" for word in words)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scq.model import Problem
-from scq.ports import Invocation
+from scq.model import NO_LIMITS, Limits, Problem
+from scq.ports import Invocation, Mount, Plan
+from scq.sandbox.account import own_name
 from scq.sandbox.work import inside
+
+NOTES = (
+    "sandbox none: nothing protects this machine, the job can do whatever this account can",
+    "data folders are not moved: they stand at their own places, and what this account can write the job can write",
+)
 
 
 class NoSandbox:
@@ -25,6 +31,41 @@ class NoSandbox:
         """The directory of the run itself."""
         return directory
 
-    def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation:
+    def plan(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Plan:
+        """What `wrap` gives the job: always a network, mounts at their own places. Raises UsageError when `cwd` leaves `work`."""
+        return Plan(
+            sandbox=self.name,
+            user=own_name(),
+            network=True,
+            command=tuple(command),
+            cwd=inside(work, cwd),
+            environment=dict(env),
+            mounts=tuple(Mount(one.source, one.source, one.writable) for one in (Mount(work, work, writable=True), *mounts)),
+            limits=limits,
+            notes=NOTES,
+        )
+
+    def wrap(
+        self,
+        command: Sequence[str],
+        *,
+        work: str,
+        cwd: str,
+        env: Mapping[str, str],
+        mounts: Sequence[Mount] = (),
+        network: bool = False,
+        limits: Limits = NO_LIMITS,
+    ) -> Invocation:
         """The command as it is. Raises UsageError when `cwd` leaves `work`."""
-        return Invocation(tuple(command), dict(env), inside(work, cwd))
+        plan = self.plan(command, work=work, cwd=cwd, env=env, mounts=mounts, network=network, limits=limits)
+        return Invocation(plan.command, plan.environment, plan.cwd)

@@ -77,5 +77,5 @@ def _make_root(root: str) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise ConfigError(
             f"{root}: belongs to somebody else or others may write there, so private copies of jobs are not safe in it",
-            "Remove it, or set sandbox.scratch_root to a folder that does not exist yet.",
+            "Remove it, or set sandbox.scratch to a folder that does not exist yet.",
         )

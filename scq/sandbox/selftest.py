@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from scq.descriptors import opened
 from scq.errors import ConfigError
 from scq.model import Problem
 from scq.ports import Invocation
@@ -21,12 +22,24 @@ echo "namespace $(readlink /proc/self/ns/pid)"
 for entry in /proc/[0-9]*; do echo "process ${entry#/proc/}"; done
 while read -r name rest; do case $name in *:*) echo "interface ${name%%:*}";; esac; done < /proc/net/dev
 while read -r id parent device inside point options rest; do echo "mount $point $options"; done < /proc/self/mountinfo
-while read -r name value; do case $name in CapEff:|NoNewPrivs:) echo "$name $value";; esac; done < /proc/self/status
+while read -r name value rest; do
+  case $name in CapEff:|NoNewPrivs:|Seccomp:|Uid:) echo "$name $value";; esac
+done < /proc/self/status
+export -p | while read -r word rest; do echo "variable ${rest%%=*}"; done
+read -r word < /proc/1/environ; echo "environ $word"
+read -r word < /proc/1/cmdline; echo "cmdline $word"
 read -r word < "$CANARY" && echo "canary $word"
 echo own > proof && echo "work writable"
 true > /usr/.scq-selftest && echo "usr writable"
+true >> /proc/sys/kernel/core_pattern && echo "kernel writable"
+chmod u+s proof && echo "set-id possible"
+command -v unshare > /dev/null && unshare -U true && echo "namespaces possible"
 echo "end reached"
 """
+GIVEN = {"PATH", "HOME", "LANG", "CANARY", "PWD", "OLDPWD", "_", "SHLVL"}
+"""The variables of the probe, and those a shell makes itself."""
+TUNNELS = {"sit0", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0"}
+"""Interfaces that some kernels put into every new network. They are down and lead nowhere."""
 
 
 class Box(Protocol):
@@ -84,41 +97,49 @@ def _try_to_break_out(sandbox: Box, directory: str) -> list[Problem]:
 
 def _run(invocation: Invocation, dropped: tuple[int, int] | None) -> subprocess.CompletedProcess[str]:
     user, group = dropped or (None, None)
-    return subprocess.run(
-        invocation.argv,
-        env=dict(invocation.env),
-        cwd=invocation.cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=TIMEOUT_S,
-        check=False,
-        user=user,
-        group=group,
-        extra_groups=None if dropped is None else [],
-    )
+    with opened(invocation) as (argv, descriptors):
+        return subprocess.run(
+            argv,
+            env=dict(invocation.env),
+            cwd=invocation.cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
+            pass_fds=descriptors,
+            user=user,
+            group=group,
+            extra_groups=None if dropped is None else [],
+        )
 
 
 def _judge(answers: str, proof: str) -> Iterator[str]:
     """What the answers of the probe give away, one sentence each."""
-    facts = [line.split(" ", 1) for line in answers.splitlines() if " " in line]
     said: dict[str, list[str]] = {}
-    for key, value in facts:
+    for line in answers.splitlines():
+        key, _, value = line.partition(" ")
         said.setdefault(key, []).append(value)
-    if said.get("interface") != ["lo"]:
+    if set(said.get("interface", [])) - TUNNELS != {"lo"}:
         yield f"a job can see network interfaces: {', '.join(said.get('interface', ['unknown']))}"
     if SECRET in said.get("canary", []):
         yield "a job can read private files outside its folder"
     if said.get("namespace", [""])[0] in ("", os.readlink("/proc/self/ns/pid")) or str(os.getpid()) in said.get("process", []):
         yield "a job can see the processes of this machine"
-    if "usr" in said or not {"/", "/dev", "/usr"} <= _read_only(said.get("mount", [])):
+    if "usr" in said or "kernel" in said or not {"/", "/dev", "/usr"} <= _read_only(said.get("mount", [])):
         yield "a job can write to the system"
-    if said.get("CapEff:") != ["0000000000000000"] or said.get("NoNewPrivs:") != ["1"]:
+    if said.get("CapEff:") != ["0000000000000000"] or said.get("NoNewPrivs:") != ["1"] or "set-id" in said:
         yield "a job can have or gain privileges"
+    if said.get("Seccomp:") != ["2"] or "namespaces" in said:
+        yield "the system calls of a job are not filtered"
+    if not {"CANARY"} <= set(said.get("variable", [])) <= GIVEN or said.get("environ") != [""]:
+        yield "a job can see variables of the caller"
+    if os.path.dirname(proof) in "".join(said.get("cmdline", [proof])):
+        yield "a job can see where its folder lies on this machine"
     if "work" not in said or not os.path.isfile(proof):
         yield "a job cannot write to its own folder"
-    elif os.lstat(proof).st_uid == 0:
+    elif os.lstat(proof).st_uid == 0 or said.get("Uid:", ["0"])[0] == "0":
         yield "a job runs as root"
 
 
@@ -137,7 +158,7 @@ def _advice(stderr: str, sandbox: Box) -> str:
     """What to change so that the box can be made."""
     for path in sandbox.interpreter_paths:
         if path in stderr:
-            return f"sandbox.interpreter_paths: {path} is not there or not readable for the user of the box."
+            return f"sandbox.interpreters: {path} is not there or not readable for the user of the box."
     return sysctl_advice("/proc/sys") or "See docs/sandbox.md for what the box needs from the machine."
 
 

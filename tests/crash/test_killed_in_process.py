@@ -30,7 +30,8 @@ CALLS = (
     ("reject", "seen"),
     ("run-approved", "approved"),
     ("rerun", "finished"),
-    ("share", "finished"),
+    ("release", "finished"),
+    ("withhold", "finished"),
     ("cleanup", "finished"),
 )
 EVERYWHERE = [(generation, verb, stage) for generation in GENERATIONS for verb, stage in CALLS]
@@ -101,7 +102,7 @@ def die_everywhere(
             nothing_half_visible(world)
             world.go_on(run_first=number % 2 == 0)
             statuses.add(holds(world, wanted).status)
-            if verb == "share":
+            if verb == "release":
                 runs_again(world)
         except AssertionError as error:
             error.add_note(f"{verb} died at effect {number}: {marker.read_text()}")
@@ -114,8 +115,9 @@ def call_of(world: World, verb: str) -> Callable[[], object]:
     if verb == "submit":
         return lambda: world.scientist.scq(*world.submission)
     if verb == "cleanup":
-        return lambda: world.owner.scq("cleanup", "--older-than", "0")
+        return lambda: world.owner.scq("cleanup", "--older-than", "0", "--unanswered")
     words = [verb] if verb in ("check", "run-approved") else [verb, world.uid]
+    words += ["-r", "because", *(["--logs"] if verb == "release" else [])] if verb in ("release", "withhold") else []
     return lambda: world.owner.scq(*words)
 
 

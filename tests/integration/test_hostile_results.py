@@ -163,6 +163,7 @@ def test_results_that_are_links_or_pipes_stay_behind(tmp_path: Path) -> None:
         box.answers(job)
         left = box.owner.json("output", job)
         assert "stolen" not in str(left)
+        box.owner.scq("share", job)
         (copied,) = (path for path in box.root.rglob("answer.txt") if path.parent.name.startswith("output"))
         assert copied.stat().st_mode & 0o6000 == 0
         box.answers(good)

@@ -18,6 +18,7 @@ import pytest
 from scq.executors import processes, supervisor
 from scq.executors.local import LocalExecutor, never_started
 from scq.executors.rundir import read_result, read_started
+from scq.executors.spawning import primary_group
 from scq.executors.supervisor import Supervisor
 from scq.ports import Ending, Invocation, Task
 from scq.sandbox.bwrap import BwrapSandbox
@@ -321,7 +322,7 @@ class TestTrouble:
         assert (tmp_path / "run/stderr.txt").read_text() == "--- processes of this job that could not be killed: 1 ---\n"
 
     def test_a_user_without_an_account_has_a_group_of_the_same_number(self) -> None:
-        assert supervisor._primary_group(4_000_123_456) == 4_000_123_456
+        assert primary_group(4_000_123_456) == 4_000_123_456
 
 
 class TestOutput:

@@ -65,10 +65,11 @@ def test_a_job_goes_all_the_way(people: tuple[Person, Person], tmp_path: Path, g
     assert owner.job(uid)["status"] == "approved"
     assert [run["status"] for run in owner.json("run-approved")["runs"]] == ["completed"]
     assert owner.job(uid)["run"]["attempt"] == 2
-    assert [job["id"] for job in owner.json("cleanup", "--older-than", "0")["removed"]] == [uid]
+    assert [job["id"] for job in owner.json("cleanup", "--older-than", "0", "--unanswered")["removed"]] == [uid]
     assert owner.json("list")["jobs"] == []
     assert scientist.json("list")["jobs"] == []
-    assert owner.scq("audit", "show").out.count("\n") == 8
+    assert owner.scq("audit", "show").out.count("\n") == 9
+    assert owner.scq("audit", "verify").out.startswith("whole: 9 rows")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

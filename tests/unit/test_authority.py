@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scq.authority import CHANGED, NOT_APPROVED_HERE, Rules, judge, runnable
+from scq.authority import CHANGED, NOT_APPROVED_HERE, Rules, approvals, judge, runnable, with_vote
+from scq.model import Bounds, Decision
 from scq.state import Record
 from tests.making import DIGEST, ME, NOW, OTHER_DIGEST, THEM, decision, record, run, seen
 
@@ -141,3 +143,126 @@ def test_for_somebody_elses_job_the_folders_alone_count() -> None:
 @pytest.mark.parametrize("known", [record(intents=("decide",), decision=decision()), record(run=run("claimed", cause=None))])
 def test_folders_that_look_odd_while_we_write_in_them_do_not_make_a_job_invalid(known: Record) -> None:
     assert judged(known, observed="approved", invalid=("folder and file differ",)).invalid == ()
+
+
+HOUR = timedelta(hours=1)
+ALICE, BOB, CAROL = "alice@example.org", "bob@example.org", "carol@example.org"
+TWO = Rules(me=ME, adopt=False, orphan_after=HOUR, quorum=2)
+
+
+def vote(by: str, digest: str = DIGEST, **bounds: Any) -> Decision:
+    return replace(decision(digest=digest), by=by, bounds=Bounds(**bounds))
+
+
+def bounded(runs: int = 0, **bounds: Any) -> Record:
+    return record(decision=decision(bounds=Bounds(**bounds)), runs=runs)
+
+
+@pytest.mark.parametrize(("left", "status"), [(HOUR, "approved"), (timedelta(0), "pending"), (-HOUR, "pending")])
+def test_an_approval_lasts_until_it_expires(left: timedelta, status: str) -> None:
+    found = judged(bounded(expires_at=NOW + left), observed="approved")
+    assert found.status == status
+    assert runnable(found, ME) == (status == "approved")
+    assert not found.changed
+    if status == "pending":
+        assert "approval expired on 2026-11-21" in found.problems[0].what
+        assert found.problems[0].advice == "To allow it again: scq approve count-00"
+
+
+@pytest.mark.parametrize(("runs", "status"), [(0, "approved"), (1, "approved"), (2, "pending"), (3, "pending")])
+def test_an_approval_is_used_up_by_the_runs_that_began_under_it(runs: int, status: str) -> None:
+    found = judged(bounded(runs, max_runs=2), observed="approved")
+    assert found.status == status
+    if status == "pending":
+        assert found.problems[0].what == "approval was for 2 runs and is used up"
+
+
+def test_a_run_that_began_after_the_look_uses_an_approval_up_as_well() -> None:
+    found = judged(bounded(max_runs=1), observed="approved")
+    assert runnable(found, ME)
+    assert not runnable(replace(found, runs=1), ME)
+
+
+def test_a_used_up_approval_says_nothing_about_the_run_that_used_it() -> None:
+    assert judged(replace(bounded(1, max_runs=1), run=run()), observed="completed").status == "completed"
+    assert judged(replace(bounded(1, max_runs=1), run=run("started", cause=None))).status == "running"
+
+
+def test_two_reviewers_are_two_different_ones() -> None:
+    first = with_vote(record(), vote(ALICE), TWO)
+    assert (first.decision, [item.by for item in first.votes]) == (None, [ALICE])
+    again = with_vote(first, vote(ALICE), TWO)
+    assert (again.decision, len(again.votes)) == (None, 1)
+    both = with_vote(again, vote(BOB), TWO)
+    assert both.decision is not None
+    assert (both.decision.verdict, both.decision.by, both.decision.digest) == ("approve", f"{ALICE}, {BOB}", DIGEST)
+    assert judged(both, TWO).status == "approved"
+
+
+def test_a_job_that_lacks_approvals_says_how_many_it_has() -> None:
+    found = judged(with_vote(record(), vote(ALICE), TWO), TWO, observed="approved")
+    assert (found.status, found.problems[0].what) == ("pending", f"1 of 2 approvals, by {ALICE}")
+    assert not runnable(found, ME)
+
+
+def test_what_two_allow_is_the_strictest_of_both() -> None:
+    first = with_vote(record(), vote(ALICE, max_runs=5, timeout_s=60.0, expires_at=NOW + HOUR), TWO)
+    both = with_vote(first, vote(BOB, max_runs=2, memory=100, expires_at=NOW + 2 * HOUR), TWO)
+    assert both.decision is not None
+    assert both.decision.bounds == Bounds(expires_at=NOW + HOUR, max_runs=2, timeout_s=60.0, memory=100)
+
+
+def test_rules_accepted_by_either_are_told() -> None:
+    first = with_vote(record(), replace(vote(ALICE), accepted=("network",)), TWO)
+    both = with_vote(first, replace(vote(BOB), accepted=("eval", "network")), TWO)
+    assert both.decision is not None
+    assert both.decision.accepted == ("eval", "network")
+
+
+@pytest.mark.parametrize("first", [vote(ALICE, OTHER_DIGEST), vote(ALICE, expires_at=NOW)])
+def test_an_approval_of_other_content_or_one_that_expired_does_not_count(first: Decision) -> None:
+    assert with_vote(record(votes=(first,)), vote(BOB), TWO).decision is None
+
+
+def test_an_approval_that_was_run_under_does_not_count_for_the_next_decision() -> None:
+    both = with_vote(with_vote(record(), vote(ALICE, max_runs=1), TWO), vote(BOB, max_runs=1), TWO)
+    ran = replace(both, runs=1)
+    assert judged(ran, TWO).status == "pending"
+    again = with_vote(ran, vote(ALICE), TWO)
+    assert (again.decision, again.runs, len(again.votes)) == (None, 0, 1)
+    assert with_vote(again, vote(BOB), TWO).decision is not None
+
+
+def test_a_higher_number_of_reviewers_holds_for_what_is_approved_already() -> None:
+    one = with_vote(record(), vote(ALICE), RULES)
+    assert judged(one, RULES).status == "approved"
+    found = judged(one, TWO)
+    assert (found.status, found.problems[0].what) == ("pending", f"1 of 2 approvals, by {ALICE}")
+    assert not runnable(found, ME)
+    assert judged(with_vote(one, vote(BOB), TWO), TWO).status == "approved"
+
+
+def test_an_approval_of_before_there_were_votes_is_one() -> None:
+    old = record(decision=decision())
+    assert judged(old, TWO).status == "pending"
+    assert with_vote(old, vote(BOB), TWO).decision is not None
+    assert with_vote(old, vote(ME), TWO).decision is None
+
+
+def test_what_other_software_approved_is_no_vote() -> None:
+    old = record(decision=replace(decision(), method="adopted", by=CAROL))
+    assert with_vote(old, vote(BOB), TWO).decision is None
+
+
+def test_only_listed_reviewers_count() -> None:
+    listed = replace(TWO, reviewers=(ALICE, BOB))
+    votes = (vote(ALICE), vote(CAROL))
+    known = record(votes=votes, decision=replace(decision(), by=f"{ALICE}, {CAROL}"))
+    assert [item.by for item in approvals(known, listed, NOW)] == [ALICE]
+    assert judged(known, listed).status == "pending"
+    assert judged(known, TWO).status == "approved"
+
+
+def test_votes_do_not_outlive_a_rejection() -> None:
+    found = record(decision=decision("reject"), votes=(vote(ALICE), vote(BOB)))
+    assert judged(found, TWO).status == "rejected"

@@ -66,7 +66,8 @@ def test_the_first_folder_wins(work: Path) -> None:
 def test_what_is_not_a_plain_result_is_left_with_its_reason(work: Path, make: Callable[[Path], object], reason: str) -> None:
     (work / "outputs/good").write_text("good")
     make(work / "outputs")
-    assert collected(work) == Collected(("good",), (reason,))
+    exceeded = reason.partition(": ")[2] if "more than" in reason else ""
+    assert collected(work) == Collected(("good",), (reason,), exceeded)
     assert os.listdir(work.parent / "results") == ["good"]
 
 
@@ -76,6 +77,7 @@ def test_limits_count_files_and_bytes_over_all_folders(work: Path) -> None:
     found = collected(work)
     assert len(found.files) == 10
     assert found.left == ("f10: more than 10 files", "f11: more than 10 files")
+    assert found.exceeded == "more than 10 files"
     assert len(collected(work, limits=Limits(files=100, bytes=55)).files) == 5
 
 
@@ -130,3 +132,10 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_is_taken(fs: FakeFi
     finally:
         pyfakefs.helpers.reset_ids()
     assert found == Collected(("a",), ("outputs: a folder cannot be listed (Permission denied)",))
+
+
+def test_a_flood_of_files_is_named_in_a_few_lines(work: Path) -> None:
+    for number in range(150):
+        (work / f"outputs/f{number:03}").touch()
+    found = collected(work)
+    assert (len(found.files), len(found.left), found.left[-1]) == (10, 101, "40 more")

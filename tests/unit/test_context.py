@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from datetime import UTC
 from pathlib import Path
 
 import pytest
 
+from scq.audit import head_after
 from scq.config import Config
 from scq.context import Context, audited, utc_now
 from scq.errors import BusyError
@@ -58,3 +61,16 @@ def test_audit_rows_are_numbered_on(tmp_path: Path) -> None:
 
 def test_the_clock_is_aware() -> None:
     assert utc_now().tzinfo is UTC
+
+
+def test_an_audit_row_names_the_account_that_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = audited(State(), NOW, ME, "vote", verb="approve").audit
+    assert row.user == f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
+    assert (row.what, row.verb) == ("vote", "approve")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    assert audited(State(), NOW, ME, "run").audit[0].user.startswith("4000000000@")
+
+
+def test_the_state_knows_the_seal_of_its_newest_row() -> None:
+    state = audited(audited(State(), NOW, ME, "approve"), NOW, ME, "run")
+    assert state.audit_head == head_after(state.audit, "")

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.diff import events
+from scq.model import Answer, ReleasedFile
 from scq.state import Record
 from tests.making import ME, NOW, THEM, decision, record, run
 
@@ -52,6 +53,32 @@ def test_a_new_invalid_job_says_so_once() -> None:
 )
 def test_each_change_of_status_has_its_events(before: Any, after: dict[str, Any], expected: list[str]) -> None:
     assert kinds(record(status=before), record(**after)) == expected
+
+
+def answered(verdict: Any = "released", **fields: Any) -> Record:
+    files = (ReleasedFile("a.csv", 2, "00"), ReleasedFile("deep/b\u202e.csv", 3, "11"))
+    answer = Answer(verdict, ME, NOW, "too small groups", files if verdict == "released" else ())
+    return record(status="completed", outputs=verdict, answer=answer, **fields)
+
+
+def detail(before: Record, after: Record) -> str:
+    (event,) = events({"key": before}, {"key": after}, me=ME, first=False, revision=1, at=NOW)
+    return event.detail
+
+
+def test_the_names_of_released_files_travel_with_the_event() -> None:
+    assert detail(record(status="completed"), answered()).splitlines() == ["a.csv", "deep/b\ufffd.csv"]
+    many = Answer("released", ME, NOW, files=tuple(ReleasedFile(f"{n}", 1, "00") for n in range(500)))
+    assert len(detail(record(status="completed"), replace(answered(), answer=many)).splitlines()) == 100
+
+
+def test_an_answer_without_results_is_told_once_with_its_reason() -> None:
+    waiting, answer = record(status="completed", outputs="withheld", told_outputs="none"), answered("withheld")
+    assert kinds(waiting, answer) == ["results.withheld"]
+    assert detail(waiting, answer) == "too small groups"
+    assert kinds(replace(answer, told_outputs="withheld"), answer) == []
+    assert kinds(record(status="approved"), answer) == ["job.completed", "results.withheld"]
+    assert kinds(waiting, replace(answer, answer=None)) == [], "held results are no answer"
 
 
 def test_reasons_travel_with_the_event() -> None:

@@ -6,11 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from scq.config import Config
+from scq.config import AutoRelease, Config
 from scq.context import Context, utc_now
 from scq.errors import InvalidFileError
-from scq.looking import Observation, observe, view
+from scq.looking import Observation, noted, observe, view
+from scq.model import DataFolder
+from scq.state import State
+from tests.making import NOW
 from tests.people import OWNER, SCIENTIST, Person, World
 
 
@@ -185,7 +189,7 @@ def test_an_approval_by_other_software_is_adopted_only_when_allowed_and_written_
     assert adopting.kinds() == ["job.approved"]
     assert adopting.kinds() == []
     rows = world.owner.json("audit", "show")["rows"]
-    assert [(row["what"], row["job"]) for row in rows] == [("adopt", uid)]
+    assert [(row["what"], row["job"]) for row in rows] == [("opt-out", ""), ("adopt", uid), ("config", "")]
 
 
 def test_a_copied_id_does_not_take_the_id_of_an_own_job(world: World) -> None:
@@ -208,3 +212,75 @@ def test_a_view_of_everything_holds_the_jobs_that_are_over(world: World) -> None
     eye.look(full=True)
     assert view(eye.context(), full=False).jobs() == {}
     assert [job.id for job in view(eye.context(), full=True).jobs().values()] == [uid]
+
+
+@pytest.mark.parametrize("settings", [{"quorum": 2}, {"reviewers": (OWNER,)}])
+def test_an_approval_by_other_software_has_no_name_that_counts(world: World, tmp_path: Path, settings: dict[str, object]) -> None:
+    world.submit(layout="c0")
+    Person(tmp_path / "other", world.root, OWNER).scq("approve", "count")
+    strict = Eye(world, adopt=True, **settings)
+    assert strict.look().state.jobs.popitem()[1].status == "pending"
+
+
+def told(state: State) -> list[tuple[str, str]]:
+    return [(row.what, row.detail) for row in state.audit]
+
+
+def test_safe_settings_are_remembered_in_silence() -> None:
+    first = noted(State(), Config(email=OWNER), NOW)
+    assert told(first) == []
+    assert first.security["sandbox.type"] == "bwrap"
+    assert noted(first, Config(email=OWNER), NOW) is first
+
+
+def test_each_setting_that_matters_for_safety_is_a_row_when_it_changes() -> None:
+    first = noted(State(), Config(email=OWNER), NOW)
+    data = (DataFolder("/srv/cohort", "/data/cohort"),)
+    changed = Config(email=OWNER, quorum=2, deny=("network",), data=data, limit_memory=1 << 20, retry_interrupted=True)
+    found = noted(first, replace(changed, auto_release=AutoRelease(types=(".csv",)), hold_outputs="release"), NOW)
+    assert sorted(told(found)) == [
+        ("config", "approvals.quorum: 1 → 2"),
+        ("config", 'auto_release.types: [] → [".csv"]'),
+        ("config", 'data: [] → [{"path":"/srv/cohort","at":"/data/cohort","submitters":[],"tags":[]}]'),
+        ("config", 'deny: [] → ["network"]'),
+        ("config", "limits.memory: 4294967296 → 1048576"),
+        ("config", "results.outputs: hold → release"),
+        ("config", "run.retry_interrupted: false → true"),
+    ]
+    assert {row.by for row in found.audit} == {OWNER}
+    assert told(noted(found, replace(changed, queue_name="other"), NOW))[7:] == [
+        ("config", "results.outputs: release → hold"),
+        ("config", 'auto_release.types: [".csv"] → []'),
+    ], "what has nothing to do with safety is no row"
+
+
+def test_what_takes_protection_away_is_a_row_at_once() -> None:
+    bare = Config(email=OWNER, sandbox="none", network="full")
+    assert told(noted(State(), bare, NOW)) == [("opt-out", "sandbox.type: none"), ("opt-out", "network: full")]
+    later = noted(noted(State(), Config(email=OWNER), NOW), bare, NOW)
+    assert sorted(told(later)) == [
+        ("config", "network: prepare → full"),
+        ("config", "sandbox.type: bwrap → none"),
+        ("opt-out", "network: full"),
+        ("opt-out", "sandbox.type: none"),
+    ]
+    assert noted(later, bare, NOW) is later
+
+
+def test_a_key_that_an_older_scq_did_not_know_is_remembered_in_silence() -> None:
+    first = noted(State(), Config(email=OWNER), NOW)
+    older = replace(first, security={key: word for key, word in first.security.items() if key != "deny"})
+    assert told(noted(older, Config(email=OWNER, deny=("eval",)), NOW)) == []
+
+
+def test_a_long_setting_does_not_make_an_endless_row() -> None:
+    first = noted(State(), Config(email=OWNER), NOW)
+    data = tuple(DataFolder(f"/srv/{number}", f"/data/{number}") for number in range(100))
+    assert len(told(noted(first, Config(email=OWNER, data=data), NOW))[0][1]) <= 500
+
+
+def test_a_change_of_settings_is_saved_by_the_next_look_and_nothing_by_the_one_after(world: World) -> None:
+    Eye(world).look()
+    before = Eye(world, quorum=2).look().state
+    assert told(before)[-1] == ("config", "approvals.quorum: 1 → 2")
+    assert Eye(world, quorum=2).look().state.revision == before.revision

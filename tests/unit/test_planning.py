@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scq.planning import choose, command, job_environment, label, shape, time_limit
+from scq.model import Bounds, DataFolder, Limits
+from scq.planning import choose, command, concerns, exceeding, job_environment, label, limits, shape
 from scq.state import Record
 from scq.view import job_of
 from tests.making import ME, NOW, THEM, decision, record, sighting
@@ -87,9 +89,38 @@ def test_every_generation_has_a_shape() -> None:
     }
 
 
-@pytest.mark.parametrize(("asked", "limit"), [(None, 600.0), (60, 60.0), (86400, 600.0), (0, 600.0), (-5, 600.0)])
-def test_a_submission_may_ask_for_less_time_but_not_for_more(asked: int | None, limit: float) -> None:
-    assert time_limit(job_of(record(timeout_s=asked)), 600.0) == limit
+CONFIGURED = Limits(wall_s=600.0, memory=4096, processes=10)
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(None, 600.0), (60, 60.0), (86400, 600.0)])
+def test_a_submission_may_ask_for_less_but_not_for_more(asked: int | None, granted: float) -> None:
+    assert limits(CONFIGURED, Limits(wall_s=asked), Bounds()) == replace(CONFIGURED, wall_s=granted)
+
+
+def test_the_owners_word_for_one_job_replaces_what_is_configured_and_not_what_the_job_asks_for() -> None:
+    bounds = Bounds(timeout_s=3600.0, memory=1024)
+    assert limits(CONFIGURED, Limits(), bounds) == Limits(wall_s=3600.0, memory=1024, processes=10)
+    assert limits(CONFIGURED, Limits(wall_s=60.0, memory=9999), bounds) == Limits(wall_s=60.0, memory=1024, processes=10)
+
+
+def test_what_a_job_asks_for_in_vain_is_named() -> None:
+    asked = Limits(wall_s=60.0, memory=9999, cpu_s=5.0)
+    assert exceeding(asked, limits(CONFIGURED, asked, Bounds())) == ("memory",)
+
+
+@pytest.mark.parametrize(
+    ("folder", "fits"),
+    [
+        (DataFolder("/d", "/data/d"), True),
+        (DataFolder("/d", "/data/d", submitters=(THEM,)), True),
+        (DataFolder("/d", "/data/d", submitters=(ME,)), False),
+        (DataFolder("/d", "/data/d", tags=("heart", "lung")), True),
+        (DataFolder("/d", "/data/d", tags=("lung",)), False),
+        (DataFolder("/d", "/data/d", submitters=(THEM,), tags=("lung",)), False),
+    ],
+)
+def test_data_is_shown_to_the_submitters_and_tags_it_is_meant_for(folder: DataFolder, fits: bool) -> None:
+    assert concerns(folder, sighting(tags=("heart",))) is fits
 
 
 def test_streamed_lines_name_submitter_and_job() -> None:

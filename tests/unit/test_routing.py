@@ -75,6 +75,7 @@ DO, DS = ("do", OWNER), ("ds", SUBMITTER)
         ("job.changed", {DO}),
         ("job.vanished", set()),
         ("outputs.released", {DS}),
+        ("results.withheld", {DS}),
         ("something.new", set()),
     ],
 )
@@ -85,7 +86,7 @@ def test_each_event_is_told_to_the_roles_of_the_table(kind: str, expected: set[t
 def test_every_listed_event_is_tested_above() -> None:
     assert set(ROLES) == {
         *("baseline", "job.received", "job.invalid", "job.approved", "job.rejected", "job.completed", "job.failed"),
-        *("job.interrupted", "job.integrity", "job.changed", "outputs.released"),
+        *("job.interrupted", "job.integrity", "job.changed", "outputs.released", "results.withheld"),
     }
 
 
@@ -248,7 +249,10 @@ def test_the_cause_alone_is_not_repeated_as_error_output() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "word"),
-    [("job.rejected", "reason"), ("job.approved", "reason"), ("job.changed", "reason"), ("outputs.released", "files")],
+    [
+        *(("job.rejected", "reason"), ("job.approved", "reason"), ("job.changed", "reason")),
+        *(("results.withheld", "reason"), ("outputs.released", "files")),
+    ],
 )
 def test_the_detail_of_an_event_arrives_under_the_name_of_its_message(kind: str, word: str) -> None:
     assert [row.context[word] for row in routed(event(kind, " because\nof it "))] == ["because\nof it"]

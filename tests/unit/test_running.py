@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,12 +16,13 @@ from scq.acting import carry_out
 from scq.authority import runnable
 from scq.config import Config
 from scq.context import Context
-from scq.errors import InvalidFileError, ScqError
+from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError
 from scq.executors.rundir import STARTED, Started, write_started
 from scq.files import write_atomic
 from scq.looking import observe
-from scq.model import Run
-from scq.ports import Ending, Task
+from scq.model import DataFolder, Run
+from scq.ports import Ending, Plan, Task
+from scq.releasing import Leaving
 from scq.running import Options, Runner
 from scq.sandbox.none import NoSandbox
 from scq.state import Record, State
@@ -101,9 +104,9 @@ def test_a_run_is_claimed_prepared_ended_and_settled(stage: Stage) -> None:
     assert record.run is not None
     assert (record.run.phase, record.run.cause, record.run.exit_code, record.run.duration_s) == ("settled", "exit", 0, 3.0)
     assert (record.run.executor, record.run.sandbox, record.attempts) == ("player", "none", 1)
-    assert (record.outputs, record.logs) == ("withheld", "released")
+    assert (record.outputs, record.logs) == ("none", "released")
     assert [(outcome.record.id, outcome.refused) for outcome in runner.outcomes] == [(uid, "")]
-    assert stage.world.scientist.json("logs", uid)["logs"]["stdout"] == "hi\n"
+    assert stage.world.owner.json("logs", uid)["logs"]["stdout"] == "hi\n"
     assert not (stage.folder(record.run) / "work").exists(), "the private copy is gone"
 
 
@@ -221,7 +224,7 @@ def test_results_that_cannot_be_published_wait_for_the_next_call(
     again = stage.runner(player)
     again.recover()
     assert stage.world.owner.job(uid)["status"] == "completed"
-    assert stage.world.scientist.json("logs", uid)["logs"]["stdout"] == "hi\n"
+    assert stage.world.owner.json("logs", uid)["logs"]["stdout"] == "hi\n"
     assert again.problems == []
 
 
@@ -296,7 +299,7 @@ def test_a_job_that_was_removed_while_it_ran_keeps_its_results_and_is_named(stag
     runner.run([key])
     assert ["vanished while it ran" in problem.what for problem in runner.problems] == [True]
     assert stage.record(uid).run.phase == "settled"  # type: ignore[union-attr]
-    runner._unsaved = {"nothing": replace(stage.record(uid).run, phase="settled")}  # type: ignore[type-var, arg-type]
+    runner._unsaved = {"nothing": (replace(stage.record(uid).run, phase="settled"), Leaving())}  # type: ignore[type-var]
     runner._settle()
     assert "nothing" not in stage.ctx.store.load().jobs
 
@@ -362,3 +365,86 @@ def test_an_interrupted_job_is_started_again_only_where_that_is_configured_and_n
     assert run is not None
     assert (run.cause, run.attempt) == ("interrupted", 3)
     assert stage.approved() == []
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def prepare(*_: object, **__: object) -> Any:
+        raise error
+
+    return prepare
+
+
+def test_a_job_whose_packages_cannot_be_had_fails_and_says_which(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = stage.world.approved()
+    monkeypatch.setattr(running, "prepare", raising(DependencyError("no package is called nosuch", "Correct requirements.txt.")))
+    player = Player()
+    stage.runner(player).run(stage.approved())
+    assert player.tasks == [], "nothing was started"
+    job = stage.world.owner.job(uid)
+    assert (job["status"], job["run"]["cause"]) == ("failed", "dependencies")
+    logs = stage.world.owner.json("logs", uid)["logs"]
+    assert logs["stderr"] == "scq: no package is called nosuch\nCorrect requirements.txt.\n"
+    assert "no package is called nosuch" in stage.world.owner.scq("show", uid).out
+
+
+def test_a_job_waits_while_the_package_index_does_not_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = stage.world.approved()
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "prepare", raising(BusyError("the index cannot be reached", "Try again.")))
+        runner = stage.runner()
+        runner.run(stage.approved())
+    assert [outcome.refused for outcome in runner.outcomes] == ["the index cannot be reached"]
+    carry_out(stage.ctx)
+    assert stage.world.owner.job(uid)["status"] == "approved"
+    stage.runner().run(stage.approved())
+    assert stage.world.owner.job(uid)["status"] == "completed"
+
+
+def test_a_call_that_ends_while_packages_are_fetched_has_run_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = stage.world.approved()
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "prepare", raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            stage.runner().run(stage.approved())
+    stage.runner().recover()
+    carry_out(stage.ctx)
+    assert (stage.record(uid).run, stage.record(uid).runs) == (None, 0)
+    stage.runner().run(stage.approved())
+    assert (stage.world.owner.job(uid)["status"], stage.record(uid).runs) == ("completed", 1)
+
+
+def test_results_beyond_the_limits_make_a_job_that_exceeded_them(stage: Stage) -> None:
+    uid = stage.world.approved()
+    stage.ctx.config = replace(stage.ctx.config, output_files=1)
+
+    def write(task: Task) -> None:
+        for name in "ab":
+            Path(task.work, "outputs", name).write_text(name)
+
+    stage.runner(Player(script=write)).run(stage.approved())
+    run = stage.record(uid).run
+    assert run is not None
+    assert (run.cause, run.detail) == ("output", "more than 1 files of results")
+    assert [row["path"] for row in stage.world.owner.json("output", uid)["outputs"]] == ["a"]
+
+
+def test_what_a_run_was_given_is_kept_with_it(stage: Stage, tmp_path: Path) -> None:
+    stage.world.approved()
+    data = tmp_path / "data"
+    data.mkdir()
+    stage.ctx.config = replace(stage.ctx.config, data=(DataFolder(str(data), "/data/shown"),))
+    player = Player()
+    stage.runner(player).run(stage.approved())
+    plan = msgspec.json.decode(Path(player.tasks[0].directory, "plan.json").read_bytes(), type=Plan)
+    assert (plan.sandbox, plan.command, plan.limits.memory) == ("none", ("bash", "./run.sh"), 4 << 30)
+    assert player.tasks[0].limits == plan.limits
+
+
+@pytest.mark.parametrize("place", ["gone", ""])
+def test_data_that_is_missing_or_holds_scqs_own_files_is_never_shown(place: str, stage: Stage, tmp_path: Path) -> None:
+    uid = stage.world.approved()
+    stage.ctx.config = replace(stage.ctx.config, data=(DataFolder(str(tmp_path / place), "/data/shown"),))
+    runner = stage.runner()
+    runner.run(stage.approved())
+    assert "data:" in runner.outcomes[0].refused
+    assert stage.record(uid).run is None

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from scq.model import Problem
-from scq.showing import card, jobs_table, seconds, size, when
+from scq.model import Answer, Problem, ReleasedFile
+from scq.showing import answer_line, card, jobs_table, seconds, size, when
 from scq.view import job_of
 from tests.making import DIGEST, ME, NOW, THEM, decision, record, run
 
@@ -115,3 +115,13 @@ def test_sizes_are_short(count: int, shown: str) -> None:
 )
 def test_durations_are_short(value: float | None, shown: str) -> None:
     assert seconds(value) == shown
+
+
+def test_an_answer_is_one_line() -> None:
+    files = (ReleasedFile("a.csv", 1, "00"), ReleasedFile("b.csv", 1, "11"))
+    at = when(NOW)
+    assert answer_line(Answer("released", ME, NOW, "agreed", files)) == f"released (2 files) by {ME} on {at}: agreed"
+    assert answer_line(Answer("released", ME, NOW, files=files[:1], automatic=True)) == (
+        f"released (1 file) by itself by {ME} on {at}"
+    )
+    assert answer_line(Answer("withheld", ME, NOW, "too\nsmall")) == f"withheld by {ME} on {at}: too\ufffdsmall"

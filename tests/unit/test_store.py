@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from pyfakefs.fake_filesystem import FakeFilesystem
 
 from scq import store as store_module
-from scq.audit import read_rows
+from scq.audit import Tip, Verdict, read_lines, read_rows, tip, verify
 from scq.context import audited
-from scq.errors import BusyError, ConfigError
+from scq.errors import BusyError, ConfigError, InvalidFileError
 from scq.state import Record, State
 from scq.store import Store, exclusive
 from tests.making import ME, NOW, record
@@ -227,6 +227,108 @@ def test_rows_a_killed_call_did_not_append_are_appended_by_the_next_save(store: 
     assert audit_rows(store) == [1]
     put(store, "one")
     assert audit_rows(store) == [1]
+
+
+def said(store: Store, *words: str) -> State:
+    for word in words:
+        state = store.update(lambda state, word=word: audited(state, NOW, ME, word))  # type: ignore[misc]
+    return state
+
+
+def whole(store: Store) -> Verdict:
+    state = store.load()
+    return verify(read_lines(store.audit_path), Tip(state.audited, state.audit_head), state.audit)
+
+
+def test_the_state_remembers_how_the_log_ends(store: Store) -> None:
+    state = said(store, "approve", "run", "end")
+    assert tip(store.audit_path) == Tip(3, state.audit_head)
+    assert whole(store).kind == ""
+
+
+def test_a_kill_between_save_and_append_leaves_the_same_log(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    said(store, "approve")
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "append_rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            said(store, "run")
+    assert whole(store) == Verdict(Tip(2, store.load().audit_head)), "what waits in the state is not missing"
+    said(Store(store.home), "end")
+    unharmed = Store(str(tmp_path / "other"))
+    said(unharmed, "approve", "run", "end")
+    assert Path(store.audit_path).read_bytes() == Path(unharmed.audit_path).read_bytes()
+    assert whole(store).kind == ""
+
+
+def test_a_state_of_before_takes_the_end_of_the_log_over(store: Store) -> None:
+    said(store, "approve", "run")
+    store.update(lambda state: replace(state, audit_head=""))
+    assert whole(store).kind == ""
+    state = said(store, "end")
+    assert tip(store.audit_path) == Tip(3, state.audit_head)
+    assert whole(store).kind == ""
+
+
+def test_a_log_that_was_cut_off_does_not_heal(store: Store) -> None:
+    said(store, "approve", "run", "end")
+    put(store, "one")
+    lines = Path(store.audit_path).read_bytes().splitlines(keepends=True)
+    Path(store.audit_path).write_bytes(b"".join(lines[:2]))
+    assert whole(store).kind == "cut off"
+    said(store, "approve")
+    assert [row.n for row, _ in read_rows(store.audit_path)] == [1, 2, 4]
+    assert (whole(store).kind, whole(store).line) == ("missing", 3)
+
+
+def test_a_last_line_that_was_changed_is_not_sealed_by_the_next(store: Store) -> None:
+    said(store, "approve", "run")
+    put(store, "one")
+    Path(store.audit_path).write_text(Path(store.audit_path).read_text().replace('"run"', '"ran"'))
+    assert whole(store).kind == "changed"
+    said(store, "end")
+    assert (whole(store).kind, whole(store).line) == ("changed", 2)
+
+
+def test_a_state_from_an_older_copy_goes_on_behind_the_log_and_says_so(store: Store) -> None:
+    said(store, "approve")
+    older = Path(store.path).read_bytes()
+    said(store, "run", "end")
+    Path(store.path).write_bytes(older)
+    later = Store(store.home)
+    said(later, "approve")
+    assert [(row.n, row.what) for row, _ in read_rows(store.audit_path)][-2:] == [(3, "end"), (4, "approve")]
+    assert whole(later).kind == ""
+    assert "holds 3 rows, but the state knew 1" in later.problems[0].what
+
+
+def test_nothing_is_decided_behind_a_damaged_log(store: Store) -> None:
+    said(store, "approve")
+    with open(store.audit_path, "ab") as file:
+        file.write(b"damage\n")
+    before = Path(store.path).read_bytes()
+    with pytest.raises(InvalidFileError, match="the last line is damaged"):
+        said(store, "run")
+    assert Path(store.path).read_bytes() == before
+
+
+def test_two_writers_share_one_log(store: Store) -> None:
+    def write(word: str) -> None:
+        mine = Store(store.home)
+        for _ in range(10):
+            said(mine, word)
+
+    threads = [threading.Thread(target=write, args=(word,)) for word in ("approve", "reject")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [row.n for row, sealed in read_rows(store.audit_path) if sealed] == list(range(1, 21))
+    assert whole(store) == Verdict(Tip(20, store.load().audit_head))
 
 
 def test_two_writers_lose_nothing(store: Store) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from scq.errors import UsageError
 from scq.model import Job, Problem
-from scq.view import as_dict, find, job_of, oldest_first, sent_at
+from scq.view import as_dict, find, fits, job_of, oldest_first, sent_at
 from tests.making import ME, NOW, THEM, decision, record, run
 
 
@@ -91,3 +91,27 @@ def test_age_is_never_taken_from_a_clock_in_the_future() -> None:
 def test_owner_and_submitter_are_told() -> None:
     shown = as_dict(ONE)
     assert (shown["owner"], shown["submitter"]) == (ME, THEM)
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "expected"),
+    [
+        ("a.csv", "*.csv", True),
+        ("a.csv", "a.csv", True),
+        ("a.csv", "A.csv", False),
+        ("deep/a.csv", "*.csv", False),
+        ("deep/a.csv", "deep/*", True),
+        ("deep/down/a.csv", "deep/*", False),
+        ("deep/down/a.csv", "deep/**", True),
+        ("a.csv", "**", True),
+        ("a.csv", "**/*.csv", True),
+        ("deep/down/a.csv", "**/*.csv", True),
+        ("deep/down/a.txt", "**/*.csv", False),
+        ("deep/down/a.csv", "**/down/*", True),
+        ("deep/down/a.csv", "deep", False),
+        ("a.csv", "", False),
+        ("a[1].csv", "a[[]1].csv", True),
+    ],
+)
+def test_a_pattern_stays_within_a_folder_unless_it_says_otherwise(path: str, pattern: str, expected: bool) -> None:
+    assert fits(path, pattern) is expected

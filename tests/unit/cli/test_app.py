@@ -17,7 +17,8 @@ import pytest
 from scq.cli import app, shortcut
 from tests.people import OWNER, SCIENTIST, Answer, World
 
-LEAVES = [("config", "show"), ("config", "get"), ("config", "set"), ("config", "validate"), ("config", "path"), ("audit", "show")]
+LEAVES = [("config", "show"), ("config", "get"), ("config", "set"), ("config", "validate"), ("config", "path")]
+LEAVES += [("audit", "show"), ("audit", "verify"), ("audit", "export")]
 VERBS = [*((verb,) for verb in app.VERBS if verb not in ("config", "audit")), *LEAVES]
 
 GOOD: dict[tuple[str, ...], list[str]] = {
@@ -40,6 +41,8 @@ GOOD: dict[tuple[str, ...], list[str]] = {
     ("output",): ["DONE"],
     ("wait",): ["DONE"],
     ("rerun",): ["DONE"],
+    ("release",): ["DONE", "-r", "aggregates"],
+    ("withhold",): ["DONE", "-r", "too small groups"],
     ("share",): ["DONE"],
     ("cleanup",): [],
     ("reset",): ["--yes"],
@@ -49,6 +52,8 @@ GOOD: dict[tuple[str, ...], list[str]] = {
     ("config", "validate"): [],
     ("config", "path"): [],
     ("audit", "show"): [],
+    ("audit", "verify"): [],
+    ("audit", "export"): [],
 }
 """How every verb is called when it works; the demo has tests of its own."""
 
@@ -69,9 +74,13 @@ BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("output",): (["nothing"], 2),
     ("wait",): (["nothing"], 2),
     ("rerun",): (["nothing"], 2),
+    ("release",): (["nothing"], 2),
+    ("withhold",): (["nothing"], 2),
     ("share",): (["nothing"], 2),
     ("cleanup",): (["--older-than", "soon"], 2),
     ("reset",): ([], 2),
+    ("audit", "verify"): (["--key", "x"], 2),
+    ("audit", "export"): (["--to", "/nowhere/x"], 2),
     ("config", "get"): (["no.such.key"], 2),
     ("config", "set"): (["job_timeout", "soon"], 2),
 }
@@ -285,7 +294,11 @@ class TestCompletion:
 
     @pytest.mark.parametrize(
         ("words", "proposals"),
-        [("scq pen", ["pending"]), ("scq re", ["review", "reject", "rerun", "reset"]), ("scq config va", ["validate"])],
+        [
+            ("scq pen", ["pending"]),
+            ("scq re", ["review", "reject", "rerun", "release", "reset"]),
+            ("scq config va", ["validate"]),
+        ],
     )
     def test_verbs_are_completed(self, words: str, proposals: list[str]) -> None:
         assert self.complete(words).stdout.split() == proposals

@@ -194,4 +194,4 @@ def test_a_job_that_starts_while_it_is_decided_is_not_decided(world: World) -> N
     (key,) = state.jobs
     busy = replace(state, jobs={key: replace(state.jobs[key], run=run("claimed", cause=None))})
     with pytest.raises(IntegrityError, match="was started while it was being decided"):
-        deciding._written_down(ctx, busy, "reject", state.jobs, {key: decision("reject")})
+        deciding._written_down(ctx, busy, "reject", state.jobs, decision("reject"))

@@ -1,10 +1,9 @@
-"""scq cleanup, reset, audit show."""
+"""scq cleanup, reset."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -155,41 +154,3 @@ class TestReset:
         ctx.store.update(claimed)
         assert "a job is running" in world.owner.scq("reset", "--yes", code=2).err
         assert world.owner.job(uid)["status"] == "running"
-
-
-class TestAudit:
-    def test_who_decided_what_on_which_content(self, world: World) -> None:
-        uid = world.ended(script="exit 3\n")
-        rows = world.owner.json("audit", "show")["rows"]
-        digest = world.owner.job(uid)["digest"]
-        assert [(row["n"], row["what"], row["by"], row["job"], row["digest"]) for row in rows] == [
-            (1, "approve", OWNER, uid, digest),
-            (2, "run", OWNER, uid, digest),
-            (3, "end", OWNER, uid, digest),
-        ]
-        assert rows[2]["detail"] == "exit 3"
-        assert rows[0]["at"].endswith("Z")
-        assert world.owner.scq("audit", "show").out.splitlines()[0].split()[0] == "1"
-
-    def test_rows_of_one_job_and_the_newest_rows(self, world: World) -> None:
-        one, _ = world.approved("one"), world.approved("two")
-        assert [row["job"] for row in world.owner.json("audit", "show", one[:8])["rows"]] == [one]
-        assert [row["n"] for row in world.owner.json("audit", "show", "--limit", "1")["rows"]] == [2]
-
-    def test_an_empty_log_is_empty(self, world: World) -> None:
-        assert world.owner.json("audit", "show") == {"rows": [], "sealed": True}
-
-    def test_a_log_that_was_edited_is_an_integrity_failure(self, world: World) -> None:
-        world.approved("one")
-        world.approved("two")
-        log = Path(world.owner.home / "audit.jsonl")
-        log.write_text(log.read_text().replace('"approve"', '"reject"', 1))
-        answer = world.owner.scq("audit", "show", "--json", code=5).json
-        assert answer["data"]["sealed"] is False
-        assert "row 2 does not follow" in answer["problems"][0]["what"]
-
-    def test_a_damaged_log_is_named(self, world: World) -> None:
-        world.approved()
-        with (world.owner.home / "audit.jsonl").open("a") as file:
-            file.write("damage\n")
-        assert "line 2 is damaged" in world.owner.scq("audit", "show", code=1).err

@@ -65,7 +65,7 @@ def test_settings_comments_and_unknown_keys_stay(home: Path, box: Path) -> None:
     text = "# mine\ndo_email: old@example.org  # me\njob_timeout: 20m\nfuture_key: [1, 2]\n"
     (home / "config.yaml").write_text(text)
     report = init.run(context(home), "new@example.org", str(box))
-    assert files(home) == {
+    assert {name: content for name, content in files(home).items() if name.startswith("config")} == {
         "config.yaml": text.replace("old@", "new@") + f"syftbox_root: {box}\n",
         "config.yaml.bak-20261121T080000Z": text,
     }
@@ -167,3 +167,20 @@ def test_two_calls_do_not_write_at_once(home: Path, box: Path) -> None:
     with exclusive(path, 1.0), pytest.raises(BusyError):
         init.run(context(home), "owner@example.org", str(box))
     assert (home / "config.yaml").read_text() == "lock_timeout: 0\n"
+
+
+def test_a_key_for_the_audit_log_is_made_once_and_closed(home: Path, box: Path) -> None:
+    report = init.run(context(home), "owner@example.org", str(box))
+    key = (home / "audit.key").read_bytes()
+    assert (home / "audit.key").stat().st_mode & 0o777 == 0o600
+    assert any("audit.key" in text for text in report.lines)
+    again = init.run(context(home), "owner@example.org", str(box))
+    assert (home / "audit.key").read_bytes() == key
+    assert not any("audit.key" in text for text in again.lines)
+
+
+def test_without_cryptography_there_is_no_key_and_no_complaint(home: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scq.signing.find_spec", lambda name: None)
+    report = init.run(context(home), "owner@example.org", str(box))
+    assert report.ok
+    assert not (home / "audit.key").exists()

@@ -9,14 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from scq.commands import rerun as rerun_verb
-from scq.commands import share as share_verb
 from scq.commands import wait as wait_verb
 from scq.config import Config
 from scq.context import Context
 from scq.errors import UsageError
-from scq.view import job_of
-from tests.making import record, run
-from tests.people import OWNER, SCIENTIST, World
+from tests.making import run
+from tests.people import OWNER, World
 
 SPOKEN = "mkdir -p outputs/deep\necho hello\necho oops >&2\necho 42 > outputs/answer.txt\necho 1 > outputs/deep/b.txt\n"
 LAYOUTS = ["a3", "b2", "c0"]
@@ -51,8 +49,9 @@ class TestLogs:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_a_submitter_reads_what_the_layout_published(self, world: World, layout: str) -> None:
         uid = world.ended(script="echo hello\n", layout=layout)
-        texts = world.scientist.json("logs", uid)["logs"]
-        assert "hello\n" in "".join(texts.values())
+        assert "hello\n" not in "".join(world.scientist.json("logs", uid)["logs"].values())
+        world.owner.scq("share", uid, "--logs")
+        assert "hello\n" in "".join(world.scientist.json("logs", uid)["logs"].values())
 
     def test_a_status_folder_without_a_log_file_has_it_in_its_metadata(self, world: World) -> None:
         uid = world.ended(layout="a3")
@@ -90,7 +89,73 @@ class TestOutput:
         uid = world.ended(script=SPOKEN)
         target = world.folder / "results"
         text = world.owner.scq("output", uid, "--copy-to", str(target)).out
-        assert text == f"      3 B  answer.txt\n      2 B  deep/b.txt\ncopied to {target}\n"
+        first, second, advice, copied = text.splitlines()
+        assert first.startswith("      3 B  held      answer.txt")
+        assert second.startswith("      2 B  held      deep/b.txt")
+        assert advice == f"held until you answer: scq release {uid[:8]} -r REASON, or scq withhold {uid[:8]} -r REASON"
+        assert copied == f"copied to {target}"
+
+    def test_the_owner_sees_what_is_in_the_files_and_what_to_look_at(self, world: World) -> None:
+        uid = world.ended(script="mkdir -p outputs\nprintf 'name,mail\\nJane,jane.doe@hospital.org\\n' > outputs/people.csv\n")
+        (row,) = world.owner.json("output", uid)["outputs"]
+        assert (row["kind"], row["released"]) == ("csv", False)
+        assert "email" in [hint["rule"] for hint in row["findings"]]
+        text = world.owner.scq("output", uid).out
+        assert "! email: " in text
+        assert "Jane" not in text
+        assert "| Jane," in world.owner.scq("output", uid, "-p").out
+
+    def test_one_file_is_shown_with_its_beginning(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        text = world.owner.scq("output", uid, "--file", "deep/b.txt").out
+        assert "deep/b.txt" in text
+        assert "| 1\n" in text
+        assert "answer.txt" not in text
+        missing = world.owner.scq("output", uid, "--file", "b.txt", code=2)
+        assert "There are: answer.txt, deep/b.txt." in missing.err
+
+    def test_what_was_released_is_told_apart_and_the_answer_is_shown(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert world.owner.json("output", uid)["answer"] is None
+        world.owner.scq("release", uid, "--only", "answer.txt", "-r", "one number")
+        data = world.owner.json("output", uid)
+        assert {row["path"]: row["released"] for row in data["outputs"]} == {"answer.txt": True, "deep/b.txt": False}
+        assert (data["answer"]["reason"], data["results"]["outputs"]) == ("one number", "released")
+        text = world.owner.scq("output", uid).out
+        assert "      3 B  released  answer.txt" in text
+        assert "      2 B  held      deep/b.txt" in text
+        assert text.splitlines()[-1].startswith("released (1 file) by ")
+        assert text.endswith(": one number\n")
+        world.owner.scq("withhold", uid, "-r", "sorry")
+        assert world.owner.scq("output", uid).out.splitlines()[-1].startswith("withheld by ")
+
+    def test_a_submitter_sees_only_what_left_without_a_look_inside(self, world: World) -> None:
+        uid = world.ended(script=SPOKEN)
+        assert world.scientist.scq("output", uid).out == "no result files (completed)\n"
+        world.owner.scq("release", uid, "--only", "answer.txt", "-r", "one number")
+        assert world.scientist.scq("output", uid).out == "      3 B  answer.txt\n"
+        data = world.scientist.json("output", uid)
+        assert [(row["path"], row["released"], row["kind"]) for row in data["outputs"]] == [("answer.txt", True, None)]
+        assert not os.path.isabs(data["folder"])
+        assert "no result file 'b.txt'" in world.scientist.scq("output", uid, "--file", "b.txt", code=2).err
+
+    def test_why_results_wait_although_some_leave_by_themselves(self, world: World) -> None:
+        world.owner.configure("sandbox: none\nauto_release:\n  types: [.csv]\n")
+        uid = world.ended(script=SPOKEN)
+        data = world.owner.json("output", uid)
+        assert data["waits"] == "answer.txt is of none of the types .csv"
+        assert "did not leave by itself: answer.txt is of none" in world.owner.scq("output", uid).out
+        tidy = world.ended("tidy", "mkdir -p outputs\nprintf 'sex,n\\nf,12\\nm,11\\n' > outputs/counts.csv\n")
+        assert world.owner.json("output", tidy)["answer"]["automatic"] is True
+        assert [row["path"] for row in world.scientist.json("output", tidy)["outputs"]] == ["counts.csv"]
+        assert "released (1 file) by itself by " in world.owner.scq("output", tidy).out
+
+    def test_what_a_file_is_called_or_holds_cannot_touch_the_terminal(self, world: World) -> None:
+        uid = world.ended(script="mkdir -p outputs\nprintf 'a\\033[2Jb\\n' > \"outputs/x$(printf '\\342\\200\\256').txt\"\n")
+        text = world.owner.scq("output", uid, "--preview").out
+        assert "x\ufffd.txt" in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text
 
     def test_no_results_and_dry_runs_copy_nothing(self, world: World) -> None:
         uid, empty = world.ended(script=SPOKEN), world.ended("empty")
@@ -123,58 +188,6 @@ class TestOutput:
         assert data["outputs"] == []
         assert data["stray"] == [str((stray / "lost.txt").relative_to(world.root))]
         assert "not collected by its runner: " in world.owner.scq("output", uid).out
-
-
-class TestShare:
-    @pytest.mark.parametrize(
-        ("options", "outputs", "logs", "said"),
-        [
-            ((), "released", "released", "outputs and logs"),
-            (("--outputs",), "released", "withheld", "outputs"),
-            (("--logs",), "withheld", "released", "logs"),
-        ],
-    )
-    def test_what_is_named_is_shared(self, world: World, options: tuple[str, ...], outputs: str, logs: str, said: str) -> None:
-        uid = world.ended(script=SPOKEN)
-        assert f"shared {said} of {uid[:8]}  count with {SCIENTIST}" in world.owner.scq("share", uid, *options).out
-        assert world.owner.job(uid)["results"] == {"outputs": outputs, "logs": logs}
-
-    def test_sharing_adds_up(self, world: World) -> None:
-        uid = world.ended(script=SPOKEN)
-        world.owner.scq("share", uid, "--logs")
-        assert world.owner.json("share", uid, "--outputs")["results"] == {"outputs": "released", "logs": "released"}
-
-    def test_a_dry_run_shares_nothing(self, world: World) -> None:
-        uid = world.ended(script=SPOKEN)
-        assert world.owner.scq("share", uid, "--dry-run").out.startswith("would share")
-        assert world.owner.job(uid)["results"] == {"outputs": "withheld", "logs": "withheld"}
-
-    def test_only_the_owner_shares_and_only_what_is_over(self, world: World) -> None:
-        uid = world.submit()
-        assert "is pending" in world.owner.scq("share", uid, code=2).err
-        assert f"belongs to {OWNER}" in world.scientist.scq("share", uid, code=2).err
-
-    def test_where_a_file_names_the_submitter_that_file_must_be_as_it_was_run(self, world: World) -> None:
-        uid = world.ended(layout="a3", note__txt="one")
-        world.owner.scq("share", uid)
-        (note,) = world.root.rglob("note.txt")
-        note.write_text("two")
-        answer = world.owner.scq("share", uid, code=5)
-        assert "no longer what was run" in answer.err
-        assert "--copy-to" in answer.err
-
-    def test_nobody_to_share_with_is_said(self, world: World) -> None:
-        with pytest.raises(UsageError, match="names no submitter"):
-            share_verb._allowed(context(world), job_of(record(status="completed", submitter="")))
-
-    def test_a_folder_that_cannot_be_written_is_told(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        uid = world.ended()
-
-        def full(*_: object, **__: object) -> None:
-            raise OSError(28, "No space left on device", "syft.pub.yaml")
-
-        monkeypatch.setattr("scq.layouts.inbox_review.InboxReview.share", full)
-        assert "No space left" in world.owner.scq("share", uid, code=1).err
 
 
 class TestWait:

@@ -102,6 +102,59 @@ class TestReview:
         assert "<a�b>" in lines
 
 
+class TestFindings:
+    def test_what_should_be_looked_at_stands_before_the_files(self, world: World) -> None:
+        uid = world.submit("count", "curl x\n", tool__py="import socket\n", layout="a3")
+        text = world.owner.scq("review", uid).out
+        assert "── to look at: 2\n" in text
+        assert "   run.sh:3   network  curl uses the network\n" in text
+        assert text.index("── to look at") < text.index("── run.sh")
+        assert world.owner.json("review", uid)["findings"] == [
+            {"path": "run.sh", "line": 3, "rule": "network", "what": "curl uses the network", "denied": False},
+            {"path": "tool.py", "line": 1, "rule": "network", "what": "socket is imported: it uses the network", "denied": False},
+        ]
+
+    def test_denied_findings_are_marked_and_change_no_exit_code(self, world: World) -> None:
+        uid = world.submit("count", "curl x\nrm y\n", layout="a3")
+        world.owner.configure("sandbox: none\ndeny: [network]\n")
+        text = world.owner.scq("review", uid).out
+        assert "── to look at: 2, denied: 1\n" in text
+        assert " ✗ run.sh:3  network  curl uses the network\n" in text
+        assert "   run.sh:4  delete   rm deletes files\n" in text
+        assert [item["denied"] for item in world.owner.json("review", uid)["findings"]] == [True, False]
+
+    def test_a_denied_word_that_is_no_rule_is_told(self, world: World) -> None:
+        uid = world.submit("count", "curl x\n", layout="a3")
+        world.owner.configure("sandbox: none\ndeny: [netwrok, network]\n")
+        answer = world.owner.scq("review", uid)
+        assert "'netwrok' is not a rule and blocks nothing" in answer.out + answer.err
+        assert "denied: 1" in answer.out
+
+    def test_one_file_is_shown_with_its_own_findings(self, world: World) -> None:
+        uid = world.submit("count", "curl x\n", tool__py="import socket\n", layout="a3")
+        assert [item["path"] for item in world.owner.json("review", uid, "--file", "tool.py")["findings"]] == ["tool.py"]
+
+    def test_a_job_without_findings_says_nothing_of_them(self, world: World) -> None:
+        uid = world.submit("count", layout="a3")
+        assert "to look at" not in world.owner.scq("review", uid).out
+        assert world.owner.json("review", uid)["findings"] == []
+
+    def test_the_limits_asked_for_stand_beside_those_it_would_get(self, world: World) -> None:
+        uid = world.submit("count", scq__yaml="limits: {timeout: 2h, processes: 7}\n", layout="a3")
+        text = world.owner.scq("review", uid).out
+        assert "would run with: time 10 min 0 s, memory" in text
+        assert "asks for: time 2 h 0 min, processes 7\n" in text
+        assert "asks for more than it gets: time\n" in text
+        limits = world.owner.json("review", uid)["limits"]
+        assert limits["asked"] == {"wall_s": 7200.0, "processes": 7}
+        assert (limits["given"]["wall_s"], limits["given"]["processes"], limits["asks_for_more"]) == (600.0, 7, ["wall_s"])
+
+    def test_a_request_that_cannot_be_used_is_a_problem_and_no_more(self, world: World) -> None:
+        uid = world.submit("count", scq__yaml="limits: {memory: much}\n", layout="a3")
+        answer = world.owner.scq("review", uid)
+        assert "scq.yaml: limits.memory" in answer.out + answer.err
+
+
 class TestDiff:
     def test_nothing_earlier_is_nothing_to_compare(self, world: World) -> None:
         uid = world.submit()

@@ -27,9 +27,15 @@ def test_a_dry_run_names_what_would_run(world: World) -> None:
     uid = world.approved()
     digest = world.owner.job(uid)["digest"]
     answer = world.owner.scq("run-approved", "--dry-run")
-    assert answer.out == f"would run {uid[:8]}  count  {digest}  (sandbox: none)\n"
+    head, *plan = answer.out.splitlines()
+    assert head == f"would run {uid[:8]}  count  {digest}  (sandbox: none)"
+    assert "command  bash ./run.sh" in [shown.strip() for shown in plan]
+    assert "limits  memory 4.3 GB" in [shown.strip() for shown in plan]
+    given = world.owner.json("run-approved", "--dry-run")["planned"][0]["plan"]
+    assert (given["command"], given["limits"]["memory"], given["network"]) == (["bash", "./run.sh"], 4 << 30, True)
     data = world.owner.json("run-approved", "--dry-run")
-    assert data["planned"] == [{"id": uid, "short_id": uid[:8], "name": "count", "digest": digest}]
+    (planned,) = data["planned"]
+    assert (planned["id"], planned["short_id"], planned["name"], planned["digest"]) == (uid, uid[:8], "count", digest)
     assert world.owner.job(uid)["status"] == "approved"
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from scq.model import NO_LIMITS, Limits
 from scq.ports import Ending, Executor, Invocation, Task
 
 PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -23,12 +24,13 @@ def make_task(
     log_limit: int = 1 << 20,
     stream: bool = False,
     label: str = "job",
+    limits: Limits = NO_LIMITS,
 ) -> Task:
-    """A task in a fresh directory; a string is a shell script."""
+    """A task in a fresh directory; a string is a shell script. Its folder is the one whose size is watched."""
     work = directory / "work"
     work.mkdir(parents=True)
     argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
-    return Task(label, str(directory), Invocation(argv, env, str(work)), timeout_s, log_limit, stream)
+    return Task(label, str(directory), Invocation(argv, env, str(work)), timeout_s, log_limit, stream, limits, str(work))
 
 
 def python(code: str) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def test_ending_all_leaves_no_child_and_tells_how_they_ended() -> None:
     def check() -> bool:
         sleeper = subprocess.Popen(["sleep", "600"])
         ended, immortal = processes.end_all(10.0)
-        killed = os.waitstatus_to_exitcode(ended[sleeper.pid]) == -signal.SIGKILL
+        killed = os.waitstatus_to_exitcode(ended[sleeper.pid].status) == -signal.SIGKILL
         return killed and immortal == 0 and processes.reap() is None
 
     assert in_fork(check)

@@ -15,7 +15,7 @@ from scq.executors import rundir
 from scq.executors.processes import boot_id, read_process
 from scq.executors.rundir import Started
 from scq.executors.strays import end_strays
-from tests.unit.executors.tasks import is_alive
+from tests.unit.executors.tasks import is_alive, wait_for
 
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
@@ -56,7 +56,7 @@ def test_a_process_that_works_inside_the_run_is_ended(run: Path, spawn: Spawn) -
     process = spawn(run / "work/deep")
     record(run)
     assert end_strays(str(run)) == 0
-    assert not is_alive(process.pid)
+    wait_for(lambda: not is_alive(process.pid), "the end of the process")
 
 
 def test_a_process_in_a_removed_folder_of_the_run_is_ended(run: Path, spawn: Spawn) -> None:
@@ -64,7 +64,7 @@ def test_a_process_in_a_removed_folder_of_the_run_is_ended(run: Path, spawn: Spa
     (run / "work/deep").rmdir()
     record(run)
     end_strays(str(run))
-    assert not is_alive(process.pid)
+    wait_for(lambda: not is_alive(process.pid), "the end of the process")
 
 
 def test_a_process_in_a_removed_working_folder_elsewhere_is_ended(run: Path, tmp_path: Path, spawn: Spawn) -> None:
@@ -74,7 +74,7 @@ def test_a_process_in_a_removed_working_folder_elsewhere_is_ended(run: Path, tmp
     elsewhere.rmdir()
     record(run, cwd=str(elsewhere))
     end_strays(str(run))
-    assert not is_alive(process.pid)
+    wait_for(lambda: not is_alive(process.pid), "the end of the process")
 
 
 def test_a_process_in_a_folder_of_similar_name_is_left_alone(run: Path, spawn: Spawn) -> None:

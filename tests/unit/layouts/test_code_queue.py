@@ -173,7 +173,10 @@ def test_the_requester_is_part_of_what_is_approved(tmp_path: Path) -> None:
     before = queue.content(only(tmp_path))
     (job / "metadata.json").write_text(json.dumps(metadata(requester_email="second@example.net")))
     assert queue.content(only(tmp_path)).fields != before.fields
-    assert before.fields == (("name", "Row count"), ("requester_email", SUBMITTER), ("timeout_seconds", "86400"))
+    fields = (("name", "Row count"), ("requester_email", SUBMITTER), ("timeout_seconds", "86400"))
+    assert before.fields == (*fields, ("tags", "stats")), "tags choose the data a job may read"
+    (job / "metadata.json").write_text(json.dumps(metadata(tags=[])))
+    assert queue.content(only(tmp_path)).fields == fields
 
 
 @pytest.mark.parametrize("who", ["*", "*@example.com", "USER", "a b@example.com", "a@b@c", "x@y\n", "@{{.UserEmail}}", 7, None])

@@ -2,78 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scq.errors import ConfigError
-from scq.sandbox import selftest
-from scq.sandbox.bwrap import BwrapSandbox, find_bwrap
+from scq.errors import ConfigError, UsageError
+from scq.model import Limits
+from scq.ports import Mount, Plan
+from scq.sandbox.bwrap import NAMES, OPTIONS, SECCOMP, STATUS, BwrapSandbox, find_bwrap
 from scq.sandbox.scratch import remove_scratch
 from tests.unit.executors.tasks import all_pids, command_line, wait_for
+from tests.unit.sandbox.boxes import Box
+from tests.unit.sandbox.conftest import needs_root
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be dropped")
-
-
-class Box:
-    """Scripts run in a box as root (which drops) or as an ordinary user."""
-
-    def __init__(self, directory: Path, user: int | None) -> None:
-        self.sandbox = BwrapSandbox(temporary_bytes=1 << 20, scratch_root=str(directory / "root"))
-        self.directory = directory
-        self.user = user
-        self.work = Path(self.sandbox.scratch(str(directory))) / "work"
-        self.work.mkdir()
-        if user is not None:
-            os.chown(self.work, user, user)
-
-    def run(self, script: str, *, cwd: str = ".", env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        invocation = self.sandbox.wrap(["/bin/sh", "-c", script], work=str(self.work), cwd=cwd, env=env or {})
-        user = invocation.uid if self.user is None else self.user
-        return subprocess.run(
-            invocation.argv,
-            env=dict(invocation.env),
-            cwd=invocation.cwd,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-        )
-
-    def says(self, script: str, **settings: object) -> str:
-        done = self.run(script, **settings)  # type: ignore[arg-type]
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
-@pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """A folder that another user can reach, unlike tmp_path."""
-    with tempfile.TemporaryDirectory(prefix="scq-test-") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
-
-
-@pytest.fixture(params=["caller", pytest.param("ordinary", marks=needs_root)])
-def box(request: pytest.FixtureRequest, open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    if shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed")
-    if request.param == "ordinary":
-        monkeypatch.setattr("os.getuid", lambda: 65534)
-        monkeypatch.setattr("os.geteuid", lambda: 65534)
-    yield Box(open_directory, 65534 if request.param == "ordinary" else None)
-    monkeypatch.undo()
-    remove_scratch(str(open_directory))
 
 
 class TestInside:
@@ -130,12 +78,10 @@ class TestInside:
     def test_everything_inside_dies_with_the_box(self, box: Box) -> None:
         seconds = f"97.{secrets.randbelow(10**9)}"
         script = f'setsid sh -c "echo > ready; exec sleep {seconds}" & wait'
-        invocation = box.sandbox.wrap(["/bin/sh", "-c", script], work=str(box.work), cwd=".", env={})
-        user = invocation.uid if box.user is None else box.user
-        process = subprocess.Popen(invocation.argv, env={}, user=user, group=user, extra_groups=None if user is None else [])
-        wait_for((box.work / "ready").exists, "the start of the daemon")
-        process.kill()
-        process.wait()
+        with box.started(["/bin/sh", "-c", script]) as process:
+            wait_for((box.work / "ready").exists, "the start of the daemon")
+            process.kill()
+            process.wait()
         wait_for(lambda: f"sleep\0{seconds}\0".encode() not in map(command_line, all_pids()), "the end of the daemon")
 
     def test_an_interpreter_outside_usr_can_be_shown(self, box: Box, open_directory: Path) -> None:
@@ -146,6 +92,149 @@ class TestInside:
         box.sandbox.interpreter_paths = (str(tools),)
         assert box.says(f"{tools}/hello") == "hello\n"
         assert box.run(f"echo x > {tools}/hello").returncode != 0
+
+    def test_an_interpreter_given_as_a_link_is_shown_under_both_names(self, box: Box, open_directory: Path) -> None:
+        real, link = open_directory / "python-3.11", open_directory / "python"
+        real.mkdir()
+        (real / "version").write_text("3.11\n")
+        link.symlink_to(real)
+        box.sandbox.interpreter_paths = (str(link),)
+        assert box.says(f"cat {link}/version {real}/version") == "3.11\n3.11\n"
+
+    def test_paths_of_this_machine_are_not_in_the_argument_vector(self, box: Box) -> None:
+        assert str(box.directory) not in box.says("cat /proc/*/cmdline", env={"X": f"{box.work}/x"})
+
+    def test_no_descriptor_is_left_open(self, box: Box) -> None:
+        assert box.says("ls /proc/self/fd").split() == ["0", "1", "2", "3"]  # 3 is the listing itself
+
+    def test_the_box_reports_how_it_went(self, box: Box) -> None:
+        reading, writing = os.pipe()
+        with box.started(["/bin/sh", "-c", "exit 7"], report=writing) as process:
+            process.wait()
+            os.close(writing)
+        with os.fdopen(reading) as file:
+            said = [json.loads(line) for line in file.read().splitlines()]
+        assert "child-pid" in said[0]
+        assert said[-1] == {"exit-code": 7}
+
+    def test_a_variable_cannot_bring_options_of_its_own(self, box: Box) -> None:
+        with pytest.raises(UsageError, match="NUL"):
+            box.run("true", env={"JOB_NAME": "x\0--bind\0/\0/host"})
+
+    def test_an_environment_larger_than_any_argument_vector_is_given_in_full(self, box: Box) -> None:
+        env = {f"V{number}": "x" * 1000 for number in range(1000)}
+        assert len(box.says("env | grep -c ^V", env=env)) > 1
+        assert box.says("env | grep -c ^V", env=env) == "1000\n"
+
+
+class TestNetwork:
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            yield server.getsockname()[1]
+
+    def connect(self, port: int) -> str:
+        return f"exec 3<>/dev/tcp/127.0.0.1/{port}"
+
+    def test_there_is_none_by_default(self, box: Box, port: int) -> None:
+        assert box.run(self.connect(port), command=["/bin/bash", "-c"]).returncode != 0
+        assert box.run("cat /etc/resolv.conf").returncode != 0
+
+    def test_without_one_only_the_job_itself_has_names(self, box: Box) -> None:
+        assert box.says("getent hosts localhost; getent hosts job; hostname").split()[-1] == "job"
+        assert box.says("cat /etc/hosts") == "127.0.0.1 localhost job\n::1 localhost\n"
+        assert box.run("getent hosts example.org").returncode != 0
+        assert box.run("echo 127.0.0.1 x >> /etc/hosts || rm /etc/hosts").returncode != 0
+
+    def test_it_is_there_when_asked_for(self, box: Box, port: int) -> None:
+        assert box.run(self.connect(port), command=["/bin/bash", "-c"], network=True).returncode == 0
+        assert box.says("cat /etc/hosts", network=True) == Path("/etc/hosts").read_text()
+        assert box.run("echo x >> /etc/hosts", network=True).returncode != 0
+
+
+class TestData:
+    @pytest.fixture
+    def data(self, open_directory: Path) -> Path:
+        folder = open_directory / "cohort"
+        folder.mkdir()
+        (folder / "table.csv").write_text("a,b\n")
+        return folder
+
+    def test_it_is_shown_where_it_is_wanted_and_cannot_be_written(self, box: Box, data: Path) -> None:
+        mounts = (Mount(str(data), "/data/deep/cohort"), Mount(str(data / "table.csv"), "/table.csv"))
+        assert box.says("cat /data/deep/cohort/table.csv /table.csv", mounts=mounts) == "a,b\na,b\n"
+        for place in ("/data/deep/cohort/x", "/data/deep/cohort/table.csv", "/table.csv", "/data/x"):
+            assert box.run(f"echo x > {place}", mounts=mounts).returncode != 0
+        assert [entry.name for entry in data.iterdir()] == ["table.csv"]
+
+    def test_a_folder_inside_another_is_shown_whatever_the_order(self, box: Box, data: Path, open_directory: Path) -> None:
+        (open_directory / "inner").mkdir()
+        (open_directory / "inner/file").write_text("inner\n")
+        (data / "more").mkdir()
+        mounts = (Mount(str(open_directory / "inner"), "/data/more"), Mount(str(data), "/data"))
+        assert box.says("cat /data/more/file /data/table.csv", mounts=mounts) == "inner\na,b\n"
+
+    def test_it_can_lie_in_the_temporary_folder(self, box: Box, data: Path) -> None:
+        assert box.says("cat /tmp/in/table.csv; echo x > /tmp/y", mounts=[Mount(str(data), "/tmp/in")]) == "a,b\n"
+
+    def test_what_is_given_writable_can_be_written(self, box: Box, data: Path) -> None:
+        os.chmod(data, 0o777)
+        box.says("echo x > /data/new", mounts=[Mount(str(data), "/data", writable=True)])
+        assert (data / "new").read_text() == "x\n"
+
+    def test_the_next_job_does_not_see_it(self, box: Box, data: Path) -> None:
+        box.says("true", mounts=[Mount(str(data), "/data")])
+        assert box.run("ls /data").returncode != 0
+
+
+class TestPlan:
+    @pytest.mark.parametrize("network", [False, True])
+    def test_it_is_what_the_box_is_made_from(self, box: Box, open_directory: Path, network: bool) -> None:
+        box.sandbox.interpreter_paths = (str(open_directory),)
+        env = {"OUT": f"{box.work}/out", "HOME": "/job"}
+        mounts = (Mount(str(open_directory), "/data"),)
+        asked = {"work": str(box.work), "cwd": "code", "env": env, "mounts": mounts, "network": network}
+        plan: Plan = box.sandbox.plan(["sh", "run.sh"], limits=Limits(memory=5), **asked)  # type: ignore[arg-type]
+        words = box.sandbox.wrap(["sh", "run.sh"], **asked).feeds[OPTIONS].decode().split("\0")  # type: ignore[arg-type]
+        bound = [(words[at + 1], words[at + 2], word == "--bind") for at, word in enumerate(words) if word.endswith("bind")]
+        assert bound == [(mount.source, mount.target, mount.writable) for mount in plan.mounts]
+        variables = {words[at + 1]: words[at + 2] for at, word in enumerate(words) if word == "--setenv"}
+        assert variables == plan.environment
+        assert plan.environment["OUT"] == "/job/out"
+        assert words[words.index("--chdir") + 1] == plan.cwd == "/job/code"
+        assert ("--share-net" in words) == plan.network == network
+        assert plan.limits == Limits(memory=5)
+        assert plan.command == ("sh", "run.sh")
+
+    def test_what_it_shows_is_what_a_job_sees(self, box: Box, open_directory: Path) -> None:
+        mounts = (Mount(str(open_directory), "/data"),)
+        plan = box.sandbox.plan(["true"], work=str(box.work), cwd=".", env={"A": "1"}, mounts=mounts)
+        seen = [line.split()[4] for line in box.says("cat /proc/self/mountinfo", mounts=mounts).splitlines()]
+        made_by_bwrap = {"/", "/proc", "/tmp", "/dev", "/etc/hosts"}
+        assert {one for one in seen if not one.startswith("/dev/")} - made_by_bwrap == {mount.target for mount in plan.mounts}
+
+    def test_it_names_the_user_and_touches_nothing(self, box: Box, open_directory: Path) -> None:
+        before = sorted((path, path.stat().st_uid, path.stat().st_mtime_ns) for path in box.directory.rglob("*"))
+        plan = box.sandbox.plan(["true"], work=str(box.work), cwd=".", env={}, mounts=[Mount("/no/such", "/data")])
+        assert plan.user == ("nobody" if os.geteuid() in (0, 65534) else plan.user)
+        assert sorted((path, path.stat().st_uid, path.stat().st_mtime_ns) for path in box.directory.rglob("*")) == before
+
+    def test_its_notes_say_whether_there_is_a_network(self) -> None:
+        asked = {"work": "/w", "cwd": ".", "env": {}}
+        assert BwrapSandbox().plan(["true"], **asked).notes[0].startswith("no network")  # type: ignore[arg-type]
+        noted = BwrapSandbox().plan(["true"], network=True, **asked).notes  # type: ignore[arg-type]
+        assert any("network of this machine" in note for note in noted)
+        assert "/tmp and /dev/shm: 64 MiB each" in noted
+
+    @needs_bwrap
+    def test_the_words_for_descriptors_are_all_replaced(self, tmp_path: Path) -> None:
+        if os.geteuid() == 0:
+            tmp_path.chmod(0o755)
+        invocation = BwrapSandbox().wrap(["true"], work=str(tmp_path), cwd=".", env={})
+        assert set(invocation.feeds) == {NAMES, OPTIONS, SECCOMP}
+        assert {NAMES, OPTIONS, SECCOMP, STATUS} <= set(invocation.argv)
+        assert invocation.report == STATUS
+        assert dict(invocation.env) == {}
 
 
 class TestDropping:
@@ -181,150 +270,3 @@ class TestDropping:
         with pytest.raises(ConfigError, match="not installed") as caught:
             BwrapSandbox().wrap(["true"], work=str(tmp_path), cwd=".", env={})
         assert "apt-get install bubblewrap" in caught.value.advice
-
-
-@pytest.fixture
-def scratch_root(open_directory: Path) -> str:
-    return str(open_directory / "root")
-
-
-def fake_bwrap(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script in the place of bwrap."""
-    folder.chmod(0o755)
-    (folder / "bwrap").write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo 'bubblewrap 0.9.1' && exit\n{script}\n")
-    (folder / "bwrap").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-
-
-# Runs the probe without any box, in the folder it would have.
-LEAKY = """
-while [ "$1" != -- ]; do
-  [ "$1" = --setenv ] && export "$2=$3"
-  [ "$1" = --bind ] && work=$2
-  shift
-done
-shift; cd "$work" && exec "$@"
-"""
-
-
-class TestSelfTest:
-    @needs_bwrap
-    def test_the_box_holds_on_this_machine(self, scratch_root: str) -> None:
-        assert list(BwrapSandbox(scratch_root=scratch_root).check()) == []
-
-    @needs_bwrap
-    @needs_root
-    def test_it_leaves_nothing_behind(self, tmp_path: Path, open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        root = open_directory / "scratch"
-        assert list(BwrapSandbox(scratch_root=str(root)).check()) == []
-        assert os.listdir(root) == []
-        assert os.listdir(tmp_path) == []
-
-    @needs_bwrap
-    @needs_root
-    def test_the_box_holds_for_an_ordinary_user(self, scratch_root: str) -> None:
-        pid = os.fork()
-        if pid == 0:
-            code = 2
-            try:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-                code = 1 if BwrapSandbox(scratch_root=scratch_root).check() else 0
-            finally:
-                os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-    def test_a_missing_program_is_named_with_the_package_to_install(
-        self, scratch_root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setenv("PATH", str(tmp_path))
-        (problem,) = BwrapSandbox(scratch_root=scratch_root).check()
-        assert problem.advice == "Install it: apt-get install bubblewrap."
-
-    def test_an_old_program_is_named_with_both_versions(
-        self, scratch_root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        (tmp_path / "bwrap").write_text("#!/bin/sh\necho bubblewrap 0.6.1\n")
-        (tmp_path / "bwrap").chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-        (problem,) = BwrapSandbox(scratch_root=scratch_root).check()
-        assert "0.6.1" in problem.what
-        assert "0.8" in problem.what
-
-    def test_a_program_that_is_no_bwrap_is_too_old(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        (tmp_path / "bwrap").symlink_to("/bin/true")
-        assert selftest.installed_version(str(tmp_path / "bwrap")) == (0,)
-
-    def test_a_box_that_cannot_be_made_says_why(
-        self, scratch_root: str, monkeypatch: pytest.MonkeyPatch, open_directory: Path
-    ) -> None:
-        fake_bwrap(open_directory, "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1", monkeypatch)
-        (problem,) = BwrapSandbox(scratch_root=scratch_root).check()
-        assert "setting up uid map: Permission denied" in problem.what
-
-    def test_a_box_that_does_not_hold_is_found_out(
-        self, scratch_root: str, monkeypatch: pytest.MonkeyPatch, open_directory: Path
-    ) -> None:
-        fake_bwrap(open_directory, LEAKY, monkeypatch)
-        found = {problem.what for problem in BwrapSandbox(scratch_root=scratch_root).check()}
-        assert "a job can read private files outside its folder" in found
-        assert "a job can see the processes of this machine" in found
-        assert "a job can write to the system" in found
-        assert "a job can have or gain privileges" in found
-
-    @needs_bwrap
-    def test_a_box_with_network_is_found_out(self, scratch_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        lines = Path("/proc/net/dev").read_text().splitlines()[2:]
-        if [line.split(":")[0].strip() for line in lines] == ["lo"]:
-            pytest.skip("this machine has no network interface but lo")
-        monkeypatch.setattr("scq.sandbox.bwrap.ISOLATION", ("--unshare-user", "--unshare-pid", "--cap-drop", "ALL"))
-        (problem,) = BwrapSandbox(scratch_root=scratch_root).check()
-        assert "network interfaces" in problem.what
-
-    def test_a_job_folder_that_cannot_be_written_is_found_out(self, tmp_path: Path) -> None:
-        mounts = "mount / ro\nmount /dev ro\nmount /usr ro,nosuid\n"
-        said = f"interface lo\nnamespace other\n{mounts}CapEff: 0000000000000000\nNoNewPrivs: 1\n"
-        assert list(selftest._judge(said, str(tmp_path / "proof"))) == ["a job cannot write to its own folder"]
-
-    def test_silence_is_no_proof(self, tmp_path: Path) -> None:
-        assert len(list(selftest._judge("", str(tmp_path / "proof")))) == 5
-
-    @needs_root
-    def test_a_job_that_runs_as_root_is_found_out(self, tmp_path: Path) -> None:
-        (tmp_path / "proof").touch()
-        assert "a job runs as root" in list(selftest._judge("work writable\n", str(tmp_path / "proof")))
-
-    @needs_bwrap
-    def test_a_missing_interpreter_folder_is_named(self, scratch_root: str) -> None:
-        (problem,) = BwrapSandbox(scratch_root=scratch_root, interpreter_paths=("/no/such/folder",)).check()
-        assert "sandbox.interpreter_paths: /no/such/folder" in problem.advice
-
-    def test_a_program_that_hangs_is_a_problem(
-        self, scratch_root: str, monkeypatch: pytest.MonkeyPatch, open_directory: Path
-    ) -> None:
-        monkeypatch.setattr(selftest, "TIMEOUT_S", 0.2)
-        fake_bwrap(open_directory, "exec sleep 60", monkeypatch)
-        (problem,) = BwrapSandbox(scratch_root=scratch_root).check()
-        assert "timed out" in problem.what
-
-    @pytest.mark.parametrize(
-        ("path", "value", "command"),
-        [
-            ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-            ("user/max_user_namespaces", "0", "user.max_user_namespaces="),
-            ("kernel/apparmor_restrict_unprivileged_userns", "1", "kernel.apparmor_restrict_unprivileged_userns=0"),
-        ],
-    )
-    def test_the_kernel_setting_to_change_is_named(self, tmp_path: Path, path: str, value: str, command: str) -> None:
-        (tmp_path / path).parent.mkdir()
-        (tmp_path / path).write_text(f"{value}\n")
-        advice = selftest.sysctl_advice(str(tmp_path))
-        assert advice is not None
-        assert command in advice
-
-    def test_settings_that_allow_everything_need_no_advice(self, tmp_path: Path) -> None:
-        (tmp_path / "user").mkdir()
-        (tmp_path / "user/max_user_namespaces").write_text("15000\n")
-        assert selftest.sysctl_advice(str(tmp_path)) is None

@@ -4,12 +4,26 @@ import pytest
 
 from scq import sandbox
 from scq.errors import UsageError
-from scq.ports import Invocation
+from scq.model import Limits
+from scq.ports import Invocation, Mount
 
 
 def test_a_command_stays_as_it_is() -> None:
     wrapped = sandbox.get("none").wrap(["sh", "run.sh"], work="/r/work", cwd="code", env={"A": "/r/work/x"})
     assert wrapped == Invocation(("sh", "run.sh"), {"A": "/r/work/x"}, "/r/work/code")
+
+
+def test_the_plan_says_that_nothing_protects_and_that_data_stays_where_it_is() -> None:
+    box = sandbox.get("none")
+    given = {"work": "/r/work", "cwd": "code", "env": {"A": "/r/work/x"}, "mounts": (Mount("/srv/cohort", "/data/cohort"),)}
+    plan = box.plan(["sh", "run.sh"], limits=Limits(memory=5), **given)  # type: ignore[arg-type]
+    wrapped = box.wrap(["sh", "run.sh"], **given)  # type: ignore[arg-type]
+    assert (plan.command, plan.environment, plan.cwd) == (wrapped.argv, wrapped.env, wrapped.cwd)
+    assert plan.mounts == (Mount("/r/work", "/r/work", True), Mount("/srv/cohort", "/srv/cohort"))
+    assert plan.network
+    assert plan.limits == Limits(memory=5)
+    assert "nothing protects this machine" in plan.notes[0]
+    assert "their own places" in plan.notes[1]
 
 
 def test_there_is_nothing_to_prove_and_no_other_folder() -> None:

@@ -55,7 +55,7 @@ def test_a_root_in_which_others_may_write_is_refused(run: Path, tmp_path: Path) 
     root.chmod(0o777)
     with pytest.raises(ConfigError, match="others may write") as caught:
         make_scratch(str(run), str(root), *ME)
-    assert "scratch_root" in caught.value.advice
+    assert "sandbox.scratch" in caught.value.advice
 
 
 def test_a_link_in_place_of_the_root_is_refused(run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Which files of this machine a box shows, as mounts. Reads the machine, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+
+from scq.errors import ConfigError
+from scq.ports import Mount
+
+SYSTEM_LINKS = ("/bin", "/lib", "/lib64", "/sbin")
+"""Links into `/usr` on most machines, folders of their own on some."""
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs")
+NETWORK_FILES = (
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/ssl/openssl.cnf",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/ca-trust",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+)
+"""What names and certificates are looked up with. Only the public parts: keys of this machine lie beside them."""
+TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - inside the box
+OWN = ("/usr", "/proc", "/dev", *SYSTEM_LINKS)
+"""Where nothing else can be shown."""
+
+
+def system(*, network: bool) -> Iterator[Mount]:
+    """The system's own files, read-only; with a network also what is needed to use one."""
+    yield Mount("/usr", "/usr")
+    for path in SYSTEM_LINKS:
+        if os.path.isdir(path) and not os.path.islink(path):
+            yield Mount(path, path)
+    for path in (*SYSTEM_FILES, *(NETWORK_FILES if network else ())):
+        # A link would lead out of what is shown: the file it leads to takes its place.
+        source = os.path.realpath(path)
+        if os.path.exists(source):
+            yield Mount(source, path)
+
+
+def links() -> Iterator[tuple[str, str]]:
+    """(target, path) of the system's links at the top."""
+    for path in SYSTEM_LINKS:
+        if os.path.islink(path):
+            yield os.readlink(path), path
+
+
+def interpreters(paths: Iterable[str]) -> Iterator[Mount]:
+    """Further folders at their own place; where a link leads there, at both places, because programs in it know either."""
+    for path in paths:
+        real = os.path.realpath(path)
+        yield Mount(real, path)
+        if real != path:
+            yield Mount(real, real)
+
+
+def ordered(given: Sequence[Mount], taken: Sequence[Mount], work: str) -> Iterator[Mount]:
+    """The given mounts, outer folders before the inner ones.
+
+    Raises ConfigError when a place is not usable: taken by the box itself, given twice, or inside a mount that has no such file.
+    """
+    placed: list[Mount] = []
+    for mount in sorted(given, key=lambda one: one.target.split("/")):
+        _check_place(mount, [*(one.target for one in taken), *OWN, work], [one.target for one in placed])
+        _check_point(mount, placed)
+        placed.append(mount)
+        yield mount
+
+
+def _check_place(mount: Mount, taken: Sequence[str], given: Sequence[str]) -> None:
+    target = mount.target
+    advice = "Choose a place of its own, such as /data/name."
+    if target[:1] != "/" or target[:2] == "//" or posixpath.normpath(target) != target or "\0" in target:
+        raise ConfigError(f"{mount.source}: {target!r} is no place in the box", advice)
+    clash = [one for one in taken if _within(target, one) or _within(one, target)]
+    clash += [one for one in (*given, *TEMPORARY) if one == target]
+    if clash:
+        raise ConfigError(f"{mount.source}: cannot be shown at {target}, {clash[0]} is there already", advice)
+
+
+def _check_point(mount: Mount, placed: Sequence[Mount]) -> None:
+    """Inside a read-only mount no place can be made, so it has to be there."""
+    for outer in reversed(placed):
+        if _within(mount.target, outer.target):
+            point = outer.source + mount.target[len(outer.target) :]
+            if os.path.isdir(point) != os.path.isdir(mount.source) or not os.path.exists(point):
+                advice = f"Make {point}, or choose another place."
+                raise ConfigError(f"{mount.source}: cannot be shown at {mount.target}, {outer.source} has no such place", advice)
+            return
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
