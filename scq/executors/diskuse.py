@@ -10,13 +10,15 @@ from collections.abc import Iterator
 SMALLEST = 4096
 """What an entry costs at least: a million empty files fill a disk as well."""
 STEP_S = 0.004
-REST = 20
+HURRIED_STEP_S = 0.04
+REST = 10
 
 
 class DiskUse:
     """Walks a folder again and again, a few milliseconds per step, resting in between in proportion to how long a walk took.
 
-    Links are not followed; a file with several names counts its content once.
+    It hurries when the whole file system has filled by half the limit meanwhile, whoever did it. Links are not followed; a
+    file with several names counts its content once.
     """
 
     def __init__(self, folder: str, limit: int) -> None:
@@ -25,15 +27,17 @@ class DiskUse:
         self._walk: Iterator[int] | None = None
         self._spent_s = 0.0
         self._rest_until = 0.0
+        self._filled_before = _filled(folder)
 
     def step(self) -> int | None:
         """Go on for a moment; bytes found as soon as they are more than the limit."""
         now = time.monotonic()
+        hurried = 2 * (_filled(self.folder) - self._filled_before) > self.limit
         if self._walk is None:
-            if now < self._rest_until:
+            if now < self._rest_until and not hurried:
                 return None
             self._walk, self._spent_s = self._sizes(), 0.0
-        until = now + STEP_S
+        until = now + (HURRIED_STEP_S if hurried else STEP_S)
         for total in self._walk:
             if total > self.limit:
                 return total
@@ -59,6 +63,15 @@ class DiskUse:
                     linked.add(known)
                 total += size
                 yield total
+
+
+def _filled(folder: str) -> int:
+    """What the file system of a folder holds, bytes, or entries at their least size where that is more."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:  # the folder has gone meanwhile
+        return 0
+    return max((found.f_blocks - found.f_bfree) * found.f_frsize, (found.f_files - found.f_ffree) * SMALLEST)
 
 
 def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:

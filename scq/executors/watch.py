@@ -54,10 +54,11 @@ class Watch:
         """Look once; the limit that is exceeded, if one is. `reaped_s` is the CPU time of children waited for by now."""
         began = time.monotonic()
         breach = self._processes(reaped_s)
+        took = time.monotonic() - began
         if breach is None and self._disk is not None and (seen := self._disk.step()) is not None:
             breach = Breach("disk", f"disk limit {self.limits.disk} bytes, at least {seen} seen")
-        ended = time.monotonic()
-        self.due = ended + min(max(SHARE * (ended - began), SHORTEST_S), LONGEST_S)
+        # The walk over the disk keeps within limits of its own.
+        self.due = time.monotonic() + min(max(SHARE * took, SHORTEST_S), LONGEST_S)
         return breach
 
     def _processes(self, reaped_s: float) -> Breach | None:
@@ -93,7 +94,8 @@ def reached(limits: Limits, code: int, used: Usage) -> Breach | None:
     """
     used_s = used.cpu_s or 0.0
     spent = code == 128 + signal.SIGXCPU or (code == 128 + signal.SIGKILL and used_s >= (limits.cpu_s or 0.0))
-    if limits.cpu_s is not None and spent:
+    # A script may go on after the kernel ended the program that used the time up.
+    if limits.cpu_s is not None and (spent or (code != 0 and used_s > limits.cpu_s)):
         return Breach("cpu", f"cpu limit {limits.cpu_s:g} s, {used_s:.2f} s used")
     if limits.file_size is not None and code == 128 + signal.SIGXFSZ:
         return Breach("disk", f"file_size limit {limits.file_size} bytes, a file would have become larger")

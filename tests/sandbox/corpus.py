@@ -141,8 +141,10 @@ FLOODS = [
     ),
     Attack(
         "a million small files",
-        PYTHON.format("for i in range(1_000_000):\n    open(f'small{i}', 'w').close()") + SUCCESS,
-        causes=("disk",),
+        PYTHON.format("for i in range(1_000_000):\n    open(f'small{i}', 'w').close()").rstrip()
+        + "\n[ -e small999999 ] && "
+        + SUCCESS,
+        causes=("disk", "cpu"),
     ),
     Attack("a full /tmp", "head -c 2000000000 /dev/zero > /tmp/full || exit 1\n" + SUCCESS, causes=("exit", "disk", "memory")),
     Attack(

@@ -42,7 +42,7 @@ def test_a_process_that_has_gone_adds_nothing() -> None:
 
 
 def test_the_next_look_is_later_the_longer_a_look_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 10.0, 10.01, 20.0, 20.0001, 30.0, 35.0])
+    times = iter([0.0, 10.0, 10.01, 10.01, 20.0, 20.0001, 20.0001, 30.0, 35.0, 35.0])
     monkeypatch.setattr(watch.time, "monotonic", lambda: next(times))
     monkeypatch.setattr(watch, "descendants", lambda _pid: iter(()))
     found = Watch(NO_LIMITS, "")
