@@ -17,15 +17,17 @@ ANALYSIS = """\
 set -euo pipefail
 echo "counting patients by age group"
 mkdir -p outputs
-awk -F, 'NR > 1 { n[int($2 / 10) * 10]++ } END { for (decade in n) print decade "s," n[decade] }' patients.csv |
+awk -F, 'NR > 1 { n[int($2 / 10) * 10]++ } END { for (decade in n) print decade "s," n[decade] }' PATIENTS/patients.csv |
     sort > outputs/ages.csv
 cat outputs/ages.csv
 """
+SHOWN = "/data"
+"""Where the box shows the patients."""
 ROWS = "id,age\n1,34\n2,38\n3,41\n4,57\n5,52\n6,33\n"
 
 
 def run(*, keep: str = "", say: Callable[[str], None]) -> Report:
-    """Submit, check, review, approve, run, read the results, deliver the messages; each step is a call of its own.
+    """Submit, check, review, approve, run, read the results, release them, deliver the messages; each step is a call of its own.
 
     Everything happens below one folder: `keep`, which must not exist yet, or a temporary one that is removed at the end.
     """
@@ -44,28 +46,36 @@ def _play(folder: str, say: Callable[[str], None]) -> Report:
     root = os.path.join(folder, "SyftBox")
     for person in (OWNER, SCIENTIST):
         os.makedirs(os.path.join(root, person))
-    code = os.path.join(folder, "age_groups")
-    os.makedirs(code)
-    for name, text in (("run.sh", ANALYSIS), ("patients.csv", ROWS)):
-        with open(os.path.join(code, name), "w", encoding="utf-8") as file:
-            file.write(text)
+    data, code = os.path.join(folder, "patients"), os.path.join(folder, "age_groups")
     scene = _Scene(folder, root, say)
     scene.choose_sandbox()
+    _write(os.path.join(data, "patients.csv"), ROWS)
+    shown = data if scene.sandbox == "none" else SHOWN
+    _write(os.path.join(code, "run.sh"), ANALYSIS.replace("PATIENTS", shown))
+    scene.declare(data)
     scene.call(OWNER, "check")
     scene.call(SCIENTIST, "submit", OWNER, code, "--name", "Age groups", "--description", "how many patients per decade")
     scene.call(OWNER, "check")
     scene.call(OWNER, "review", "Age groups")
     scene.call(OWNER, "approve", "Age groups", "-r", "counts only")
-    scene.call(OWNER, "run-approved", "--stream", "--share-outputs")
-    scene.call(OWNER, "output", "Age groups")
+    scene.call(OWNER, "run-approved", "--stream")
+    scene.call(OWNER, "output", "Age groups", "--preview")
+    scene.call(OWNER, "release", "Age groups", "-r", "numbers of patients only")
     scene.call(OWNER, "notify")
+    scene.call(SCIENTIST, "output", "Age groups")
     scene.call(OWNER, "status")
     mails = scene.mails()
     say(f"\n{len(mails)} messages lie in the mailbox:")
     for mail in mails:
         say(f"  {mail}")
-    text = "The demo is over: a job was submitted, reviewed, approved, run and answered."
+    text = "The demo is over: a job was submitted, reviewed, approved and run, and what was released has left."
     return Report("demo", {"folder": folder, "mails": mails, "sandbox": scene.sandbox}, (text,))
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 class _Scene:
@@ -89,6 +99,12 @@ class _Scene:
         self.call(OWNER, "init", "--email", OWNER, "--root", self.root)
         if self.sandbox == "none":
             self.call(OWNER, "config", "set", "sandbox", "none")
+
+    def declare(self, data: str) -> None:
+        """Let jobs read a folder with private data."""
+        with open(os.path.join(self._home(OWNER), "config.yaml"), "a", encoding="utf-8") as file:
+            file.write(f"data:\n  - path: {data}\n    at: {SHOWN}\n")
+        self.say(f"owner's config.yaml: jobs may read {data} as {SHOWN}")
 
     def call(self, person: str, *arguments: str) -> None:
         """One call of scq by one person, shown as it would be typed. Raises UsageError when it fails."""

@@ -23,7 +23,7 @@ def kernel_limits(limits: Limits, machine_tasks: int) -> dict[int, tuple[int, in
     """
     wanted: dict[int, tuple[int, int]] = {resource.RLIMIT_CORE: (0, 0)}
     if limits.cpu_s is not None:
-        seconds = max(math.ceil(limits.cpu_s), 1)
+        seconds = _cpu_seconds(limits.cpu_s)
         wanted[resource.RLIMIT_CPU] = seconds, seconds + CPU_GRACE_S
     if limits.memory is not None:
         wanted[resource.RLIMIT_DATA] = _same(limits.memory * BACKSTOP)
@@ -34,6 +34,11 @@ def kernel_limits(limits: Limits, machine_tasks: int) -> dict[int, tuple[int, in
     if limits.file_size is not None:
         wanted[resource.RLIMIT_FSIZE] = _same(limits.file_size)
     return {number: _within(pair, resource.getrlimit(number)[1]) for number, pair in wanted.items()}
+
+
+def _cpu_seconds(limit_s: float) -> int:
+    """What the kernel allows each process: a little more, so that the watch, which adds all of them up, sees it first."""
+    return math.ceil(limit_s) + 1
 
 
 def machine_tasks() -> int:
@@ -49,7 +54,7 @@ def enforced(task: Task, *, in_group: bool = False) -> tuple[str, ...]:
     """
     limits, found = task.limits, [f"wall {task.timeout_s:g} s: supervisor", f"log_bytes {task.log_limit}: supervisor"]
     if limits.cpu_s is not None:
-        found.append(f"cpu {limits.cpu_s:g} s: watched, {max(math.ceil(limits.cpu_s), 1)} s per process by the kernel")
+        found.append(f"cpu {limits.cpu_s:g} s: watched, {_cpu_seconds(limits.cpu_s)} s per process by the kernel")
     if limits.memory is not None:
         watched = f"watched, at most {BACKSTOP}x per process by the kernel"
         found.append(f"memory {limits.memory}: {'cgroup' if in_group else watched}")

@@ -94,8 +94,7 @@ def reached(limits: Limits, code: int, used: Usage) -> Breach | None:
     """
     used_s = used.cpu_s or 0.0
     spent = code == 128 + signal.SIGXCPU or (code == 128 + signal.SIGKILL and used_s >= (limits.cpu_s or 0.0))
-    # A script may go on after the kernel ended the program that used the time up.
-    if limits.cpu_s is not None and (spent or (code != 0 and used_s > limits.cpu_s)):
+    if limits.cpu_s is not None and spent:
         return Breach("cpu", f"cpu limit {limits.cpu_s:g} s, {used_s:.2f} s used")
     if limits.file_size is not None and code == 128 + signal.SIGXFSZ:
         return Breach("disk", f"file_size limit {limits.file_size} bytes, a file would have become larger")

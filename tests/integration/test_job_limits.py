@@ -167,7 +167,7 @@ def test_open_files_are_limited(run: Run, tmp_path: Path) -> None:
 def test_limits_hold_from_the_first_instruction(run: Run, tmp_path: Path) -> None:
     names = ("RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_NOFILE", "RLIMIT_FSIZE", "RLIMIT_CORE")
     run(f"import resource\nfor name in {names}: print(*resource.getrlimit(getattr(resource, name)))")
-    assert output(tmp_path).splitlines() == ["30 32", f"{1024 * MB} {1024 * MB}", "256 256", f"{64 * MB} {64 * MB}", "0 0"]
+    assert output(tmp_path).splitlines() == ["31 33", f"{1024 * MB} {1024 * MB}", "256 256", f"{64 * MB} {64 * MB}", "0 0"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 64 * MB
 
 

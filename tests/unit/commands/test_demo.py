@@ -44,7 +44,7 @@ def test_the_demo_plays_every_step_and_keeps_what_it_is_told_to_keep(tmp_path: P
     said: list[str] = []
     report = demo.run(keep=str(tmp_path / "kept"), say=said.append)
     steps = [step[0] for step in in_process]
-    assert " ".join(steps) == "init config check submit check review approve run-approved output notify status"
+    assert " ".join(steps) == "init config check submit check review approve run-approved output release notify output status"
     assert (report.data["folder"], report.data["sandbox"]) == (str(tmp_path / "kept"), "none")
     assert {mail.split(":")[0] for mail in report.data["mails"]} == {demo.OWNER, demo.SCIENTIST}
     assert any("Job Completed: Age groups" in mail for mail in report.data["mails"])

@@ -24,7 +24,7 @@ def test_without_limits_only_memory_dumps_are_refused() -> None:
 def test_each_limit_becomes_one_of_the_kernel() -> None:
     assert limits.kernel_limits(ALL, 500) == {
         resource.RLIMIT_CORE: (0, 0),
-        resource.RLIMIT_CPU: (2, 4),
+        resource.RLIMIT_CPU: (3, 5),
         resource.RLIMIT_DATA: (2000, 2000),
         resource.RLIMIT_NPROC: (510, 510),
         resource.RLIMIT_NOFILE: (20, 20),
@@ -35,7 +35,7 @@ def test_each_limit_becomes_one_of_the_kernel() -> None:
 def test_never_more_is_set_than_the_caller_has_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _number: (3, 3))
     found = limits.kernel_limits(ALL, 500)
-    assert found[resource.RLIMIT_CPU] == (2, 3)
+    assert found[resource.RLIMIT_CPU] == (3, 3)
     assert found[resource.RLIMIT_NOFILE] == (3, 3)
 
 
@@ -52,7 +52,7 @@ def test_what_holds_each_limit_is_said(tmp_path: Path, uid: int, said: str) -> N
     assert limits.enforced(task) == (
         "wall 9.5 s: supervisor",
         "log_bytes 100: supervisor",
-        "cpu 1.2 s: watched, 2 s per process by the kernel",
+        "cpu 1.2 s: watched, 3 s per process by the kernel",
         "memory 1000: watched, at most 2x per process by the kernel",
         f"processes 10: {said}",
         "open_files 20: kernel, per process",
