@@ -36,6 +36,11 @@ def script(path: Path, repeat: int) -> Cost:
     return measure(("/bin/bash", str(path)), repeat)
 
 
+def box(repeat: int) -> Cost:
+    """An empty command in the plainest box."""
+    return measure(("bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"), repeat)
+
+
 def fsync_ms(folder: Path) -> float:
     """Making one small file durable, milliseconds."""
     path = folder / "fsync.tmp"

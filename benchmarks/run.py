@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ def _measured(folder: Path, layout: str, size: int, setup: Setup, floor: Floors)
     _print_added(f"{NEW_AT_ONCE} new jobs add to check", result.many_new)
     _print_added(f"{JOBS_TO_RUN} jobs add to run-approved", result.runs)
     if setup.boxed:
-        _boxed(world, setup)
+        _boxed(world, setup, result.runs)
     if result.calls is not None:
         print(f"idle check below the SyftBox folder: {result.calls.stats} stat calls, {result.calls.file_opens} files opened")
     return result
@@ -113,13 +114,16 @@ def _runs(world: World, setup: Setup) -> Added:
     return added(world.command("run-approved"), max(3, setup.repeat // 2), approve)
 
 
-def _boxed(world: World, setup: Setup) -> None:
-    """The same in the sandbox, where it holds on this machine."""
+def _boxed(world: World, setup: Setup, plain: Added) -> None:
+    """The same in the sandbox, where it holds on this machine: what the box adds to a job, beside the plainest box there is."""
     config = world.home / "config.yaml"
     text = config.read_text()
     config.write_text(text.replace("sandbox: none", "sandbox: bwrap"))
     try:
-        _print_added(f"{JOBS_TO_RUN} jobs in a box add", _runs(world, setup))
+        boxed = _runs(world, setup)
+        _print_added(f"{JOBS_TO_RUN} jobs in a box add", boxed)
+        more, floor = (boxed.wall_ms - plain.wall_ms) / JOBS_TO_RUN, floors.box(setup.repeat).wall_ms
+        print(f"the box adds {more:.1f} ms to a trivial job, {more / floor:.1f} x `bwrap true` ({floor:.1f} ms)")
     except RuntimeError as error:
         print(f"in a box: not measured, {str(error).splitlines()[-1]}")
     finally:
@@ -141,12 +145,12 @@ def _parsed(arguments: Sequence[str]) -> Setup:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="finished jobs, default %(default)s")
     parser.add_argument("--repeat", type=int, default=7, help="repetitions, the least disturbed counts; default %(default)s")
     parser.add_argument("--folder", default="", help="where to make the trees; default: the folder for temporary files")
-    parser.add_argument("--boxed", action="store_true", help="run jobs in bubblewrap as well")
+    parser.add_argument("--no-box", dest="boxed", action="store_false", help="do not run jobs in bubblewrap as well")
     found = parser.parse_args(arguments)
     return Setup(
         layouts=tuple(found.layouts.split(",")),
         sizes=tuple(int(size) for size in found.sizes.split(",")),
         repeat=found.repeat,
         folder=found.folder,
-        boxed=found.boxed,
+        boxed=found.boxed and shutil.which("bwrap") is not None,
     )

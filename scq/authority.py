@@ -114,7 +114,7 @@ def _used_up(record: Record, bounds: Bounds) -> bool:
     return bounds.max_runs is not None and record.runs >= bounds.max_runs
 
 
-def _lapsed(record: Record, bounds: Bounds, rules: Rules, now: datetime) -> Problem | None:
+def lapsed(record: Record, bounds: Bounds, rules: Rules, now: datetime) -> Problem | None:
     """Why an approval of this very content does not allow a run (any more)."""
     short = record.id[:8]
     again = f"To allow it again: scq approve {short}"
@@ -155,9 +155,9 @@ def _undecided_on_disk(record: Record, rules: Rules, now: datetime) -> Record:
         if decision.verdict == "reject":
             return replace(record, status="rejected")
         if not record.invalid and sighting.observed != "damaged":
-            lapsed = _lapsed(record, decision.bounds, rules, now)
-            if lapsed is not None:
-                return replace(record, status="pending", problems=(lapsed,))
+            ended = lapsed(record, decision.bounds, rules, now)
+            if ended is not None:
+                return replace(record, status="pending", problems=(ended,))
             return replace(record, status="approved")
     if decision is not None and decision.verdict == "approve" and decision.digest != record.digest:
         advice = f"Look at it again: scq diff {record.id[:8]}, then approve or reject it."

@@ -11,7 +11,7 @@ from scq import planning, requested
 from scq.context import Context
 from scq.digest import read_file
 from scq.errors import ConfigError, InvalidFileError
-from scq.model import Bounds, Job, Limits, Sighting
+from scq.model import Bounds, DataFolder, Job, Limits, Sighting
 from scq.ports import Invocation, Mount, Plan, Sandbox
 from scq.state import Record
 from scq.syftbox import lies_inside
@@ -124,14 +124,14 @@ def asked_limits(sighting: Sighting, read: Callable[[str], bytes]) -> Limits:
 
 def data_mounts(ctx: Context, sighting: Sighting) -> tuple[Mount, ...]:
     """The declared data this job may read. Raises ConfigError naming the folder that is missing or holds scq's own files."""
-    mounts = []
-    for folder in ctx.config.data:
-        if not planning.concerns(folder, sighting):
-            continue
-        source = os.path.realpath(folder.path)
-        if not os.path.exists(source):
-            raise ConfigError(f"data: {folder.path} is not there", "Correct `data` in config.yaml, or make the folder available.")
-        if lies_inside(ctx.home, source):
-            raise ConfigError(f"data: {folder.path} holds scq's own folder {ctx.home}", "Name the folders with the data only.")
-        mounts.append(Mount(source, folder.at))
-    return tuple(mounts)
+    return tuple(data_mount(ctx, folder) for folder in ctx.config.data if planning.concerns(folder, sighting))
+
+
+def data_mount(ctx: Context, folder: DataFolder) -> Mount:
+    """One declared folder. Raises ConfigError when it is missing or holds scq's own files."""
+    source = os.path.realpath(folder.path)
+    if not os.path.exists(source):
+        raise ConfigError(f"data: {folder.path} is not there", "Correct `data` in config.yaml, or make the folder available.")
+    if lies_inside(ctx.home, source):
+        raise ConfigError(f"data: {folder.path} holds scq's own folder {ctx.home}", "Name the folders with the data only.")
+    return Mount(source, folder.at)

@@ -196,17 +196,49 @@ def _sandbox(ctx: Context) -> Iterator[Check]:
         yield _ok("sandbox", f"{ctx.config.sandbox} holds")
 
 
+def _limits(ctx: Context) -> Iterator[Check]:
+    """Who holds a job to its limits on memory and processes."""
+    from scq.executors.cgroups import usable
+
+    if usable():
+        yield _ok("limits", "memory and processes of boxed jobs are held by control groups")
+    else:
+        yield _ok("limits", "memory and processes are watched: systemd gives no control group here")
+
+
+def _data(ctx: Context) -> Iterator[Check]:
+    """Declared data that a job could not be shown."""
+    from scq.provision import data_mount
+    from scq.sandbox.bwrap import BwrapSandbox
+    from scq.sandbox.sources import prove_readable
+
+    if not ctx.config.data:
+        yield _ok("data", "no folders are declared: jobs see only what they bring")
+    box = ctx.sandbox()
+    for folder in ctx.config.data:
+        try:
+            dropped = box.dropped() if isinstance(box, BwrapSandbox) else None
+            prove_readable([data_mount(ctx, folder)], dropped, ctx.config.sandbox_user)
+        except ConfigError as error:
+            yield _fail("data", str(error), error.advice, "config")
+        else:
+            yield _ok("data", f"{folder.path}, shown as {folder.at}")
+
+
 def _interpreters(ctx: Context) -> Iterator[Check]:
     """What run.sh of a submission is written for: bash always, and uv where a Python job comes from syft-job."""
+    from scq.wheelhouse.sources import find_uv
+
     path = ctx.config.job_path
     bash, uv = _on_path("bash", path), _on_path("uv", path)
+    brought = find_uv(path) if ctx.config.network == "prepare" else ""
     if not bash:
         yield _fail("interpreters", f"no bash in {path}", "Install bash, or correct run.path: jobs start with run.sh.")
-    elif not uv:
-        advice = "Python jobs of other tools call it: install uv there, or add its folder to run.path."
+    elif not uv and not brought:
+        advice = "Python jobs of other tools call it: pip install 'scq[uv]', or install uv there."
         yield _note("interpreters", f"{bash[0]}, but no uv in {path}", advice)
     else:
-        yield _ok("interpreters", f"{bash[0]}, {uv[0]}")
+        yield _ok("interpreters", f"{bash[0]}, {uv[0] if uv else brought}")
 
 
 def _locks(ctx: Context) -> Iterator[Check]:
@@ -342,6 +374,8 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _clock,
     _disk,
     _sandbox,
+    _limits,
+    _data,
     _interpreters,
     _programs,
     _layouts,

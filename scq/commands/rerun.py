@@ -7,12 +7,14 @@ import os
 from msgspec.structs import replace
 
 from scq.acting import RELEASED, carry_out
+from scq.authority import lapsed
 from scq.clean import line
 from scq.context import Context, audited
 from scq.digest import manifest
 from scq.errors import FAILED, OK, IntegrityError, UsageError
 from scq.files import remove_tree
-from scq.model import Job
+from scq.looking import rules
+from scq.model import Job, Problem
 from scq.report import Report
 from scq.selecting import select
 from scq.state import Record, State
@@ -30,9 +32,17 @@ def run(ctx: Context, word: str, *, dry_run: bool = False) -> Report:
         if record.run is not None:
             remove_tree(os.path.join(ctx.runs_folder(), record.run.directory, RELEASED))
         problems.extend(carry_out(ctx, {key}))
-    text = f"{'would be ' if dry_run else ''}approved again {job.short_id}  {line(job.name)}; scq run-approved runs it"
+    ended = _approval_ended(ctx, record)
+    word, then = ("approved", "scq run-approved runs it") if ended is None else ("open", f"{ended.what}. {ended.advice}")
+    text = f"{'would be ' if dry_run else ''}{word} again {job.short_id}  {line(job.name)}; {then}"
+    status = "approved" if ended is None else "pending"
     code = FAILED if len(problems) > len(shown.problems) else OK
-    return Report("rerun", as_dict(job) | {"status": "approved", "dry_run": dry_run}, (text,), tuple(problems), code)
+    return Report("rerun", as_dict(job) | {"status": status, "dry_run": dry_run}, (text,), tuple(problems), code)
+
+
+def _approval_ended(ctx: Context, record: Record) -> Problem | None:
+    """Why the approval of this job does not allow one more run."""
+    return None if record.decision is None else lapsed(record, record.decision.bounds, rules(ctx), ctx.now())
 
 
 def _digest(ctx: Context, record: Record) -> str:

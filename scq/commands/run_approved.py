@@ -22,7 +22,7 @@ from scq.report import Report
 from scq.running import Options, Outcome, Runner
 from scq.showing import plan_lines, seconds, usage_words
 from scq.state import Record
-from scq.view import job_of
+from scq.view import awaits_answer, job_of
 
 
 def run(
@@ -102,6 +102,8 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     outcomes = [*runner.outcomes, *changed]
     rows = [_row(outcome) for outcome in outcomes]
     lines = [_line(outcome) for outcome in (*runner.outcomes, *(outcome for outcome in changed if outcome.key in news))]
+    if any(awaits_answer(outcome.record) for outcome in runner.outcomes):
+        lines.append("results wait for your answer: scq output ID, then scq release ID or scq withhold ID")
     if lines and runner.sandbox.name == "none":
         lines.append("(without a sandbox: `sandbox: none` is configured)")
     problems = [*problems, *runner.problems]

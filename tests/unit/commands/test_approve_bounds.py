@@ -81,7 +81,8 @@ class TestBounds:
         uid = world.submit()
         world.owner.scq("approve", uid, "--max-runs", "1")
         assert [row["status"] for row in world.owner.json("run-approved")["runs"]] == ["completed"]
-        world.owner.scq("rerun", uid)
+        again = world.owner.scq("rerun", uid)
+        assert again.out.startswith(f"open again {uid[:8]}  count; approval was for 1 run and is used up.")
         assert world.owner.json("run-approved")["runs"] == []
         job = world.owner.job(uid)
         assert (job["status"], job["problems"][-1]["what"]) == ("pending", "approval was for 1 run and is used up")

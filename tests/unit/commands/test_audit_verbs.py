@@ -82,6 +82,22 @@ class TestVerify:
         assert world.owner.json("audit", "verify")["count"] == 0
         assert sorted(os.listdir(world.owner.home)) == before
 
+    def test_an_answer_about_results_remembers_the_line_it_ended_in(self, world: World) -> None:
+        """Also when log and state are both put back to an older end that fits together."""
+        uid = world.ended("answered", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
+        path = world.owner.home / "audit.jsonl"
+        old, older = path.read_bytes(), world.owner.state()
+        world.owner.scq("release", uid, "-r", "one number")
+        assert world.owner.scq("audit", "verify").code == 0
+        state = world.owner.state()
+        (record,) = state["jobs"].values()
+        assert record["answer"]["audit_head"] == state["audit_head"]
+        state |= {name: older[name] for name in ("audited", "audit_head")}
+        (world.owner.home / "state.json").write_text(json.dumps(state))
+        path.write_bytes(old)
+        bad = world.owner.scq("audit", "verify", "--json", code=5).json["data"]["bad"]
+        assert (bad["kind"], bad["line"]) == ("cut off", record["answer"]["audit_row"])
+
     @pytest.mark.parametrize(
         ("edit", "kind", "line"),
         [

@@ -99,7 +99,7 @@ def test_a_good_installation_has_nothing_to_say(home: Path, box: Path, programs:
     names = {check["name"] for check in report.data["checks"]}
     assert names == {
         "python", "configuration", "identity", "syftbox", "home", "files", "state", "locks", "clock", "disk", "sandbox",
-        "interpreters", "programs", "queues",
+        "limits", "data", "interpreters", "programs", "queues",
     }  # fmt: skip
 
 
@@ -311,6 +311,7 @@ def test_less_room_than_one_job_may_need_is_a_note(home: Path, box: Path, progra
 def test_a_missing_interpreter_is_named(missing: str, level: str, home: Path, box: Path, programs: Path) -> None:
     configure(home, box, programs)
     (programs / missing).unlink()
+    (home / "config.yaml").write_text((home / "config.yaml").read_text() + "network: none\n")
     check = one(doctor.run(context(home, str(programs))), "interpreters")
     assert check["level"] == level
     assert f"no {missing}" in check["detail"]
@@ -408,3 +409,23 @@ def test_a_lock_that_is_never_released_is_a_failure(
     configure(home, box, programs)
     monkeypatch.setattr(doctor, "_other_process_takes", lambda path: False)
     assert "never released" in one(doctor.run(context(home, str(programs))), "locks")["detail"]
+
+
+def test_data_is_shown_to_be_there_and_readable(home: Path, box: Path, programs: Path, tmp_path: Path) -> None:
+    configure(home, box, programs)
+    good = tmp_path / "cohort"
+    good.mkdir()
+    text = (home / "config.yaml").read_text()
+    (home / "config.yaml").write_text(
+        f"{text}data: {{{good}: /data/good, {tmp_path}/gone: /data/gone, {home.parent}: /data/all}}\n"
+    )
+    checks = found(doctor.run(context(home, str(programs))), "data")
+    assert [check["level"] for check in checks] == ["ok", "config", "config"]
+    assert "is not there" in checks[1]["detail"]
+    assert "holds scq's own folder" in checks[2]["detail"]
+
+
+def test_uv_that_scq_brings_along_is_good_enough(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (programs / "uv").unlink()
+    assert one(doctor.run(context(home, str(programs))), "interpreters")["level"] == "ok"

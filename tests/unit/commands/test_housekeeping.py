@@ -38,6 +38,23 @@ class TestCleanup:
         assert len(os.listdir(world.owner.home / "approved")) == 1
         assert [row["status"] for row in (world.owner.job(approved),)] == ["approved"]
 
+    def test_results_that_wait_for_an_answer_stay_unless_they_are_named(self, world: World) -> None:
+        uid = world.ended("held", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
+        assert world.owner.json("status")["results_waiting"] == 1
+        assert "results waiting for your answer: 1" in world.owner.scq("status").out
+        data = world.owner.json("cleanup", "--older-than", "0")
+        assert (data["removed"], data["waiting"]) == ([], 1)
+        said = world.owner.scq("cleanup", "--older-than", "0", "--dry-run").out
+        assert said == "kept 1 whose results wait for scq release or scq withhold\n"
+        assert [row["id"] for row in world.owner.json("cleanup", "--older-than", "0", "--unanswered")["removed"]] == [uid]
+
+    @pytest.mark.parametrize("answer", ["release", "withhold"])
+    def test_an_answered_job_waits_for_nothing(self, world: World, answer: str) -> None:
+        uid = world.ended("held", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
+        world.owner.scq(answer, uid, "-r", "because")
+        assert world.owner.json("status")["results_waiting"] == 0
+        assert [row["id"] for row in world.owner.json("cleanup", "--older-than", "0")["removed"]] == [uid]
+
     def test_a_dry_run_says_what_would_go(self, world: World) -> None:
         uid = world.ended()
         answer = world.owner.scq("cleanup", "--older-than", "0", "--dry-run")
