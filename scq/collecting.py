@@ -6,11 +6,22 @@ import os
 import stat
 from collections.abc import Iterator
 
+import msgspec
 from msgspec import Struct
 
-from scq.files import make_folder, remove_tree, walk
+from scq.context import Context
+from scq.errors import InvalidFileError
+from scq.files import make_folder, read_bytes, remove_tree, walk, write_atomic
 from scq.formats import is_utf8
+from scq.model import Sighting
+from scq.planning import shape
+from scq.ports import Plan
+from scq.sandbox.scratch import remove_scratch, scratch_of
 
+PLAN = "plan.json"
+"""File in the run folder that says what the run was given."""
+NOTE = "collected"
+NOTE_LIMIT = 1 << 22
 BLOCK = 1 << 18
 MOST_NAMED = 100
 """Files left out that are named one by one."""
@@ -31,6 +42,41 @@ class Collected(Struct, frozen=True):
     left: tuple[str, ...]
     exceeded: str = ""
     """The limit that kept something from being taken over; empty when none did."""
+
+
+def take_over(ctx: Context, sighting: Sighting, folder: str) -> Collected:
+    """Take the results of an ended run (`folder` is its directory) out of its work folder, which is removed then.
+
+    That happens once: a repeated call finds the note that says what was taken.
+    """
+    note = os.path.join(folder, NOTE)
+    if os.path.exists(note):
+        _tidy(folder)
+        return msgspec.json.decode(read_bytes(note, NOTE_LIMIT), type=Collected)
+    work = os.path.join(scratch_of(folder), "work")
+    found = collect(work, shape(sighting).outputs, os.path.join(folder, "outputs"), _room(ctx, folder))
+    write_atomic(note, msgspec.json.encode(found), sync=False)
+    _tidy(folder)
+    return found
+
+
+def _room(ctx: Context, folder: str) -> Limits:
+    """How much may be taken: what the run was given, which may be less than what is configured."""
+    config = ctx.config
+    try:
+        given = msgspec.json.decode(read_bytes(os.path.join(folder, PLAN), NOTE_LIMIT), type=Plan).limits
+    except (InvalidFileError, msgspec.DecodeError):  # a run of an earlier scq, or its plan was not written yet
+        return Limits(config.output_files, config.output_bytes)
+    return Limits(given.output_files or config.output_files, given.output_bytes or config.output_bytes)
+
+
+def _tidy(folder: str) -> None:
+    """Remove what the run was given, once its results are taken over."""
+    from scq.preparing import tidy
+
+    remove_scratch(folder)
+    remove_tree(os.path.join(folder, "work"))
+    tidy(folder)
 
 
 def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) -> Collected:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 from msgspec import Struct
@@ -19,26 +19,25 @@ from msgspec.structs import replace
 from scq import planning
 from scq.acting import current, released_results
 from scq.authority import runnable
-from scq.collecting import Collected, Limits, collect
+from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
 from scq.digest import copy, manifest
 from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError
 from scq.executors.rundir import STDERR, was_started, write_result
-from scq.files import make_folder, read_bytes, remove_tree, write_atomic
+from scq.files import make_folder, write_atomic
 from scq.formats import parse_time
 from scq.model import Cause, Problem, Run, Sighting
 from scq.ports import Ending, Executor, Sandbox, Task
-from scq.preparing import Prepared, offline, prepare, tidy
 from scq.provision import BEGINNING, provide
 from scq.releasing import Leaving, at_end, audit_answer, ended
-from scq.sandbox.scratch import remove_run, remove_scratch, scratch_of
+from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
 from scq.view import job_of
 
-PLAN = "plan.json"
-"""File in the run folder that says what the run was given."""
+if TYPE_CHECKING:
+    from scq.preparing import Prepared
+
 DETAIL_LIMIT = 500
-NOTE_LIMIT = 1 << 22
 MOST_ATTEMPTS = 3
 """Of one job, where `run.retry_interrupted` is on: it may be the job that ends its runner."""
 SETTLE_EVERY_S = 1.0
@@ -224,10 +223,12 @@ class Runner:
 
     def _supplied(self, sighting: Sighting, code: str, folder: str) -> Prepared:
         """What the job needs beside its own code, fetched before anything of the owner is within its reach."""
+        from scq import preparing
+
         network = self.ctx.config.network
         if network == "prepare":
-            return prepare(self.ctx, self.sandbox, sighting=sighting, code=code, folder=folder)
-        return offline() if network == "none" else Prepared()
+            return preparing.prepare(self.ctx, self.sandbox, sighting=sighting, code=code, folder=folder)
+        return preparing.offline() if network == "none" else preparing.Prepared()
 
     def _cannot_be_supplied(self, key: str, record: Record, error: DependencyError) -> None:
         """The job ends before it began: its submitter has to mend it."""
@@ -266,7 +267,7 @@ class Runner:
             usage=ending.usage,
         )
         try:
-            collected = self._collect(record, self._folder(run))
+            collected = take_over(self.ctx, record.sighting, self._folder(run))
             if collected.exceeded and run.cause == "exit":
                 run = replace(run, cause="output", detail=f"{collected.exceeded} of results")
             run = self._still_for_its_submitter(record, run)
@@ -303,26 +304,6 @@ class Runner:
         advice = f"Copy them with scq output {record.id[:8]} --copy-to FOLDER and send them yourself."
         self.problems.append(Problem(sighting.path, "was changed while it ran: its results are not shared", advice))
         return replace(run, share_outputs=False, share_logs=False)
-
-    def _collect(self, record: Record, folder: str) -> Collected:
-        """Results leave the work folder once; a repeated call finds the note that says so."""
-        note = os.path.join(folder, "collected")
-        scratch = scratch_of(folder)
-        if os.path.exists(note):
-            self._tidy(folder)
-            return msgspec.json.decode(read_bytes(note, NOTE_LIMIT), type=Collected)
-        limits = Limits(self.ctx.config.output_files, self.ctx.config.output_bytes)
-        form = planning.shape(record.sighting)
-        found = collect(os.path.join(scratch, "work"), form.outputs, os.path.join(folder, "outputs"), limits)
-        write_atomic(note, msgspec.json.encode(replace(found, files=())), sync=False)
-        self._tidy(folder)
-        return found
-
-    def _tidy(self, folder: str) -> None:
-        """Remove what the run was given, once its results are taken over."""
-        remove_scratch(folder)
-        remove_tree(os.path.join(folder, "work"))
-        tidy(folder)
 
     def _unpublished(self, key: str, record: Record, run: Run, what: str, advice: str) -> None:
         """The run ended but its results could not be written: it stays claimed, and the next call publishes it."""

@@ -85,13 +85,15 @@ def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: st
 def _planned(ctx: Context, sandbox: Sandbox, record: Record, options: Options) -> tuple[dict[str, Any], list[str]]:
     """One job that would be run, with everything it would be given: as JSON, and as lines."""
     job = job_of(record)
-    row: dict[str, Any] = {"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest, "plan": None}
+    row: dict[str, Any] = {"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest}
+    row |= {"plan": None, "problem": ""}
     head = f"would run {job.short_id}  {line(job.name)}  {job.digest}  (sandbox: {sandbox.name})"
     work = os.path.join(ctx.runs_folder(), f"{job.id}-{record.attempts + 1}", "work")
     try:
         provision = provide(ctx, job, lambda path: beginning(ctx, record, path), work=work, timeout_s=options.timeout_s)
         plan = provision.plan(sandbox)
     except ScqError as error:
+        row["problem"] = f"{error}. {error.advice}"
         return row, [head, f"    not as things are: {line(str(error), 300)}. {error.advice}"]
     row["plan"] = msgspec.to_builtins(plan) | {"prepare": ctx.config.network == "prepare"}
     return row, [head, *plan_lines(plan, exceeding(provision.asked, provision.limits))]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import time
 
 from scq.errors import ConfigError, InvalidFileError
 from scq.files import make_folder, read_text, remove_tree, walk, write_atomic
 
 NOTE = "scratch"
 """File in the run directory that names the folder, so that recovery and clean-up find it."""
+TRIAL = "scq-selftest-"
+"""Beginning of the name of a directory that is no run."""
+STALE_S = 3600.0
 ENTRIES_LIMIT = 10_000_000
 
 
@@ -31,7 +35,8 @@ def make_scratch(directory: str, root: str, uid: int, gid: int) -> str:
     """
     folder = scratch_of(directory)
     if folder == directory:
-        folder = os.path.join(root, f"scq-{secrets.token_hex(8)}")
+        kind = "trial" if os.path.basename(directory).startswith(TRIAL) else "scq"
+        folder = os.path.join(root, f"{kind}-{secrets.token_hex(8)}")
         # Before it exists: a folder nobody knows of would stay for ever.
         write_atomic(os.path.join(directory, NOTE), folder.encode())
     _make_root(root)
@@ -41,6 +46,18 @@ def make_scratch(directory: str, root: str, uid: int, gid: int) -> str:
         pass
     os.chown(folder, uid, gid, follow_symlinks=False)
     return folder
+
+
+def sweep_trials(root: str) -> None:
+    """Remove what killed self-tests left below `root` more than an hour ago: no run remembers it."""
+    try:
+        names = [name for name in os.listdir(root) if name.startswith("trial-")]
+    except OSError:  # nobody made it yet
+        return
+    for name in names:
+        folder = os.path.join(root, name)
+        if os.path.lexists(folder) and os.lstat(folder).st_mtime < time.time() - STALE_S:
+            remove_tree(folder)
 
 
 def remove_scratch(directory: str) -> None:

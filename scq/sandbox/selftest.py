@@ -13,7 +13,7 @@ from scq.errors import ConfigError
 from scq.model import Problem
 from scq.ports import Invocation
 from scq.sandbox.program import INSTALL, NEEDED_VERSION, TIMEOUT_S, find_bwrap, installed_version
-from scq.sandbox.scratch import remove_scratch
+from scq.sandbox.scratch import TRIAL, remove_scratch, sweep_trials
 
 WHERE = "sandbox"
 SECRET = "scq-canary"  # noqa: S105 - a word to look for
@@ -46,6 +46,7 @@ class Box(Protocol):
     """What of the sandbox is tried."""
 
     interpreter_paths: tuple[str, ...]
+    scratch_root: str
 
     def scratch(self, directory: str) -> str: ...
     def wrap(self, command: Sequence[str], *, work: str, cwd: str, env: Mapping[str, str]) -> Invocation: ...
@@ -62,7 +63,8 @@ def check_bwrap(sandbox: Box) -> list[Problem]:
         found, needed = (".".join(map(str, number)) for number in (version, NEEDED_VERSION))
         return [Problem(WHERE, f"bubblewrap {found} is too old, {needed} is needed", "Install a newer package of bubblewrap.")]
     try:
-        with tempfile.TemporaryDirectory(prefix="scq-selftest-") as directory:
+        sweep_trials(sandbox.scratch_root)
+        with tempfile.TemporaryDirectory(prefix=TRIAL) as directory:
             try:
                 return _try_to_break_out(sandbox, directory)
             finally:

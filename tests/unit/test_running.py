@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scq import running
 from scq.acting import carry_out
 from scq.authority import runnable
+from scq.collecting import take_over
 from scq.config import Config
 from scq.context import Context
 from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError
@@ -278,10 +279,9 @@ def test_results_are_collected_once(stage: Stage) -> None:
     folder = stage.folder(run)
     (folder / "work/outputs").mkdir(parents=True)
     (folder / "work/outputs/a").write_text("first")
-    runner = stage.runner()
-    assert runner._collect(stage.record(uid), str(folder)).files == ("a",)
+    assert take_over(stage.ctx, stage.record(uid).sighting, str(folder)).files == ("a",)
     (folder / "work/outputs").mkdir(parents=True)
-    assert runner._collect(stage.record(uid), str(folder)).files == (), "a second call takes nothing more"
+    assert take_over(stage.ctx, stage.record(uid).sighting, str(folder)).files == ("a",), "the note answers"
     assert (folder / "outputs/a").read_text() == "first"
     assert not (folder / "work").exists()
 
@@ -376,7 +376,9 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 def test_a_job_whose_packages_cannot_be_had_fails_and_says_which(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = stage.world.approved()
-    monkeypatch.setattr(running, "prepare", raising(DependencyError("no package is called nosuch", "Correct requirements.txt.")))
+    monkeypatch.setattr(
+        "scq.preparing.prepare", raising(DependencyError("no package is called nosuch", "Correct requirements.txt."))
+    )
     player = Player()
     stage.runner(player).run(stage.approved())
     assert player.tasks == [], "nothing was started"
@@ -390,7 +392,7 @@ def test_a_job_whose_packages_cannot_be_had_fails_and_says_which(stage: Stage, m
 def test_a_job_waits_while_the_package_index_does_not_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = stage.world.approved()
     with monkeypatch.context() as patch:
-        patch.setattr(running, "prepare", raising(BusyError("the index cannot be reached", "Try again.")))
+        patch.setattr("scq.preparing.prepare", raising(BusyError("the index cannot be reached", "Try again.")))
         runner = stage.runner()
         runner.run(stage.approved())
     assert [outcome.refused for outcome in runner.outcomes] == ["the index cannot be reached"]
@@ -403,7 +405,7 @@ def test_a_job_waits_while_the_package_index_does_not_answer(stage: Stage, monke
 def test_a_call_that_ends_while_packages_are_fetched_has_run_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = stage.world.approved()
     with monkeypatch.context() as patch:
-        patch.setattr(running, "prepare", raising(KeyboardInterrupt()))
+        patch.setattr("scq.preparing.prepare", raising(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             stage.runner().run(stage.approved())
     stage.runner().recover()
@@ -426,6 +428,19 @@ def test_results_beyond_the_limits_make_a_job_that_exceeded_them(stage: Stage) -
     assert run is not None
     assert (run.cause, run.detail) == ("output", "more than 1 files of results")
     assert [row["path"] for row in stage.world.owner.json("output", uid)["outputs"]] == ["a"]
+
+
+def test_a_job_that_asks_for_less_room_gets_less(stage: Stage) -> None:
+    uid = stage.world.approved("modest", scq__yaml="limits: {output_files: 1}\n")
+
+    def write(task: Task) -> None:
+        for name in "ab":
+            Path(task.work, "outputs", name).write_text(name)
+
+    stage.runner(Player(script=write)).run(stage.approved())
+    run = stage.record(uid).run
+    assert run is not None
+    assert (run.cause, run.detail) == ("output", "more than 1 files of results")
 
 
 def test_what_a_run_was_given_is_kept_with_it(stage: Stage, tmp_path: Path) -> None:

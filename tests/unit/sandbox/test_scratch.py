@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from scq.errors import ConfigError
+from scq.sandbox import scratch
 from scq.sandbox.scratch import hand_over, make_scratch, remove_scratch, scratch_of
 
 ME = os.geteuid(), os.getegid()
@@ -84,3 +86,14 @@ def test_handing_over_gives_everything_away_but_what_links_point_to(tmp_path: Pa
     for path in (work, work / "deep", work / "deep/file", work / "link"):
         assert (path.lstat().st_uid, path.lstat().st_gid) == (65534, 65534)
     assert outside.stat().st_uid == 0
+
+
+def test_what_killed_self_tests_left_is_swept_when_it_is_old_and_nothing_else(tmp_path: Path) -> None:
+    for name, age in (("trial-old", 7200), ("trial-new", 10), ("scq-old", 7200)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "canary").touch()
+        long_ago = time.time() - age
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    scratch.sweep_trials(str(tmp_path))
+    scratch.sweep_trials(str(tmp_path / "not there"))
+    assert sorted(os.listdir(tmp_path)) == ["scq-old", "trial-new"]
