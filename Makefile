@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
-COVERED := tests/unit tests/contract tests/integration
+COVERED := tests/unit tests/contract
 PURE := model state errors authority clean diff outbox planning report routing scripts showing view
 
 .DEFAULT_GOAL := help

@@ -12,10 +12,12 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from scq.clean import line
 from scq.context import Context
+from scq.digest import manifest
 from scq.errors import BusyError, IntegrityError, ScqError
 from scq.files import make_folder, open_regular, remove_tree
-from scq.model import Problem, ReleasedFile, Sighting
+from scq.model import Problem, ReleasedFile, Run, Sighting
 from scq.ports import ResultSet
 from scq.sandbox.scratch import remove_run
 from scq.state import Intent, Record, State
@@ -73,6 +75,19 @@ def current(ctx: Context, record: Record) -> Sighting | None:
     layout = ctx.layout(record.sighting.ref.layout)
     spot = layout.locate(tree, record.sighting.ref)
     return None if spot is None else layout.read(tree, spot)
+
+
+def unchanged(ctx: Context, sighting: Sighting, run: Run | None) -> None:
+    """Where the submitter's address stands in a file of the submission, that file must still be the one that was approved.
+
+    Raises IntegrityError when it may name somebody else.
+    """
+    if sighting.ref.submitter or run is None:
+        return
+    content = ctx.layout(sighting.ref.layout).content(sighting)
+    if manifest(ctx.config.root, content, ctx.caps).digest != run.digest:
+        what = f"{line(sighting.name)} is no longer what was run, so it may name somebody else than its submitter"
+        raise IntegrityError(what, "Copy the results with scq output ID --copy-to FOLDER and send them yourself.")
 
 
 def released_files(record: Record) -> tuple[tuple[ReleasedFile, ...], tuple[ReleasedFile, ...]]:
@@ -162,6 +177,8 @@ def _show_results(ctx: Context, record: Record, sighting: Sighting) -> None:
     outputs, logs = record.outputs == "released", record.logs == "released"
     results = None
     if record.run is not None:
+        if outputs or logs:
+            unchanged(ctx, sighting, record.run)
         results = released_results(ctx, record)
         layout.finish(root, sighting, results)
     if outputs or logs:

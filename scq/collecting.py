@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scq.context import Context
 from scq.errors import InvalidFileError
@@ -51,13 +52,13 @@ def take_over(ctx: Context, sighting: Sighting, folder: str) -> Collected:
     """
     note = os.path.join(folder, NOTE)
     if os.path.exists(note):
-        _tidy(folder)
-        return msgspec.json.decode(read_bytes(note, NOTE_LIMIT), type=Collected)
-    work = os.path.join(scratch_of(folder), "work")
-    found = collect(work, shape(sighting).outputs, os.path.join(folder, "outputs"), _room(ctx, folder))
-    write_atomic(note, msgspec.json.encode(found), sync=False)
-    _tidy(folder)
-    return found
+        found = msgspec.json.decode(read_bytes(note, NOTE_LIMIT), type=Collected)
+    else:
+        work = os.path.join(scratch_of(folder), "work")
+        found = collect(work, shape(sighting).outputs, os.path.join(folder, "outputs"), _room(ctx, folder))
+        # Without the names of the files: there may be many, and they lie in their folder.
+        write_atomic(note, msgspec.json.encode(replace(found, files=())), sync=False)
+    return replace(found, left=(*found.left, *_tidy(folder)))
 
 
 def _room(ctx: Context, folder: str) -> Limits:
@@ -70,13 +71,17 @@ def _room(ctx: Context, folder: str) -> Limits:
     return Limits(given.output_files or config.output_files, given.output_bytes or config.output_bytes)
 
 
-def _tidy(folder: str) -> None:
-    """Remove what the run was given, once its results are taken over."""
+def _tidy(folder: str) -> tuple[str, ...]:
+    """Remove what the run was given, once its results are taken over; what could not be removed, which `cleanup` tries again."""
     from scq.preparing import tidy
 
-    remove_scratch(folder)
-    remove_tree(os.path.join(folder, "work"))
-    tidy(folder)
+    try:
+        remove_scratch(folder)
+        remove_tree(os.path.join(folder, "work"))
+        tidy(folder)
+    except OSError as error:
+        return (f"its work folder is still there: {error.filename} ({error.strerror})",)
+    return ()
 
 
 def collect(work: str, folders: tuple[str, ...], target: str, limits: Limits) -> Collected:

@@ -84,8 +84,11 @@ def parse(text: str, path: str) -> dict[str, Any]:
             value = {} if node is None else _Plain(loader, path).value(node, DEPTH)
         finally:
             loader.dispose()
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: is not YAML ({_one_line(error)})", MENDING) from error
+    except (ValueError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # What building a value raises when its text does not fit its tag, such as `!!bool maybe`.
+        raise ConfigError(f"{path}: is not YAML (a value does not fit its type: {_one_line(error)})", MENDING) from error
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -95,13 +95,70 @@ def remove_file(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder with everything in it, without following links; one that is not there is fine."""
+    """Remove a folder with everything in it, without following links; one that is not there is fine.
+
+    Also what a job made to stay: folders without rights, and more levels than can be walked down. Raises OSError.
+    """
     import shutil
 
     if os.path.islink(path):
         os.unlink(path)
     elif os.path.isdir(path):
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except (OSError, RecursionError):
+            _remove_stubborn(path)
+
+
+def _remove_stubborn(path: str) -> None:
+    """Remove a folder level by level: what lies in its folders is moved up into it, so no level is ever far away."""
+    try:
+        top = _opened_for_change(path)
+    except FileNotFoundError:
+        return
+    try:
+        while folders := _remove_files(top):
+            for name in folders:
+                _move_up(name, top)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _move_up(name: str, top: int) -> None:
+    """Empty a folder in `top`: its files are removed, its folders move into `top` under names that nobody can expect."""
+    folder = _opened_for_change(name, top)
+    try:
+        for below in _remove_files(folder):
+            # A folder that moves changes too: its `..` becomes another.
+            os.close(_opened_for_change(below, folder))
+            os.rename(below, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+
+
+def _remove_files(folder: int) -> list[str]:
+    """Remove everything directly in a folder but its folders; their names."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+    return [name for name, is_folder in found if is_folder]
+
+
+def _opened_for_change(name: str, parent: int | None = None) -> int:
+    """Open a folder to list and change it, giving its owner back the rights that are missing. Links are not followed."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        itself = f"/proc/self/fd/{handle}"
+        rights = stat.S_IMODE(os.fstat(handle).st_mode)
+        if rights & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(itself, rights | stat.S_IRWXU)
+        return os.open(itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
 
 
 def make_folder(path: str, mode: int = 0o755) -> None:

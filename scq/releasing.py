@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scq.acting import BLOCK, LOGS, OUTPUTS, carry_out, released_files
+from scq.acting import BLOCK, LOGS, OUTPUTS, carry_out, released_files, unchanged
 from scq.clean import line
 from scq.context import Context, audited
-from scq.digest import manifest
 from scq.errors import FAILED, OK, BusyError, IntegrityError, ScqError, UsageError
 from scq.files import open_regular, walk
 from scq.model import Answer, Job, Problem, ReleasedFile, Run, Sighting
@@ -216,6 +215,8 @@ def _regular_files(places: Iterable[str], problems: list[Problem]) -> Iterator[s
 
 def objection(ctx: Context, record: Record, run: Run, sighting: Sighting) -> str:
     """Why the results of a run do not leave by themselves under `auto_release`; empty when they may."""
+    from scq.findings import is_plain
+
     rules, files = ctx.config.auto_release, kept_outputs(ctx, run)
     if run.cause != "exit" or run.exit_code != 0:
         return "the job did not complete"
@@ -228,6 +229,8 @@ def objection(ctx: Context, record: Record, run: Run, sighting: Sighting) -> str
             return f"{line(path, 200)} is of none of the types {' '.join(rules.types)}"
         if size > INSPECTED_BYTES:
             return f"{line(path, 200)} is too large to be looked through"
+        if not is_plain(path):
+            return f"{line(path, 200)} has a name that somebody has to look at first"
     try:
         unchanged(ctx, sighting, run)
     except IntegrityError as error:
@@ -236,19 +239,6 @@ def objection(ctx: Context, record: Record, run: Run, sighting: Sighting) -> str
     if problems:
         return f"{line(problems[0].where, 200)}: {line(problems[0].what, 300)}"
     return next((f"{line(path, 200)}: {hint.rule}" for path, result in found.items() for hint in result.findings), "")
-
-
-def unchanged(ctx: Context, sighting: Sighting, run: Run | None) -> None:
-    """Where the submitter's address stands in a file of the submission, that file must still be the one that was approved.
-
-    Raises IntegrityError when it may name somebody else.
-    """
-    if sighting.ref.submitter or run is None:
-        return
-    content = ctx.layout(sighting.ref.layout).content(sighting)
-    if manifest(ctx.config.root, content, ctx.caps).digest != run.digest:
-        what = f"{line(sighting.name)} is no longer what was run, so it may name somebody else than its submitter"
-        raise IntegrityError(what, "Copy the results with scq output ID --copy-to FOLDER and send them yourself.")
 
 
 def release(ctx: Context, command: str, word: str, choice: Choice, reason: str, *, dry_run: bool) -> Report:

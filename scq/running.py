@@ -18,15 +18,16 @@ from msgspec.structs import replace
 
 from scq import planning
 from scq.acting import current, released_results
-from scq.authority import runnable
+from scq.authority import lapsed, runnable
 from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
 from scq.digest import copy, manifest
-from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError
+from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
 from scq.executors.rundir import STDERR, was_started, write_result
 from scq.files import make_folder, write_atomic
 from scq.formats import parse_time
-from scq.model import Cause, Problem, Run, Sighting
+from scq.looking import rules
+from scq.model import Answer, Cause, Problem, Run, Sighting
 from scq.ports import Ending, Executor, Sandbox, Task
 from scq.provision import BEGINNING, provide
 from scq.releasing import Leaving, at_end, audit_answer, ended
@@ -135,7 +136,7 @@ class Runner:
                     share_logs=self.options.share_logs or ctx.config.hold_logs == "release",
                     network=ctx.config.network,
                 )
-                jobs[key] = replace(record, run=run, attempts=attempt, runs=record.runs + 1)
+                jobs[key] = replace(record, run=run, attempts=attempt, runs=record.runs + 1, answer=None)
                 claimed.append(key)
                 state = audited(
                     state,
@@ -183,6 +184,7 @@ class Runner:
         sighting = current(ctx, record)
         if sighting is None:
             raise InvalidFileError(f"{record.sighting.path}: has vanished")
+        self._still_allowed(record)
         layout, form = ctx.layout(sighting.ref.layout), planning.shape(sighting)
         work = os.path.join(self.sandbox.scratch(folder), "work")
         code = os.path.join(work, form.code) if form.code else work
@@ -220,6 +222,15 @@ class Runner:
             limits=limits,
             work=work,
         )
+
+    def _still_allowed(self, record: Record) -> None:
+        """An approval may have ended while other jobs ran. The claim itself does not count as a run yet."""
+        if record.decision is None:
+            raise InvalidFileError(f"{record.id}: has no approval")
+        unclaimed = replace(record, run=None, runs=record.runs - 1)
+        ended = lapsed(unclaimed, record.decision.bounds, rules(self.ctx), self.ctx.now())
+        if ended is not None:
+            raise UsageError(ended.what, ended.advice)
 
     def _supplied(self, sighting: Sighting, code: str, folder: str) -> Prepared:
         """What the job needs beside its own code, fetched before anything of the owner is within its reach."""
@@ -270,8 +281,10 @@ class Runner:
             collected = take_over(self.ctx, record.sighting, self._folder(run))
             if collected.exceeded and run.cause == "exit":
                 run = replace(run, cause="output", detail=f"{collected.exceeded} of results")
-            run = self._still_for_its_submitter(record, run)
-            leaving = self._publish(record, run)
+            sighting = current(self.ctx, record)
+            run = self._still_for_its_submitter(record, run, sighting)
+            leaving = self._leaving(key, record, run, sighting)
+            self._publish(record, run, sighting, leaving)
         except ScqError as error:
             self._unpublished(key, record, run, str(error), error.advice)
             return
@@ -282,21 +295,45 @@ class Runner:
         self._unsaved[key] = settled, leaving
         self.outcomes.append(Outcome(key, ended(record, settled, leaving), collected.left, waits=leaving.waits))
 
-    def _publish(self, record: Record, run: Run) -> Leaving:
+    def _leaving(self, key: str, record: Record, run: Run, sighting: Sighting | None) -> Leaving:
+        """What leaves of the results, decided once and written down before anything does."""
+        if self._to_be_retried(record, run) is not None:
+            return Leaving()
+        if record.answer is None:
+            leaving = at_end(self.ctx, record, run, sighting)
+        elif record.run is not None and (run.share_outputs, run.share_logs) == (record.run.share_outputs, record.run.share_logs):
+            return Leaving(record.answer, run.share_outputs, run.share_logs, kept=True)
+        else:
+            reason = "the submission was changed while it ran"
+            leaving = Leaving(Answer("withheld", self.ctx.config.email, self.ctx.now(), reason), kept=True)
+        if leaving.answer is not None:
+            self._answer(key, run, leaving)
+        return leaving
+
+    def _answer(self, key: str, run: Run, leaving: Leaving) -> None:
+        def change(state: State) -> State:
+            record = state.jobs.get(key)
+            if record is None or record.run is None or record.run.directory != run.directory:
+                return state
+            shared = replace(record.run, share_outputs=leaving.outputs, share_logs=leaving.logs)
+            record = replace(record, run=shared, answer=leaving.answer)
+            return audit_answer(self.ctx, state, key, record)
+
+        self.ctx.store.update(change)
+
+    def _publish(self, record: Record, run: Run, sighting: Sighting | None, leaving: Leaving) -> None:
         """Show the job as over, with what leaves of its results and nothing else."""
-        ctx, sighting = self.ctx, current(self.ctx, record)
-        leaving = at_end(ctx, record, run, sighting)
+        ctx = self.ctx
         if sighting is not None:
             after = ended(record, run, leaving)
             ctx.layout(sighting.ref.layout).finish(ctx.config.root, sighting, released_results(ctx, after))
         else:
             advice = f"The results are kept in {self._folder(run)}."
             self.problems.append(Problem(record.sighting.path, f"{record.id[:8]} vanished while it ran", advice))
-        return leaving
 
-    def _still_for_its_submitter(self, record: Record, run: Run) -> Run:
+    def _still_for_its_submitter(self, record: Record, run: Run, sighting: Sighting | None) -> Run:
         """Nothing is shared by itself when a file that names the submitter may have been edited during the run."""
-        ctx, sighting = self.ctx, current(self.ctx, record)
+        ctx = self.ctx
         if sighting is None or sighting.ref.submitter or not (run.share_outputs or run.share_logs):
             return run
         if manifest(ctx.config.root, ctx.layout(sighting.ref.layout).content(sighting), ctx.caps).digest == run.digest:
@@ -347,11 +384,10 @@ class Runner:
                 record = jobs.get(key)
                 if record is None:
                     continue
-                jobs[key] = self._to_be_retried(record, run) or ended(record, run, leaving)
+                after = replace(ended(record, run, leaving), answer=record.answer)
+                jobs[key] = self._to_be_retried(record, run) or after
                 detail = f"{run.cause} {run.exit_code}"
                 state = audited(state, now, by, "end", ref=key, job=record.id, digest=run.digest, detail=detail)
-                state = audit_answer(ctx, state, key, jobs[key])
-                jobs[key] = state.jobs.get(key, jobs[key]) if jobs[key].answer is not None else jobs[key]
             return replace(state, jobs=jobs)
 
         ctx.store.update(change)

@@ -36,7 +36,8 @@ def run(ctx: Context, *, older_than: float | None = None, unanswered: bool = Fal
     old = {key: record for key, record in old.items() if key not in waiting}
     problems = list(shown.problems)
     if old and not dry_run:
-        ctx.store.update(lambda state: _marked(ctx, state, old))
+        after = ctx.store.update(lambda state: _marked(ctx, state, old))
+        old = {key: record for key, record in old.items() if _is_marked(after.jobs.get(key))}
         problems.extend(carry_out(ctx, old.keys()))
     folders = [] if dry_run else _sweep(ctx)
     word = "would remove" if dry_run else "removed"
@@ -71,11 +72,21 @@ def _at_work(record: Record) -> bool:
     return record.run is not None and record.run.phase != "settled"
 
 
+def _is_marked(record: Record | None) -> bool:
+    return record is not None and "remove" in record.intents
+
+
+def _went_on(seen: Record, record: Record) -> bool:
+    """Whether a job was run again, answered or decided about since it was seen."""
+    return (record.run, record.answer, record.intents) != (seen.run, seen.answer, seen.intents)
+
+
 def _marked(ctx: Context, state: State, old: dict[str, Record]) -> State:
+    """The state in which the jobs are about to be removed, but for those that went on since they were seen."""
     jobs = dict(state.jobs)
     for key, seen in old.items():
-        record = jobs.get(key, seen)
-        if _at_work(record):
+        record = jobs.get(key) or ctx.store.finished_record(key) or seen
+        if _at_work(record) or _went_on(seen, record):
             continue
         jobs[key] = replace(record, intents=("remove",))
         state = audited(

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from scq.findings.code import in_code
 from scq.findings.known import Known, fingerprints
+from scq.findings.names import is_plain
 from scq.findings.results import Inspected, inspect
 from scq.findings.rules import CODE_RULES, RESULT_RULES, RULES
 from scq.model import Finding
@@ -24,6 +25,7 @@ __all__ = [
     "fingerprints",
     "in_code",
     "inspect",
+    "is_plain",
 ]
 
 

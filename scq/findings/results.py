@@ -12,6 +12,7 @@ from scq.clean import block, line
 from scq.findings.hidden import encoded, hidden
 from scq.findings.kinds import ARCHIVES, ENDINGS, IMAGES, TEXTS, kind_of
 from scq.findings.known import Known, fingerprint, pieces
+from scq.findings.names import in_name
 from scq.findings.parquet import rows as parquet_rows
 from scq.findings.personal import emails, phones
 from scq.findings.sink import Sink
@@ -75,6 +76,7 @@ def inspect(path: str, data: bytes, size: int, known: Known, *, most: int = 0) -
     shape = _shape(kind, text, data, whole)
     _sizes(sink, len(data), size, most)
     _name(sink, path, kind)
+    in_name(path, known, sink)
     if shape.rows > MANY_ROWS:
         sink.add(0, "many-rows", f"{shape.rows} rows look like records, not like a summary of them")
     if kind in TEXTS:

@@ -18,6 +18,7 @@ from scq.errors import IntegrityError, UsageError
 from scq.files import remove_file, remove_tree, write_atomic
 from scq.formats import is_component
 from scq.layouts import inbox_paths, inbox_sighting, review_state
+from scq.layouts.bound import bound_fields
 from scq.layouts.inbox_config import CONFIG_FILE, dump_config
 from scq.layouts.inbox_paths import CODE, FAMILY, LOGS, OUTPUTS, RUN_SH, SEGMENT
 from scq.layouts.review_state import STATE_FILE
@@ -51,7 +52,7 @@ class InboxReview:
 
     def content(self, sighting: Sighting) -> Content:
         """The whole inbox folder: the script is started there and sees everything in it."""
-        return Content(base=sighting.path, run_sh=RUN_SH)
+        return Content(base=sighting.path, run_sh=RUN_SH, fields=bound_fields(sighting))
 
     def results(self, tree: Tree, sighting: Sighting) -> ResultFiles:
         spot = inbox_paths.locate(tree, sighting.ref)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from scq.errors import InvalidFileError
 from scq.files import SMALL
 from scq.formats import parse_time, parse_yaml, same_address, text, texts
+from scq.layouts.bound import bound_fields
 from scq.model import Content, Observed, Problem, ResultFiles, Sighting, Spot
 from scq.permissions import FILE_NAME as PERMISSIONS
 from scq.ports import Tree
@@ -224,7 +225,7 @@ def newest(tree: Tree, paths: Iterable[str]) -> datetime | None:
 
 def content_of(sighting: Sighting) -> Content:
     """Everything in the job folder but status markers, permission files and what runs leave there."""
-    return Content(base=sighting.path, exclude=NOT_SUBMITTED)
+    return Content(base=sighting.path, exclude=NOT_SUBMITTED, fields=bound_fields(sighting))
 
 
 def results_of(tree: Tree, sighting: Sighting, logs: str) -> ResultFiles:

@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import stat
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,80 @@ def test_a_write_never_follows_a_link_laid_at_its_temporary_name(tmp_path: Path)
     files.write_atomic(str(tmp_path / "a"), b"new")
     assert victim.read_text() == "precious"
     assert (tmp_path / "a").read_text() == "new"
+
+
+@pytest.fixture
+def folder_for_all() -> Iterator[Path]:
+    """A folder that an ordinary user can reach, whoever runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="scq-files-") as name:
+        os.chmod(name, 0o777)  # noqa: S103 - another user makes a tree in it
+        yield Path(name)
+
+
+def as_ordinary_user(act: Callable[[], object]) -> None:
+    """Do something, in a fork, as a user whom the rights of folders bind."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o111, 0o444, 0o555, 0o300, 0o4555])
+def test_a_tree_whose_folders_give_no_rights_is_removed(folder_for_all: Path, mode: int) -> None:
+    tree, kept = folder_for_all / "tree", folder_for_all / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("stays")
+    kept.chmod(0o755)
+
+    def make() -> None:
+        (tree / "a" / "b").mkdir(parents=True)
+        (tree / "a" / "b" / "file").write_text("x")
+        (tree / "a" / "c").mkdir()
+        (tree / "a" / "link").symlink_to(kept)
+        for folder in ("a/b", "a/c", "a", "."):
+            (tree / folder).chmod(mode)
+
+    as_ordinary_user(make)
+    assert tree.is_dir()
+    as_ordinary_user(lambda: files.remove_tree(str(tree)))
+    assert os.listdir(folder_for_all) == ["kept"]
+    assert (kept / "file").read_text() == "stays"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o755
+
+
+def test_a_tree_of_more_levels_than_can_be_walked_down_is_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    handle = os.open(tree, os.O_RDONLY)
+    for _ in range(3_000):
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
+    os.close(handle)
+    files.remove_tree(str(tree))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tree").mkdir()
+
+    def read_only(path: str, **_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "rmdir", read_only)
+    with pytest.raises(OSError, match="Read-only file system: .*tree"):
+        files.remove_tree(str(tmp_path / "tree"))
 
 
 def test_a_full_disk_keeps_the_old_file_and_the_error_names_it(fs: FakeFilesystem) -> None:

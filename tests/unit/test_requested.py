@@ -8,6 +8,25 @@ from scq.model import NO_LIMITS, Limits
 from scq.requested import LIMIT, parse
 
 
+BAD_VALUES = [
+    "!!bool foo",
+    "!!bool [a]",
+    "!!int foo",
+    '!!int ""',
+    "!!int '-'",
+    "!!float foo",
+    '!!float "_"',
+    "!!timestamp foo",
+    "!!timestamp 2026-99-99",
+    '!!binary "\u00e4"',
+    "!!python/name:os.system ''",
+    "!!python/object/apply:os.system [ls]",
+    "!unknown foo",
+    "1" + ":0" * 300 + ":0.5",
+]
+"""Values that do not fit their tags; building them raises all kinds of errors."""
+
+
 def problems(text: bytes) -> list[str]:
     return [f"{problem.where}: {problem.what}" for problem in parse(text)[1]]
 
@@ -91,3 +110,19 @@ def test_what_a_problem_quotes_cannot_touch_the_terminal() -> None:
     (found,) = problems(b'"\\e[2J\\u202e": 1')
     assert "\x1b" not in found
     assert "\u202e" not in found
+
+
+@pytest.mark.parametrize("value", [*BAD_VALUES, "!!set {a}", "!!omap [a]", "!!pairs [a]", "!!null foo", "!!merge x", "!!value x"])
+@pytest.mark.parametrize("text", ["limits: {{timeout: {0}}}", "limits: {0}", "{0}", "{0}: 1", "limits: {{? {0} : 1}}"])
+def test_whatever_tag_stands_before_a_value_it_is_a_problem_at_most(value: str, text: str) -> None:
+    limits, found = parse(text.format(value).encode())
+    assert limits == NO_LIMITS
+    assert all(problem.where.startswith("scq.yaml") for problem in found)
+
+
+@pytest.mark.parametrize("value", BAD_VALUES)
+def test_a_value_that_does_not_fit_its_tag_is_named_as_such(value: str) -> None:
+    limits, found = parse(f"limits: {{timeout: {value}}}".encode())
+    assert limits == NO_LIMITS
+    assert len(found) == 1
+    assert found[0].what.startswith(("is not YAML (", "limits.timeout", '"')) or found[0].where.endswith("limits.timeout")

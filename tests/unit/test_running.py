@@ -281,7 +281,7 @@ def test_results_are_collected_once(stage: Stage) -> None:
     (folder / "work/outputs/a").write_text("first")
     assert take_over(stage.ctx, stage.record(uid).sighting, str(folder)).files == ("a",)
     (folder / "work/outputs").mkdir(parents=True)
-    assert take_over(stage.ctx, stage.record(uid).sighting, str(folder)).files == ("a",), "the note answers"
+    assert take_over(stage.ctx, stage.record(uid).sighting, str(folder)).files == (), "a second call takes nothing more"
     assert (folder / "outputs/a").read_text() == "first"
     assert not (folder / "work").exists()
 
