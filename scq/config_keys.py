@@ -171,8 +171,9 @@ def _data_folder(entry: object) -> dict[str, Any] | None:
         return None
     path = _path(entry.get("path"))
     at = _absolute(entry.get("at", f"/data/{str(path).rstrip('/').rpartition('/')[2]}"))
-    submitters = _addresses(entry["submitters"]) if "submitters" in entry else ()
-    tags = _words(entry["tags"]) if "tags" in entry else ()
+    # A condition that is there but empty would fit every job, which nobody means by it.
+    submitters = (_addresses(entry["submitters"]) or None) if "submitters" in entry else ()
+    tags = (_words(entry["tags"]) or None) if "tags" in entry else ()
     if path is None or at is None or submitters is None or tags is None or not _is_free_place(at):
         return None
     return {"path": path, "at": at.rstrip("/"), "submitters": submitters, "tags": tags}

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from scq import config_file
-from scq.config import ChannelSetting, Config, Loaded, keys, load, value_of
+from scq.config import ChannelSetting, Config, Loaded, judge, keys, load, value_of
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
 from scq.errors import ConfigError
+from scq.model import DataFolder
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -385,6 +386,10 @@ def test_a_home_inside_the_syftbox_is_refused(home: Path) -> None:
         (b"\xff\xfe\x00", "is not UTF-8"),
         (b"a: !!python/name:os.system\n", "is not YAML"),
         (b"job_timeout: 2026-99-99\n", "is not YAML"),
+        (b"job_timeout: !!bool foo\n", "is not YAML (a value does not fit its type: 'foo')"),
+        (b"job_timeout: !!timestamp foo\n", "is not YAML (a value does not fit its type: "),
+        (b"job_timeout: !!int ''\n", "is not YAML (a value does not fit its type: "),
+        (b"job_timeout: 1" + b":0" * 300 + b":0.5\n", "is not YAML (a value does not fit its type: "),
         (b"job_timeout: 1\nqueue_name: q\njob_timeout: 2\n", "line 3: job_timeout stands here a second time"),
         (b"a: &a [*a]\n", "levels"),
         (b"[" * 100_000, ""),
@@ -696,3 +701,67 @@ def test_the_documentation_lists_every_key_with_its_default() -> None:
 def test_the_example_in_the_documentation_is_valid(home: Path) -> None:
     example = DOCS.read_text().split("```yaml\n")[1].split("```")[0]
     assert read(home, example).problems == ()
+
+
+def test_data_is_a_list_of_folders_or_a_mapping_of_places(tmp_path: Path) -> None:
+    entries = [{"path": "/srv/a"}, {"path": "~/b", "at": "/data/x/", "submitters": ["A@B.org"], "tags": "heart"}]
+    found = judge({"data": entries}, "config.yaml", {"HOME": "/home/me"}, {}, home=str(tmp_path)).config.data
+    assert found == (
+        DataFolder("/srv/a", "/data/a"),
+        DataFolder("/home/me/b", "/data/x", submitters=("a@b.org",), tags=("heart",)),
+    )
+    short = judge({"data": {"/srv/a": "/cohort"}}, "config.yaml", {}, {}, home=str(tmp_path)).config.data
+    assert short == (DataFolder("/srv/a", "/cohort"),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/srv/a",
+        [7],
+        [{"at": "/data/a"}],
+        [{"path": "srv/a"}],
+        [{"path": "/srv/a", "at": "data"}],
+        [{"path": "/srv/a", "at": "/usr/data"}],
+        [{"path": "/srv/a", "at": "/data/../usr"}],
+        [{"path": "/srv/a", "at": "/"}],
+        [{"path": "/srv/a", "submitters": []}],
+        [{"path": "/srv/a", "submitters": ["nobody"]}],
+        [{"path": "/srv/a", "tags": []}],
+        [{"path": "/srv/a", "tags": [1]}],
+        [{"path": "/srv/a", "write": True}],
+        [{"path": "/srv/a"}, {"path": "/other/a"}],
+        [{"path": f"/srv/{number}"} for number in range(101)],
+    ],
+)
+def test_data_that_says_too_little_or_too_much_is_an_error(value: object, tmp_path: Path) -> None:
+    (error,) = judge({"data": value}, "config.yaml", {}, {}, home=str(tmp_path)).errors
+    assert error.where == "config.yaml: data"
+
+
+def test_results_in_one_word_are_outputs_and_logs_and_the_word_grows(tmp_path: Path) -> None:
+    config = judge({"results": "release"}, "config.yaml", {}, {}, home=str(tmp_path)).config
+    assert (config.hold_outputs, config.hold_logs) == ("release", "release")
+    twice = judge({"results": "release", "data": None}, "config.yaml", {}, {}, home=str(tmp_path))
+    assert twice.errors == ()
+
+
+@pytest.mark.parametrize(("value", "kept"), [(["csv", ".JSON"], (".csv", ".json")), ("txt", (".txt",)), ([], ())])
+def test_endings_are_written_with_or_without_their_dot(value: object, kept: tuple[str, ...], tmp_path: Path) -> None:
+    loaded = judge({"auto_release": {"types": value}}, "config.yaml", {}, {}, home=str(tmp_path))
+    assert loaded.config.auto_release.types == kept
+
+
+@pytest.mark.parametrize("value", [["a/b"], ["."], 7, [""], ["x"] * 101])
+def test_what_is_no_ending_is_an_error(value: object, tmp_path: Path) -> None:
+    assert len(judge({"auto_release": {"types": value}}, "config.yaml", {}, {}, home=str(tmp_path)).errors) == 1
+
+
+@pytest.mark.parametrize("value", ["", "ftp://host/simple", "https://host/a b", 7])
+def test_an_index_is_an_address(value: object, tmp_path: Path) -> None:
+    assert len(judge({"prepare": {"index": value}}, "config.yaml", {}, {}, home=str(tmp_path)).errors) == 1
+
+
+@pytest.mark.parametrize("value", [["nobody"], "x", 7, [None]])
+def test_reviewers_are_addresses(value: object, tmp_path: Path) -> None:
+    assert len(judge({"approvals": {"reviewers": value}}, "config.yaml", {}, {}, home=str(tmp_path)).errors) == 1

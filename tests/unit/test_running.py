@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from scq import running
 from scq.acting import carry_out
+from scq.audit import read_rows
 from scq.authority import runnable
 from scq.collecting import take_over
 from scq.config import Config
@@ -20,6 +22,7 @@ from scq.context import Context
 from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError
 from scq.executors.rundir import STARTED, Started, write_started
 from scq.files import write_atomic
+from scq.layouts.inbox_review import InboxReview
 from scq.looking import observe
 from scq.model import DataFolder, Run
 from scq.ports import Ending, Plan, Task
@@ -463,3 +466,96 @@ def test_data_that_is_missing_or_holds_scqs_own_files_is_never_shown(place: str,
     runner.run(stage.approved())
     assert "data:" in runner.outcomes[0].refused
     assert stage.record(uid).run is None
+
+
+def sharing(stage: Stage, layout: str = "c0") -> tuple[str, Player]:
+    """A job whose results shall leave when it ends, and a player that writes one."""
+    uid = stage.world.approved("leaving", layout=layout)
+    stage.ctx.config = replace(stage.ctx.config, hold_outputs="release")
+
+    def write(task: Task) -> None:
+        folder = next(path for name in ("outputs", "output") if (path := Path(task.work, name)).is_dir())
+        (folder / "answer.txt").write_text("42")
+
+    return uid, Player(script=write)
+
+
+def test_an_answer_is_on_record_before_anything_leaves(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid, player = sharing(stage)
+    seen: list[tuple[bool, int]] = []
+    publish = InboxReview.finish
+
+    def watched(self: InboxReview, *arguments: Any) -> None:
+        answer = stage.record(uid).answer
+        seen.append((answer is not None, sum(row.what == "release" for row, _ in read_rows(stage.ctx.store.audit_path))))
+        publish(self, *arguments)
+
+    monkeypatch.setattr(InboxReview, "finish", watched)
+    stage.runner(player).run(stage.approved())
+    assert seen == [(True, 1)]
+    assert sum(row.what == "release" for row, _ in read_rows(stage.ctx.store.audit_path)) == 1
+
+
+def test_an_answer_that_could_not_be_carried_out_is_carried_out_as_it_was_given(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid, player = sharing(stage)
+
+    def failing(*_: object) -> None:
+        raise ScqError("the disk is full", "Make room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InboxReview, "finish", failing)
+        stage.runner(player).run(stage.approved())
+    given = stage.record(uid).answer
+    assert given is not None
+    run = stage.record(uid).run
+    assert run is not None
+    player.outcomes[run.directory] = GOOD
+    stage.ctx.config = replace(stage.ctx.config, hold_outputs="hold")
+    stage.runner(player).recover()
+    assert (stage.record(uid).answer, stage.record(uid).outputs) == (given, "released")
+    assert [path.read_text() for path in stage.world.root.rglob("answer.txt")] == ["42"]
+
+
+def test_an_answer_to_somebody_who_may_be_another_by_now_is_taken_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid, player = sharing(stage, "a3")
+
+    def failing(*_: object) -> None:
+        raise ScqError("the disk is full", "Make room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scq.layouts.code_queue.CodeQueue.finish", failing)
+        stage.runner(player).run(stage.approved())
+    run = stage.record(uid).run
+    assert run is not None
+    player.outcomes[run.directory] = GOOD
+    metadata = stage.world.place(uid) / "metadata.json"
+    metadata.write_text(metadata.read_text().replace("scientist@example.com", "second@example.net"))
+    stage.runner(player).recover()
+    answer = stage.record(uid).answer
+    assert answer is not None
+    assert (answer.verdict, answer.reason) == ("withheld", "the submission was changed while it ran")
+    assert list(stage.world.root.rglob("answer.txt")) == []
+
+
+def test_nothing_leaves_of_a_run_that_is_made_once_more(stage: Stage) -> None:
+    uid, player = sharing(stage)
+    stage.ctx.config = replace(stage.ctx.config, retry_interrupted=True)
+    player.ending = Ending(None, "interrupted", "now", "now")
+    stage.runner(player).run(stage.approved())
+    assert (stage.record(uid).run, stage.record(uid).answer) == (None, None)
+    assert list(stage.world.root.rglob("answer.txt")) == []
+
+
+def test_an_approval_that_ends_while_other_jobs_run_allows_no_start(stage: Stage) -> None:
+    uid = stage.world.submit("late")
+    stage.world.owner.scq("approve", uid, "--expires", "1h", "--max-runs", "1")
+    keys = stage.approved()
+    claimed_at = stage.ctx.now()
+    times = iter([claimed_at])
+    stage.ctx.now = lambda: next(times, claimed_at + timedelta(hours=2))
+    runner = stage.runner()
+    runner.run(keys)
+    assert runner.outcomes[0].refused.startswith("approval expired on")
+    assert (stage.record(uid).run, stage.record(uid).runs) == (None, 0)
