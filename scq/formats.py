@@ -40,7 +40,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         value = yaml.load(text, Loader=loader)  # noqa: S506 - the C twin of SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, LookupError, TypeError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidFileError(f"{where}: is not YAML ({first})") from error
     return _mapping(value, where)

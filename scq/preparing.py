@@ -16,12 +16,14 @@ from msgspec import Struct
 from scq.context import Context
 from scq.errors import DependencyError, InvalidFileError
 from scq.files import make_folder, read_text, remove_tree, write_atomic
-from scq.model import Sighting
+from scq.model import Limits, Sighting
 from scq.ports import Mount, Sandbox
 from scq.requirements import Asked, Declared, Project, Wanted
+from scq.requirements.lock import check_lock
 from scq.requirements.reading import declared
-from scq.requirements.standards import check_lock, fits
+from scq.requirements.standards import fits
 from scq.wheelhouse.fetching import TOOLS, Allowance, Fetcher, MissingError, UnreachableError
+from scq.wheelhouse.locked import installed, real_folder
 from scq.wheelhouse.sources import Index, Tools, bin_folders, find_tools, find_uv, index_of, pythons
 from scq.wheelhouse.store import Package, Remembered, Store, key_of
 
@@ -81,13 +83,25 @@ def prepare(ctx: Context, sandbox: Sandbox, *, sighting: Sighting, code: str, fo
     except InvalidFileError as error:
         raise DependencyError(f"what was fetched cannot be used: {error}", error.advice) from error
     finally:
-        remove_tree(os.path.join(scratch, FETCHING))
+        _discard(os.path.join(scratch, FETCHING))
 
 
 def tidy(scratch: str) -> None:
     """Remove what preparing left in the folder that holds the private copy of a run."""
     for name in (FETCHING, LAID_OUT, COPIED_TOOLS):
-        remove_tree(os.path.join(scratch, name))
+        _discard(os.path.join(scratch, name))
+
+
+def _discard(folder: str) -> None:
+    """Remove a folder in which nothing runs any more, also where what was built in it took rights away."""
+    try:
+        remove_tree(folder)
+    except PermissionError:
+        for base, names, _ in os.walk(folder):
+            for path in (os.path.join(base, name) for name in names):
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+        remove_tree(folder)
 
 
 class _Preparation:
@@ -124,9 +138,7 @@ class _Preparation:
             env["UV_DEFAULT_INDEX"] = self.index.url
         for project in self.asked.projects:
             packages += self._project(project, box[self._python_of(project, chosen)], cache)
-        if os.path.isdir(self.cache):
-            # Links in it are relative, and the job sees it at the place where it was filled.
-            os.rename(self.cache, os.path.join(self.code, cache))
+        self._take_cache(cache)
         env["PATH"] = ":".join((*([f"{TOOLS}/bin"] if uv else []), *self._path()))
         prepared = Prepared(mounts, env, tuple(sorted(set(packages))), tuple(self.notes))
         self._note_down(prepared, chosen)
@@ -149,7 +161,8 @@ class _Preparation:
         self, version: str, python: str, wanted: tuple[str, ...], constraints: tuple[str, ...]
     ) -> tuple[Package, ...]:
         machine, source = os.uname().machine, str(self.ctx.config.prepare_source_packages)
-        key = key_of((version, python), (machine, source), wanted, constraints, (self.index.url,))
+        hashes = [f"{wish.text} {' '.join(sorted(wish.hashes))}" for wish in (*self.asked.wanted, *self.asked.constraints)]
+        key = key_of((version, python), (machine, source), wanted, constraints, (self.index.url,), hashes)
         known, now = self.store.remembered(key), self.ctx.now()
         pinned = all(wish.hashes for wish in self.asked.wanted)
         if known is not None and (pinned or timedelta() <= now - known.at < FRESH):
@@ -166,6 +179,7 @@ class _Preparation:
             self.notes[f"the package index cannot be reached: packages as found on {known.at:%Y-%m-%d}"] = None
             return known.packages
         packages = self.store.keep(fetched)
+        check_hashes(self.asked.wanted, packages)  # what is wrong must not be remembered
         self.store.remember(key, Remembered(now, packages))
         return packages
 
@@ -178,8 +192,6 @@ class _Preparation:
 
     def _project(self, project: Project, python: str, cache: str) -> tuple[Package, ...]:
         """Fetch for a project into a cache that becomes this job's own."""
-        from scq.wheelhouse.locked import installed
-
         paths = {name: os.path.join(project.folder, name) for name in PROJECT_FILES}
         files = {name: text for name, path in paths.items() if (text := _submitted(self.code, path)) is not None}
         if "uv.lock" in files:
@@ -195,6 +207,17 @@ class _Preparation:
         self.cache = fetched
         return found
 
+    def _take_cache(self, name: str) -> None:
+        """Make what uv fetched the job's own. Raises DependencyError when something built there put a link in its way."""
+        if not os.path.lexists(self.cache):
+            return
+        work = os.path.join(self.scratch, FETCHING, "projects")
+        if not real_folder(work, os.path.relpath(self.cache, work)):
+            what = "a package that was built replaced a folder of the fetching box by something else"
+            raise DependencyError(what, "Ask for other packages, or set prepare.source_packages to false.")
+        # Links in it are relative, and the job sees it at the place where it was filled.
+        os.rename(self.cache, os.path.join(self.code, name))
+
     def _python_of(self, project: Project, chosen: tuple[str, ...]) -> str:
         asked = [python for python in self.asked.pythons if python.where == project.where]
         return next((version for version in chosen if all(fits(python.version, version) for python in asked)), chosen[0])
@@ -206,7 +229,8 @@ class _Preparation:
             make_folder(place, 0o755)
             tools = find_tools(self.ctx.env.get("PATH", ""))
             tools = Tools(self._reachable(tools.pip, "pip"), self._reachable(tools.uv, "uv") if tools.uv else "")
-            allowance = Allowance(config.prepare_timeout, config.prepare_bytes, config.prepare_source_packages)
+            limits = Limits(cpu_s=config.limit_cpu, memory=config.limit_memory, processes=config.limit_processes)
+            allowance = Allowance(config.prepare_timeout, config.prepare_bytes, config.prepare_source_packages, limits)
             certificates = self.index.certificates and self._reachable(self.index.certificates, "certificates.pem")
             index = msgspec.structs.replace(self.index, certificates=certificates)
             self.fetching = Fetcher(self.sandbox, place, index, tools, allowance)

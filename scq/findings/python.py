@@ -136,8 +136,6 @@ class _Walk:
             first = self.made(node)
         else:
             first = ""
-        if first.startswith("builtins."):
-            first = first.removeprefix("builtins.")
         return ".".join([first, *reversed(parts)]).removeprefix("builtins.") if first else ""
 
     def made(self, node: ast.Call) -> str:

@@ -47,7 +47,7 @@ def csv_shape(text: str, whole: bool) -> Shape:
 
 
 def json_shape(text: str) -> Shape:
-    """What a JSON document is: a list of how many, an object with which keys."""
+    """What a JSON list or object is: a list of how many, an object with which keys."""
     try:
         value = msgspec.json.decode(text.encode("utf-8", "replace"))
     except (msgspec.DecodeError, RecursionError):
@@ -56,11 +56,9 @@ def json_shape(text: str) -> Shape:
     if isinstance(value, list):
         objects = bool(value) and all(isinstance(item, dict) for item in value)
         return Shape(f"JSON list of {_many(len(value), 'object' if objects else 'value')}", rows)
-    if isinstance(value, dict):
-        names = ", ".join(line(str(name), 30) for name in list(value)[:COLUMNS_SHOWN])
-        more = ", …" if len(value) > COLUMNS_SHOWN else ""
-        return Shape(f"JSON object with {_many(len(value), 'key')} ({names}{more})" if value else "JSON object, empty", rows)
-    return Shape("JSON value")
+    names = ", ".join(line(str(name), 30) for name in list(value)[:COLUMNS_SHOWN])
+    more = ", …" if len(value) > COLUMNS_SHOWN else ""
+    return Shape(f"JSON object with {_many(len(value), 'key')} ({names}{more})" if value else "JSON object, empty", rows)
 
 
 def jsonl_shape(text: str, whole: bool) -> Shape:
@@ -93,7 +91,7 @@ def _longest_list(value: Any) -> int:
         if isinstance(item, list):
             longest = max(longest, len(item))
             waiting.extend(part for part in item if isinstance(part, list | dict))
-        elif isinstance(item, dict):
+        else:
             if len(item) > longest and all(isinstance(part, dict | list) for part in item.values()):
                 longest = len(item)
             waiting.extend(part for part in item.values() if isinstance(part, list | dict))

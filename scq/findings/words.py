@@ -81,7 +81,6 @@ class _Reader:
 
     def __init__(self, text: str, line: int, depth: int, budget: list[int] | None = None) -> None:
         self.text = text
-        self.first_line = line
         self.counted = (0, line)
         self.depth = depth
         self.at = 0
@@ -120,8 +119,6 @@ class _Reader:
 
     def line(self) -> int:
         start, line = self.counted
-        if self.at < start:
-            start, line = 0, self.first_line
         self.counted = (self.at, line + self.text.count("\n", start, self.at))
         return self.counted[1]
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from scq.clean import line as shown
 from scq.errors import DependencyError
 from scq.requirements import Asked, Declared, Project, Wanted
+from scq.requirements.gathering import DEPTH, MOST, Gathering, Reader
 from scq.requirements.shell import commands, logical_lines, split_options
 from scq.requirements.standards import check_project, inline_metadata, parse_toml, requirement, strings, table_of
 
-MOST = 500
-"""Requirements, files and commands of one submission."""
-DEPTH = 5
 SCRIPT_LIMIT = 1 << 17
 """Characters of scripts that are looked at, all together."""
 
@@ -30,9 +28,6 @@ _WRAPPERS = {"exec", "command", "env", "time", "nohup", "nice", "sudo", "builtin
 _KEYWORDS = {"then", "do", "else", "elif", "if", "while", "until", "!", "{"}
 _FETCHERS = {"uvx", "conda", "mamba", "micromamba", "poetry", "pipx", "pipenv", "pixi", "hatch", "pdm"}
 _PYTHON = re.compile(r"python(\d+\.\d+)")
-
-Reader = Callable[[str], str | None]
-"""Text of a submitted file by its path, None when there is none. Raises DependencyError when it cannot be read."""
 
 
 def declared(run_sh: str, dependencies: Iterable[str], read: Reader) -> Declared:
@@ -48,27 +43,13 @@ def declared(run_sh: str, dependencies: Iterable[str], read: Reader) -> Declared
     return reading.result()
 
 
-class _Reading:
+class _Reading(Gathering):
     """Walks through scripts and files and gathers what they ask for. `cwd` is relative to the submission."""
 
     def __init__(self, read: Reader) -> None:
-        self.read = read
+        super().__init__(read)
         self.cwd = ""
-        self.wanted: dict[Wanted, None] = {}
-        self.constraints: dict[Wanted, None] = {}
-        self.pythons: dict[Asked, None] = {}
-        self.projects: dict[Project, None] = {}
-        self.notes: dict[str, None] = {}
-        self.uv = ""
         self.left = SCRIPT_LIMIT
-        self.visited: set[tuple[str, str, bool]] = set()
-
-    def result(self) -> Declared:
-        if len(self.wanted) + len(self.constraints) > MOST or len(self.projects) > DEPTH:
-            raise DependencyError(f"the submission asks for more than {MOST} packages or {DEPTH} projects", "Ask for fewer.")
-        found = (self.wanted, self.constraints, self.pythons, self.projects)
-        wanted, constraints, pythons, projects = (tuple(kind) for kind in found)
-        return Declared(wanted, constraints, pythons, projects, self.uv, tuple(self.notes)[:20])  # type: ignore[arg-type]
 
     def script(self, path: str, cwd: str, depth: int = 0) -> None:
         """Read a script that starts in `cwd`; the folder it changes to stays its own affair."""
@@ -98,6 +79,7 @@ class _Reading:
         python = _PYTHON.fullmatch(name)
         if python is not None:
             self.pythons[Asked(python[1], where)] = None
+            self.check_count()
         if name == "cd":
             self.change_folder(rest)
         elif name in ("bash", "sh", "source", "."):
@@ -112,7 +94,7 @@ class _Reading:
             self.uv = self.uv or where
             self.uv_command(rest, where)
         elif name in _FETCHERS:
-            self.notes[f"{where}: what `{name}` needs is not fetched"] = None
+            self.note(f"{where}: what `{name}` needs is not fetched")
 
     def change_folder(self, words: list[str]) -> None:
         """A folder named through a variable is taken to be the one the script is in already, as in `cd "$(dirname "$0")"`."""
@@ -154,7 +136,7 @@ class _Reading:
         elif verb == "run":
             self.uv_run(rest, where)
         elif verb in ("add", "remove", "tool", "build", "publish"):
-            self.notes[f"{where}: what `uv {verb}` needs is not fetched"] = None
+            self.note(f"{where}: what `uv {verb}` needs is not fetched")
 
     def uv_run(self, words: list[str], where: str) -> None:
         names, options = split_options(words, where, until_first=True)
@@ -203,8 +185,9 @@ class _Reading:
         word = re.sub(r"^(?:cpython|python)[@-]?", "", value.strip())
         if re.fullmatch(r"\d+(\.\d+){0,2}", word) or re.fullmatch(r"[<>=!~][\d.,<>=!~*\s]*", word):
             self.pythons[Asked(word, where)] = None
+            self.check_count()
         elif word and ".venv" not in word:
-            self.notes[f"{where}: the Python {shown(value, 40)!r} is looked for only when the job runs"] = None
+            self.note(f"{where}: the Python {shown(value, 40)!r} is looked for only when the job runs")
 
     def default_python(self, where: str) -> None:
         """What uv takes when its command names no Python."""
@@ -216,9 +199,10 @@ class _Reading:
         """Note one requirement. One that holds a variable of the shell is left out, and said so."""
         text = text.strip()
         if "$" in text or "`" in text:
-            self.notes[f"{where}: {shown(text, 40)!r} is known only when the job runs, so it is not fetched"] = None
+            self.note(f"{where}: {shown(text, 40)!r} is known only when the job runs, so it is not fetched")
         elif text:
             (self.wanted if into is None else into)[Wanted(requirement(text, where), where, hashes)] = None
+            self.check_count()
 
     def text(self, path: str) -> str | None:
         inside = _inside(self.cwd, path)
@@ -227,7 +211,7 @@ class _Reading:
     def file(self, name: str, where: str, into: dict[Wanted, None], depth: int = 0) -> None:
         """Read a requirements file (the format of pip's documentation), named relative to the current folder."""
         if "$" in name or "`" in name:  # as in "$CODE_DIR/requirements.txt"
-            self.notes[f"{where}: of {shown(name, 60)!r} only the last part is known before the job runs"] = None
+            self.note(f"{where}: of {shown(name, 60)!r} only the last part is known before the job runs")
             name = posixpath.basename(name)
             if self.text(name) is None:
                 return
@@ -240,15 +224,16 @@ class _Reading:
         if (path, "", into is self.constraints) in self.visited or depth > DEPTH:
             return
         self.visited.add((path, "", into is self.constraints))
+        self.check_count()
         text = self.read(path)
         if text is None:
             raise DependencyError(f"{where}: {shown(path, 80)} is not in the submission", "Ask for it to be submitted as well.")
-        for number, entry in logical_lines(text):
+        for number, entry in logical_lines(text, path):
             self.file_line(entry, path, f"{path} line {number}", into, depth)
 
     def file_line(self, entry: str, path: str, where: str, into: dict[Wanted, None], depth: int) -> None:
         if not entry.startswith("-"):
-            text, *options = re.split(r"\s+--(?=hash[= ])", entry)
+            text, *options = re.split(r"\s--(?=hash[= ])", entry)
             hashes = tuple(re.sub(r"^hash[= ]\s*", "", option).strip() for option in options)
             if not all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes):
                 raise DependencyError(f"{where}: only sha256 hashes are understood", "Write them as --hash=sha256:….")
@@ -289,7 +274,7 @@ class _Reading:
         path = _join(folder, "pyproject.toml")
         if self.read(path) is None:
             if not any(option == "--with" for option, _ in options):
-                self.notes[f"{where}: there is no pyproject.toml to take dependencies from"] = None
+                self.note(f"{where}: there is no pyproject.toml to take dependencies from")
             return
         table = self.toml(path)
         check_project(table, path)
@@ -305,6 +290,7 @@ class _Reading:
             if option in PROJECT_OPTIONS + PROJECT_VALUES:
                 chosen += [option, value] if value else [option]
         self.projects[Project(folder, where, tuple(chosen))] = None
+        self.check_count()
         if "build-system" in table and table_of(table_of(table, "tool"), "uv").get("package", True):
             self.build_requirements(table, path)
 

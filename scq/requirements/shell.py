@@ -33,6 +33,8 @@ JOINED_LINES = 30
 """Most lines that one command with an open quote or a trailing backslash may take; what is longer is passed over."""
 JOINED_LENGTH = 1 << 13
 """Most characters of one command."""
+LOGICAL_LIMIT = 1 << 15
+"""Most characters of one line of a requirements file with its continuations: room for the hashes of some 380 files."""
 _INTERESTING = re.compile(
     r"\b(?:pip|uv|cd|bash|sh|source|python|conda|mamba|poetry|hatch|pixi|pdm)|(?:^|[\s;&(])\.{1,2}[/\s]|\.sh\b|<<|[()]"
 )
@@ -47,6 +49,7 @@ def commands(script: str) -> Iterator[tuple[int, list[str]]]:
     Quotes are taken off, redirections and comments left out, and here-documents passed over.
     """
     lines = script.splitlines()
+    last = {line.strip(): number for number, line in enumerate(lines)}
     at = 0
     while at < len(lines):
         start, text = at, lines[at]
@@ -60,8 +63,8 @@ def commands(script: str) -> Iterator[tuple[int, list[str]]]:
                 break
             text, at = (f"{text[:-1]} {lines[at]}" if text.endswith("\\") else f"{text}\n{lines[at]}"), at + 1
         ending = _HERE_DOCUMENT.search(text)
-        if ending is not None and "<<<" not in text:
-            at = next((number + 1 for number in range(at, len(lines)) if lines[number].strip() == ending[2]), at)
+        if ending is not None and "<<<" not in text and last.get(ending[2], -1) >= at:
+            at = next(number + 1 for number in range(at, len(lines)) if lines[number].strip() == ending[2])
         yield from ((start + 1, command) for command in _split(words or []))
 
 
@@ -103,20 +106,28 @@ def _split(words: list[str]) -> Iterator[list[str]]:
         yield command
 
 
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """(line number, content) of a requirements file: continued lines joined, comments and blank lines left out."""
-    joined, first = "", 0
+def logical_lines(text: str, path: str) -> Iterator[tuple[int, str]]:
+    """(line number, content) of a requirements file: continued lines joined, comments and blank lines left out.
+
+    Raises DependencyError for one that is longer than any honest line.
+    """
+    parts: list[str] = []
+    first = length = 0
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
-        first = first or number
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            joined += f"{line[:-1]} "
-            continue
-        entry = re.sub(r"(^|\s)#.*$", "", joined + line).strip()
-        if entry:
-            yield first, entry
-        joined, first = "", 0
-    if joined.strip():
-        yield first, joined.strip()
+        first, length = first or number, length + len(line)
+        if length > LOGICAL_LIMIT:
+            what = f"{path} line {first}: is longer than {LOGICAL_LIMIT} characters"
+            raise DependencyError(what, "Ask for one requirement a line.")
+        goes_on = line.endswith("\\") and not line.lstrip().startswith("#")
+        parts.append(f"{line[:-1]} " if goes_on else line)
+        if not goes_on:
+            entry = re.sub(r"(^|\s)#.*$", "", "".join(parts)).strip()
+            if entry:
+                yield first, entry
+            parts, first, length = [], 0, 0
+    entry = "".join(parts).strip()
+    if entry:
+        yield first, entry
 
 
 def split_options(words: Sequence[str], where: str, *, until_first: bool = False) -> tuple[list[str], list[tuple[str, str]]]:
@@ -126,9 +137,8 @@ def split_options(words: Sequence[str], where: str, *, until_first: bool = False
     """
     names: list[str] = []
     options: list[tuple[str, str]] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    rest = iter(words)
+    for word in rest:
         if word == "--":
             names += rest
             break
@@ -142,9 +152,10 @@ def split_options(words: Sequence[str], where: str, *, until_first: bool = False
             what = f"{where}: {option} takes packages from elsewhere than the index of this machine"
             raise DependencyError(what, "Ask for a submission without it; the owner chooses the index with prepare.index.")
         if option in VALUED:
-            if value is None and not rest:
+            value = next(rest, None) if value is None else value
+            if value is None:
                 raise DependencyError(f"{where}: {option} lacks its value", "Ask for a corrected script.")
-            options.append((option, rest.pop(0) if value is None else value))
+            options.append((option, value))
         elif option in FLAGS:
             options.append((option, ""))
         else:

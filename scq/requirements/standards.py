@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import Any
 
 from scq.clean import line as shown
@@ -25,7 +26,14 @@ PROJECT_SETTINGS = {
     "resolution",
 }
 """What of `[tool.uv]` changes neither where packages come from nor whether they are built."""
-_INLINE = re.compile(r"(?m)^# /// script\s*$\n((?:^#(?: .*)?$\n)+?)^# ///\s*$")
+INLINE_LIMIT = 1 << 16
+"""Characters of a script in which its metadata is looked for."""
+KEY_PARTS = 16
+"""Parts of one dotted key: what reading a document costs grows with their square."""
+_TOML_TEXTS = re.compile(
+    r'''"""(?:\\.?|[^\\])*?(?:"""|\Z)|\'\'\'.*?(?:\'\'\'|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*''', re.DOTALL
+)
+"""Strings and comments of a TOML document; a long what is not closed takes the rest."""
 
 
 def fits(version: str, minor: str) -> bool:
@@ -73,6 +81,8 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """A TOML document. Raises DependencyError."""
     import tomllib
 
+    if any(key.count(".") >= KEY_PARTS for key in re.split(r"[\n=,{}\[\]]", _TOML_TEXTS.sub("x", text))):
+        raise DependencyError(f"{where}: a key has more than {KEY_PARTS} parts", "Ask for a corrected file.")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -95,25 +105,17 @@ def check_project(table: dict[str, Any], path: str) -> None:
             requirement(text, f"{path}: {shown(name, 40)}")
 
 
-def check_lock(text: str, path: str, index: str) -> None:
-    """Raises DependencyError when a uv.lock takes anything from elsewhere than the package index, `index` or the public one."""
-    allowed = {"https://pypi.org/simple", index.rstrip("/") or "https://pypi.org/simple"}
-    packages = parse_toml(text, path).get("package", [])
-    for package in packages if isinstance(packages, list) else []:
-        source = table_of(package, "source") if isinstance(package, dict) else {}
-        own = source.get("virtual", source.get("editable")) == "."
-        if not own and str(source.get("registry", "")).rstrip("/") not in allowed:
-            name = shown(str(package.get("name")) if isinstance(package, dict) else "", 60)
-            what = f"{path}: {name} comes from elsewhere than the package index"
-            raise DependencyError(what, "Ask for a project that takes everything from the package index.")
-
-
 def inline_metadata(script: str) -> dict[str, Any] | None:
-    """The metadata block inside a script (PEP 723), None when there is none."""
-    found = _INLINE.search(script)
-    if found is None:
-        return None
-    return parse_toml("".join(line[2:] or "\n" for line in found[1].splitlines(keepends=True)), "the metadata inside a script")
+    """The metadata block in the first `INLINE_LIMIT` characters of a script (PEP 723), None when there is none."""
+    lines = iter(script[:INLINE_LIMIT].splitlines())
+    for line in lines:
+        if line.rstrip() != "# /// script":
+            continue
+        block = [text.rstrip() for text in takewhile(lambda text: text == "#" or text.startswith("# "), lines)]
+        if "# ///" in block:
+            last = len(block) - 1 - block[::-1].index("# ///")
+            return parse_toml("\n".join(text[2:] for text in block[:last]), "the metadata inside a script")
+    return None
 
 
 def strings(value: object, where: str) -> list[str]:

@@ -5,6 +5,7 @@ Nothing but requirements that were checked goes in. What comes back is taken for
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -17,7 +18,7 @@ from scq.clean import line as shown
 from scq.descriptors import opened
 from scq.errors import BusyError, DependencyError, ScqError
 from scq.files import write_atomic
-from scq.model import NO_LIMITS
+from scq.model import NO_LIMITS, Limits
 from scq.ports import Invocation, Mount, Sandbox
 from scq.wheelhouse.sources import Index, Tools
 
@@ -27,11 +28,19 @@ MOST_FILES = 200_000
 LOG_TAIL = 1 << 16
 TOOLS = "/scq"
 """Where the box shows the programs that fetch."""
-_UNREACHABLE = re.compile(
-    r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|SSLError|ProxyError|ProtocolError|SSLCertVerificationError"
-    r"|error sending request|dns error|[Cc]onnection refused|tcp connect error|operation timed out|HTTP error 5\d\d"
-    r"|HTTPError: 5\d\d"
+# Each begins a line as the tool itself begins it, so that no name of a package or marker can pass for it.
+_PIP_UNREACHABLE = re.compile(
+    r"(?m)^(?:WARNING: Retrying \(Retry\(total=0\b[^()\n]*\)\) after connection broken by "
+    r"|ERROR: Could not install packages due to an (?:OSError|EnvironmentError): (?:HTTPS?ConnectionPool\(|5\d\d )"
+    r"|ERROR: HTTP error 5\d\d while getting "
+    r"|Could not fetch URL \S+: (?:There was a problem confirming the ssl certificate|connection error)"
+    r"|pip\._vendor\.(?:urllib3|requests)\.exceptions\.\w+:)"
 )
+_UV_UNREACHABLE = re.compile(
+    r"(?m)^\s*(?:(?:error|cause|Caused by|├─▶|╰─▶):? *)?(?:error sending request|dns error|tcp connect error|operation timed out"
+    r"|Connection refused|HTTP status server error \(5\d\d|Request failed after \d+ retries)"
+)
+_UV_CONFLICT = re.compile(r"(?m)^\s*(?:× )?No solution found when resolving")
 _ASK = "Ask the submitter for requirements that can be had together as wheels."
 
 
@@ -53,6 +62,8 @@ class Allowance(Struct, frozen=True):
     timeout_s: float
     bytes: int
     source_packages: bool = False
+    limits: Limits = NO_LIMITS
+    """What the box is told of the limits of jobs."""
 
 
 class Fetcher:
@@ -87,7 +98,7 @@ class Fetcher:
         work = os.path.join(self.folder, "projects")
         if not os.path.isdir(work):
             self._work("projects")
-        place = str(len(os.listdir(work)))
+        place = os.urandom(8).hex()  # which nothing that was built there before can have taken
         os.mkdir(os.path.join(work, place), 0o700)
         for name, text in files.items():
             write_atomic(os.path.join(work, place, name), text.encode(), mode=0o644, sync=False)
@@ -98,7 +109,7 @@ class Fetcher:
         code, said = self._run(command, work, env, cwd=place)
         if code == 0:
             return os.path.join(work, place), fetched
-        if _UNREACHABLE.search(said):
+        if _UV_UNREACHABLE.search(said) and not _UV_CONFLICT.search(said):
             raise self._unreachable()
         raise DependencyError(f"uv cannot make the environment of the project: {_gist(said)}", _ASK)
 
@@ -125,11 +136,11 @@ class Fetcher:
             env=self._environment(work) | dict(env),
             mounts=self._mounts(),
             network=True,
-            limits=NO_LIMITS,
+            limits=self.allowance.limits,
         )
         log_path = os.path.join(self.folder, "said.txt")
         with open(log_path, "w+b") as log, opened(invocation) as (argv, descriptors):
-            process = _start(invocation, argv, descriptors, log.fileno())
+            process = _start(invocation, argv, descriptors, log.fileno(), self.allowance)
             try:
                 self._watch(process, work)
             finally:
@@ -146,7 +157,7 @@ class Fetcher:
                 pause = min(1.0, pause * 1.5)
             ended = process.returncode is not None
             if folder_size(self.folder) > self.allowance.bytes:
-                what = f"what the job needs is larger than prepare.bytes ({self.allowance.bytes} bytes)"
+                what = f"what the job needs is larger than prepare.bytes ({self.allowance.bytes} bytes), or cannot be counted"
                 raise DependencyError(what, "Ask for fewer packages, or raise prepare.bytes.")
             if ended:
                 return
@@ -180,12 +191,12 @@ class Fetcher:
 
     def _failure(self, said: str, version: str, python: str, work: str) -> ScqError:
         """The error that says what pip could not do, in words of the submission."""
-        if _UNREACHABLE.search(said):
-            return self._unreachable()
-        conflict = re.search(r"ERROR: Cannot install (.+?) because these package versions have conflicting", said)
+        conflict = re.search(r"(?m)^ERROR: Cannot install (.+?) because these package versions have conflicting", said)
         if conflict:
             return DependencyError(f"these packages exclude each other: {shown(conflict[1])}", _ASK)
-        missing = re.search(r"No matching distribution found for (.+)", said)
+        if _PIP_UNREACHABLE.search(said):  # then pip goes on to say that it found no distribution
+            return self._unreachable()
+        missing = re.search(r"(?m)^ERROR: No matching distribution found for (.+)", said)
         if missing is None:
             return DependencyError(f"the packages cannot be fetched: {_gist(said)}", _ASK)
         wish = shown(missing[1].strip(), 100)
@@ -196,8 +207,19 @@ class Fetcher:
         return MissingError(name[0], f"{wish}: {self.index.label} has no wheel of it that fits Python {version}", advice)
 
 
-def _start(invocation: Invocation, argv: list[str], descriptors: tuple[int, ...], log: int) -> subprocess.Popen[bytes]:
+def _start(
+    invocation: Invocation, argv: list[str], descriptors: tuple[int, ...], log: int, allowance: Allowance
+) -> subprocess.Popen[bytes]:
     import pwd
+    import resource
+
+    # One byte more than allowed, so that the watch sees that it was too much.
+    wanted = {resource.RLIMIT_CPU: math.ceil(allowance.timeout_s) + 1, resource.RLIMIT_FSIZE: allowance.bytes + 1}
+    held = {number: _within(value, resource.getrlimit(number)[1]) for number, value in wanted.items()}
+
+    def confine() -> None:
+        for number, value in held.items():
+            resource.setrlimit(number, (value, value))
 
     user = None if invocation.uid is None or invocation.uid == os.geteuid() else invocation.uid
     try:
@@ -213,9 +235,15 @@ def _start(invocation: Invocation, argv: list[str], descriptors: tuple[int, ...]
             user=user,
             group=None if user is None else pwd.getpwuid(user).pw_gid,
             extra_groups=None if user is None else [],
+            preexec_fn=confine,
         )
     except OSError as error:
         raise DependencyError(f"the box for fetching cannot be started ({error.strerror})", "Try again later.") from error
+
+
+def _within(value: int, hard: int) -> int:
+    """A limit that can be set: never above what this process has itself (-1: no limit)."""
+    return value if hard < 0 else min(value, hard)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -238,15 +266,20 @@ def _gist(said: str) -> str:
 
 
 def folder_size(folder: str) -> int:
-    """Bytes of all files below a folder while others change it; more than any allowance where there are too many files."""
+    """Bytes of all files below a folder while others change it; more than any allowance where they cannot be counted.
+
+    That is where there are too many of them, and where a folder does not let itself be read.
+    """
+    closed: list[OSError] = []
     total = count = 0
-    for base, _, names in os.walk(folder):
+    for base, folders, names in os.walk(folder, onerror=closed.append):
+        count += len(folders) + len(names)
         for name in names:
-            count += 1
             try:
                 total += os.lstat(os.path.join(base, name)).st_size
-            except FileNotFoundError:
-                continue
-        if count > MOST_FILES:
+            except OSError as error:
+                closed.append(error)
+        if count > MOST_FILES or not all(isinstance(error, FileNotFoundError | NotADirectoryError) for error in closed):
             return 1 << 62
-    return total
+        closed.clear()
+    return total if all(isinstance(error, FileNotFoundError | NotADirectoryError) for error in closed) else 1 << 62

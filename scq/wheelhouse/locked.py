@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from glob import glob
+import stat
 from typing import Any
 
 from scq.errors import DependencyError, InvalidFileError
 from scq.files import read_text
 from scq.requirements.standards import parse_toml
-from scq.wheelhouse.store import Package, parse_wheel_name
+from scq.wheelhouse.store import PLAIN_NAME, Package, parse_wheel_name
 
 LOCK_LIMIT = 8 << 20
 
@@ -20,6 +20,8 @@ def installed(folder: str) -> tuple[Package, ...]:
 
     Where the lock does not tell which file was taken, hash and file name are empty.
     """
+    if not real_folder(os.path.dirname(folder), os.path.basename(folder)):
+        return ()
     try:
         locked = parse_toml(read_text(os.path.join(folder, "uv.lock"), LOCK_LIMIT), "uv.lock").get("package", [])
     except InvalidFileError:
@@ -27,17 +29,39 @@ def installed(folder: str) -> tuple[Package, ...]:
     entries = [entry for entry in locked if isinstance(entry, dict)] if isinstance(locked, list) else []
     files = {(str(entry.get("name")), str(entry.get("version"))): entry.get("wheels", []) for entry in entries}
     found = []
-    for place in glob(os.path.join(glob_escape(folder), ".venv", "lib", "python3*", "site-packages", "*.dist-info")):
-        name, _, version = os.path.basename(place).removesuffix(".dist-info").rpartition("-")
+    for place in _places(folder):
+        base = os.path.basename(place)
+        if not PLAIN_NAME.fullmatch(base):
+            raise DependencyError(f"{ascii(base)[1:-1][:100]}: is not the name of a package", "Ask for other packages.")
+        name, _, version = base.removesuffix(".dist-info").rpartition("-")
         name = re.sub(r"[-_.]+", "-", name).lower()
         file, sha256 = _taken(files.get((name, version), []), _tags(place))
         found.append(Package(name, version, sha256, file))
     return tuple(sorted(found))
 
 
-def glob_escape(folder: str) -> str:
-    """A folder as a pattern that means nothing but itself."""
-    return re.sub(r"([*?[])", r"[\1]", folder)
+def real_folder(base: str, below: str) -> bool:
+    """Whether every component of the path `below` (relative, not leading out of `base`) is a folder of its own and no link."""
+    path = base
+    for part in below.split("/"):
+        path = os.path.join(path, part)
+        if part == ".." or not os.path.lexists(path) or not stat.S_ISDIR(os.lstat(path).st_mode):
+            return False
+    return True
+
+
+def _places(folder: str) -> list[str]:
+    """Every `.dist-info` of the environment in a folder; what is reached through a link does not count."""
+    library = os.path.join(folder, ".venv", "lib")
+    found: list[str] = []
+    if not real_folder(os.path.dirname(folder), f"{os.path.basename(folder)}/.venv/lib"):
+        return found
+    for python in os.listdir(library):
+        packages = os.path.join(library, python, "site-packages")
+        if python.startswith("python3") and real_folder(library, f"{python}/site-packages"):
+            infos = (name for name in os.listdir(packages) if name.endswith(".dist-info"))
+            found += (os.path.join(packages, name) for name in infos if real_folder(packages, name))
+    return found
 
 
 def _tags(place: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from scq.errors import DependencyError
+from scq.errors import ConfigError, DependencyError
 
 
 class Index(Struct, frozen=True):
@@ -32,7 +32,10 @@ class Tools(Struct, frozen=True):
 
 
 def index_of(configured: str, env: Mapping[str, str]) -> Index:
-    """The index that is configured, else the one pip or uv of the caller would use. Credentials are never taken along."""
+    """The index that is configured, else the one pip or uv of the caller would use. Credentials are never taken along.
+
+    Raises ConfigError for an address in which they cannot be told from the rest.
+    """
     notes: list[str] = []
     given = configured or next((env[name] for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL") if env.get(name)), "")
     url = _without_credentials(given, "the package index", notes)
@@ -47,8 +50,11 @@ def index_of(configured: str, env: Mapping[str, str]) -> Index:
 
 
 def _without_credentials(url: str, what: str, notes: list[str]) -> str:
-    bare = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://|)[^/@]*@", r"\1", url)
-    if bare != url:
+    bare = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://|)[^/]*@", r"\1", url.strip())
+    if "@" in bare:  # as after a password with a slash: what of it is secret cannot be told, so it is not shown either
+        advice = "Write a / or @ of a password or path as %2F or %40."
+        raise ConfigError(f"the address of {what} holds an @ after its host", advice)
+    if bare != url.strip():
         notes.append(f"the name and password in the address of {what} were left out: they are secrets of the owner")
     return bare
 

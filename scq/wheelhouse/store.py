@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -18,6 +19,8 @@ from scq.errors import DependencyError, InvalidFileError
 from scq.files import make_folder, open_regular, read_bytes, remove_file, write_atomic
 
 BLOCK = 1 << 20
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+!-]+")
+"""File names of packages: nothing else is ever stored, shown or written down."""
 
 
 class Package(Struct, frozen=True, order=True):
@@ -110,9 +113,11 @@ def parse_wheel_name(file: str) -> tuple[str, str]:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
+        if not PLAIN_NAME.fullmatch(file):
+            raise InvalidWheelFilename(file)
         name, version, _, _ = parse_wheel_filename(file)
     except InvalidWheelFilename as error:
-        what = f"{shown(file, 100)}: is not a wheel"
+        what = f"{shown(ascii(file)[1:-1], 100)}: is not a wheel"
         raise DependencyError(what, "Packages that have to be built are accepted with prepare.source_packages only.") from error
     return str(name), str(version)
 

@@ -109,7 +109,7 @@ def test_a_write_never_follows_a_link_laid_at_its_temporary_name(tmp_path: Path)
 def folder_for_all() -> Iterator[Path]:
     """A folder that an ordinary user can reach, whoever runs the tests."""
     with tempfile.TemporaryDirectory(prefix="scq-files-") as name:
-        os.chmod(name, 0o777)  # noqa: S103 - another user makes a tree in it
+        os.chmod(name, 0o777)
         yield Path(name)
 
 

@@ -24,7 +24,7 @@ from tests.making import ME, sighting
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SIX = "mkdir wheels && printf x > wheels/six-1.17.0-py2.py3-none-any.whl"
 HASH_OF_X = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-UNREACHABLE = "echo NewConnectionError; exit 1"
+UNREACHABLE = "echo 'WARNING: Retrying (Retry(total=0, status=None)) after connection broken by X: /simple/six/'; exit 1"
 PROJECT = '[project]\nname = "x"\nversion = "0"\ndependencies = ["six"]\n'
 SYNC = 'mkdir -p "$UV_CACHE_DIR" .venv/lib/python3.11/site-packages/six-1.0.dist-info && echo fetched > "$UV_CACHE_DIR/file"'
 
@@ -38,6 +38,7 @@ class Playing(NoSandbox):
         super().__init__()
         self.texts: list[str] = []
         self.place: Path | None = None
+        self.limits = NO_LIMITS
 
     def scratch(self, directory: str) -> str:
         return directory if self.place is None else str(self.place)
@@ -53,6 +54,7 @@ class Playing(NoSandbox):
         network: bool = False,
         limits: Limits = NO_LIMITS,
     ) -> Invocation:
+        self.limits = limits
         inside = {name: env[name] for name in ("UV_CACHE_DIR",) if name in env}
         return Invocation(("/bin/sh", "-c", self.texts.pop(0)), inside, os.path.join(work, cwd))
 
@@ -166,6 +168,53 @@ def test_requirements_with_hashes_never_grow_old(stage: Stage) -> None:
 def test_a_package_with_another_hash_than_the_named_one_is_refused(stage: Stage) -> None:
     stage.write(run__sh="pip install -r r.txt\n", r__txt=f"six==1.17.0 --hash=sha256:{'0' * 64}")
     assert stage.failure(SIX).startswith("r.txt line 1: six-1.17.0-py2.py3-none-any.whl does not have the hash")
+
+
+def test_what_was_found_without_a_hash_or_with_another_one_is_not_used_for_a_pinned_wish(stage: Stage) -> None:
+    stage.write(run__sh="pip install six==1.17.0\n")
+    stage.prepare(SIX.replace("printf x", "printf y"))
+    stage.write(run__sh="pip install -r r.txt\n", r__txt=f"six==1.17.0 --hash=sha256:{'0' * 64}")
+    assert "does not have the hash" in stage.failure(SIX)
+    stage.write(r__txt=f"six==1.17.0 --hash=sha256:{HASH_OF_X}")
+    assert stage.prepare(SIX).packages[0].sha256 == HASH_OF_X
+
+
+def test_what_had_the_wrong_hash_is_asked_for_again(stage: Stage) -> None:
+    stage.write(run__sh="pip install -r r.txt\n", r__txt=f"six==1.17.0 --hash=sha256:{HASH_OF_X}")
+    assert "does not have the hash" in stage.failure(SIX.replace("printf x", "printf y"))
+    assert stage.prepare(SIX).packages[0].sha256 == HASH_OF_X
+
+
+def test_a_cache_that_lies_behind_a_link_is_refused(stage: Stage, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / ".uv-cache").mkdir(parents=True)
+    stage.code = stage.run / "work" / "inner"
+    stage.code.mkdir()
+    stage.write(run__sh="uv sync\n", pyproject__toml=PROJECT)
+    assert "replaced a folder" in stage.failure(f"ln -s {outside} ../inner")
+    assert os.listdir(outside) == [".uv-cache"]
+
+
+def test_the_box_for_fetching_is_told_the_limits_of_jobs(stage: Stage) -> None:
+    stage.config = Config(email=ME, job_path="/usr/bin", limit_memory=1 << 30, limit_processes=77)
+    stage.write(run__sh="pip install six\n")
+    stage.prepare(SIX)
+    assert (stage.box.limits.memory, stage.box.limits.processes) == (1 << 30, 77)
+
+
+def test_a_folder_without_rights_does_not_keep_tidying_from_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shut = tmp_path / "prepare" / "shut"
+    shut.mkdir(parents=True, mode=0o000)
+    real = preparing.remove_tree
+
+    def as_somebody_else(path: str) -> None:
+        if shut.exists() and shut.stat().st_mode & 0o700 != 0o700:
+            raise PermissionError(13, "Permission denied", path)
+        real(path)
+
+    monkeypatch.setattr(preparing, "remove_tree", as_somebody_else)
+    tidy(str(tmp_path))
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_package_is_named_with_the_line_that_asks_for_it(stage: Stage) -> None:

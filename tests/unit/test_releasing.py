@@ -162,6 +162,42 @@ class TestObjections:
         wrote(files)
         assert objection(ctx, JOB, ENDED, SEEN).startswith(said)
 
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "Jane Doe.csv",
+            "a" * 61 + ".csv",
+            "a/b/c/d.csv",
+            ".hidden.csv",
+            "a/.b/c.csv",
+            "-x.csv",
+            "größe.csv",
+            "a\n.csv",
+            "1984-02-29,female.csv",
+            "a=b.csv",
+        ],
+    )
+    def test_a_name_that_could_carry_data_waits(self, ctx: Context, wrote: Callable[..., Path], path: str) -> None:
+        wrote({path: b"a,b\n1,2\n"})
+        said = objection(ctx, JOB, ENDED, SEEN)
+        assert said.endswith("has a name that somebody has to look at first")
+        assert "\n" not in said
+
+    def test_a_plain_name_in_folders_has_no_objection(self, ctx: Context, wrote: Callable[..., Path]) -> None:
+        wrote({"2024/by-age_v1.0/" + "a" * 60 + ".csv": b"a,b\n1,2\n"})
+        assert objection(ctx, JOB, ENDED, SEEN) == ""
+
+    def test_a_plain_name_with_known_or_personal_data_waits(
+        self, ctx: Context, wrote: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        (tmp_path / "patients.csv").write_bytes(b"name,code\nJane Doe Rudolfstrasse twelve,x\n")
+        declared = but(ctx, data=(DataFolder(str(tmp_path / "patients.csv"), "/data"),))
+        folder = wrote({"jane_doe_rudolfstrasse_twelve.csv": b"a,b\n1,2\n"})
+        assert objection(ctx, JOB, ENDED, SEEN) == ""
+        assert objection(declared, JOB, ENDED, SEEN) == "jane_doe_rudolfstrasse_twelve.csv: copied"
+        (folder / "outputs" / "jane_doe_rudolfstrasse_twelve.csv").rename(folder / "outputs" / "of_212-555-0147.csv")
+        assert objection(declared, JOB, ENDED, SEEN) == "of_212-555-0147.csv: phone"
+
     def test_types_are_compared_without_case(self, ctx: Context, wrote: Callable[..., Path]) -> None:
         wrote({"A.CSV": b"a,b\n1,2\n"})
         assert objection(ctx, JOB, ENDED, SEEN) == ""

@@ -7,10 +7,8 @@ import pytest
 from scq.model import NO_LIMITS, Limits
 from scq.requested import LIMIT, parse
 
-
 BAD_VALUES = [
     "!!bool foo",
-    "!!bool [a]",
     "!!int foo",
     '!!int ""',
     "!!int '-'",
@@ -20,11 +18,21 @@ BAD_VALUES = [
     "!!timestamp 2026-99-99",
     '!!binary "\u00e4"',
     "!!python/name:os.system ''",
-    "!!python/object/apply:os.system [ls]",
     "!unknown foo",
     "1" + ":0" * 300 + ":0.5",
 ]
 """Values that do not fit their tags; building them raises all kinds of errors."""
+ODD_VALUES = [
+    "!!bool [a]",
+    "!!set {a}",
+    "!!omap [a]",
+    "!!pairs [a]",
+    "!!null foo",
+    "!!merge x",
+    "!!value x",
+    "!!python/object/apply:os.system [ls]",
+]
+"""Values that nobody writes, though they can be built."""
 
 
 def problems(text: bytes) -> list[str]:
@@ -112,7 +120,7 @@ def test_what_a_problem_quotes_cannot_touch_the_terminal() -> None:
     assert "\u202e" not in found
 
 
-@pytest.mark.parametrize("value", [*BAD_VALUES, "!!set {a}", "!!omap [a]", "!!pairs [a]", "!!null foo", "!!merge x", "!!value x"])
+@pytest.mark.parametrize("value", [*BAD_VALUES, *ODD_VALUES])
 @pytest.mark.parametrize("text", ["limits: {{timeout: {0}}}", "limits: {0}", "{0}", "{0}: 1", "limits: {{? {0} : 1}}"])
 def test_whatever_tag_stands_before_a_value_it_is_a_problem_at_most(value: str, text: str) -> None:
     limits, found = parse(text.format(value).encode())
@@ -122,7 +130,6 @@ def test_whatever_tag_stands_before_a_value_it_is_a_problem_at_most(value: str, 
 
 @pytest.mark.parametrize("value", BAD_VALUES)
 def test_a_value_that_does_not_fit_its_tag_is_named_as_such(value: str) -> None:
-    limits, found = parse(f"limits: {{timeout: {value}}}".encode())
+    limits, (problem,) = parse(f"limits: {{timeout: {value}}}".encode())
     assert limits == NO_LIMITS
-    assert len(found) == 1
-    assert found[0].what.startswith(("is not YAML (", "limits.timeout", '"')) or found[0].where.endswith("limits.timeout")
+    assert (problem.where, problem.what[:11]) == ("scq.yaml", "is not YAML")

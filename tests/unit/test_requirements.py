@@ -6,9 +6,11 @@ import pytest
 
 from scq.errors import DependencyError
 from scq.requirements import Asked, Declared, Project
-from scq.requirements.reading import MOST, declared
+from scq.requirements.gathering import MOST, READ_LIMIT
+from scq.requirements.lock import check_lock
+from scq.requirements.reading import declared
 from scq.requirements.shell import commands, logical_lines, split_options
-from scq.requirements.standards import check_lock, fits, inline_metadata, requirement
+from scq.requirements.standards import fits, inline_metadata, requirement
 
 PROJECT = '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["tqdm"]\n'
 HASH = "sha256:" + "a" * 64
@@ -288,7 +290,7 @@ def test_a_quote_that_never_ends_does_not_hide_the_rest_for_ever() -> None:
 
 
 def test_an_unfinished_line_of_a_requirements_file_counts() -> None:
-    assert list(logical_lines("a\\\n>=1\n\nb \\")) == [(1, "a >=1"), (4, "b")]
+    assert list(logical_lines("a\\\n>=1\n\nb \\", "r.txt")) == [(1, "a >=1"), (4, "b")]
 
 
 def test_options_end_where_two_dashes_stand() -> None:
@@ -354,3 +356,109 @@ def test_the_python_of_the_line_comes_before_that_of_the_project() -> None:
     assert asked("uv sync", pyproject__toml='[project]\nname = "x"\n').pythons == ()
     assert names("pip install ''", "") == []
     assert names("pip install .", pyproject__toml='[project]\nname = "x"\n') == ["setuptools>=64", "wheel"]
+
+
+URL = "https://files.pythonhosted.org/packages/b7/ce/six-1.17.0-py2.py3-none-any.whl"
+REGISTRY = '{ registry = "https://pypi.org/simple" }'
+
+
+def lock(source: str = REGISTRY, url: str = URL, more: str = "") -> str:
+    return f'''version = 1
+[[package]]
+name = "b"
+version = "1.0"
+source = {source}
+sdist = {{ url = "{URL}", hash = "sha256:aa", upload-time = "2024-12-04T17:35:28.174Z" }}
+wheels = [{{ url = "{url}", hash = "sha256:aa", size = 1 }}]
+{more}'''
+
+
+def test_a_lock_as_uv_writes_it_passes() -> None:
+    check_lock(lock(), "uv.lock", "")
+    check_lock(
+        lock().replace("https://pypi.org", "http://m:8080").replace("https://files.pythonhosted.org", "http://m:8080"),
+        "uv.lock",
+        "http://m:8080/simple/",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lock(url="http://127.0.0.1:8000/six-1.17.0-py3-none-any.whl"),
+        lock(url="https://h/six.whl"),
+        lock(url=URL.replace("https", "http")),
+        lock(url=URL.replace("org/", "org:8443/")),
+        lock(url=URL.replace("https://", "https://h@")),
+        lock(url=URL.replace("https://", "https://h\\\\@")),
+        lock(url=URL.replace("https://", "https://files.pythonhosted.org@h/")),
+        lock(url="file:///etc/passwd"),
+        lock().replace(f'sdist = {{ url = "{URL}"', 'sdist = { url = "https://h/x.tar.gz"'),
+        lock().replace(f'wheels = [{{ url = "{URL}"', 'wheels = [{ path = "x.whl"'),
+        lock().replace(f'wheels = [{{ url = "{URL}"', f'wheels = [{{ path = "x.whl", url = "{URL}"'),
+        lock().replace("wheels = [", 'wheels = ["x", '),
+        lock('{ url = "https://h/x.whl", virtual = "." }'),
+        lock('{ git = "https://h/x", editable = "." }'),
+        lock('{ path = "x", virtual = "." }'),
+        lock('{ registry = "https://pypi.org/simple", url = "https://h" }'),
+        lock('{ registry = "https://h/simple" }'),
+        lock("{}"),
+        lock(more='elsewhere = "https://h"'),
+        lock().replace("[[package]]", "[[distribution]]"),
+        'package = "x"',
+        "package = [3]",
+    ],
+)
+def test_a_lock_that_makes_uv_fetch_from_any_other_address_is_refused(text: str) -> None:
+    with pytest.raises(DependencyError, match=r"^uv\.lock: ") as caught:
+        check_lock(text, "uv.lock", "")
+    assert caught.value.advice
+
+
+def test_a_lock_of_the_public_index_is_refused_where_another_one_is_in_use() -> None:
+    with pytest.raises(DependencyError, match="b comes from elsewhere"):
+        check_lock(lock(), "uv.lock", "https://mirror.example/simple")
+
+
+def test_a_line_longer_than_any_honest_one_is_refused_by_its_number() -> None:
+    assert refused("pip install -r r.txt", r__txt="six\n" + " " * 40_000 + "idna").startswith("r.txt line 2: is longer than")
+    assert refused("pip install -r r.txt", r__txt="six \\\n" + " \\\n" * 40_000).startswith("r.txt line 1: is longer than")
+
+
+def test_a_requirement_with_the_hashes_of_many_wheels_is_understood() -> None:
+    text = "six==1.17.0" + "".join(f" \\\n    --hash=sha256:{number:064x}" for number in range(200))
+    assert len(asked("pip install -r r.txt", r__txt=text).wanted[0].hashes) == 200
+
+
+def test_what_is_too_much_is_refused_before_the_rest_is_looked_at() -> None:
+    many = "".join(f"p{number}\n" for number in range(MOST + 1))
+    assert str(MOST) in refused("pip install -r r.txt", r__txt=many + "./never reached\n")
+    pythons = "".join(f"--python=3.{number}\n" for number in range(MOST + 1))
+    assert str(MOST) in refused("pip install -r r.txt", r__txt=pythons + "./never reached\n")
+
+
+def test_files_that_are_too_long_together_are_refused() -> None:
+    half = "# x\n" * (READ_LIMIT // 8 + 1)
+    assert names("pip install -r a.txt\npip install -r a.txt -c a.txt", a__txt=half) == []
+    assert refused("pip install -r a.txt\npip install -r b.txt", a__txt=half, b__txt=half).startswith("b.txt: with it")
+
+
+def test_the_metadata_of_a_script_ends_at_the_last_end_and_is_looked_for_at_its_beginning_only() -> None:
+    block = '# /// script\n# dependencies = ["six"]\n# ///\n'
+    assert inline_metadata(block) == {"dependencies": ["six"]}
+    assert inline_metadata("# /// script\n# x = 1\n\n" + block) == {"dependencies": ["six"]}
+    assert inline_metadata("# /// script\n" * 3 + "x\n") is None
+    assert inline_metadata("x = 1\n" * 20_000 + block) is None
+
+
+def test_a_key_of_very_many_parts_is_refused_and_dots_in_texts_are_not_counted() -> None:
+    assert "more than 16 parts" in refused("uv sync", pyproject__toml="[" + "a." * 20 + "a]\n")
+    assert "more than 16 parts" in refused("uv sync", pyproject__toml='x = """\n\'""", y = {"\\"".' + "a." * 20 + "a = 1}\n")
+    dots = "." * 50
+    text = PROJECT + f"# {dots}\n[x]\na = \"{dots}\"\nb = '{dots}'\nc = \"\"\"\n{dots}\n\"\"\"\nd = '''\n{dots}'''\n"
+    assert asked("uv sync", pyproject__toml=text).projects
+
+
+def test_here_documents_that_never_end_hide_nothing() -> None:
+    assert names("cat <<A\ncat <<B\npip install six\nA\npip install idna\n") == ["idna"]
+    assert names("cat <<A\ncat <<B\npip install six\n") == ["six"]

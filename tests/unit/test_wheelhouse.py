@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scq.errors import DependencyError, InvalidFileError
+from scq.errors import ConfigError, DependencyError, InvalidFileError
 from scq.model import NO_LIMITS, Limits
 from scq.ports import Invocation, Mount
 from scq.sandbox.none import NoSandbox
@@ -22,6 +22,7 @@ from scq.wheelhouse.sources import Index, Tools, bin_folders, find_tools, find_u
 from scq.wheelhouse.store import Package, Remembered, Store, key_of, parse_wheel_name
 
 WHEEL = "six-1.17.0-py2.py3-none-any.whl"
+RETRIED = "WARNING: Retrying (Retry(total=0, status=None)) after connection broken by NewConnectionError(x): /simple/six/"
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -47,6 +48,18 @@ class TestIndex:
 
     def test_a_proxy_without_a_scheme_loses_its_credentials_too(self) -> None:
         assert index_of("", {"HTTP_PROXY": "user:hunter2@host:3128"}).proxies == {"HTTP_PROXY": "host:3128"}
+
+    @pytest.mark.parametrize("word", ["user:p@ss", "us@er:p@ss@", "user:p?s#s", "p\\ss:ss"])
+    def test_nothing_of_a_password_with_odd_characters_stays(self, word: str) -> None:
+        assert index_of(f"https://{word}@host/simple", {}).url == "https://host/simple"
+
+    @pytest.mark.parametrize("url", ["https://user:pa/ss@host/simple", "https:/user:ss@host", "user:a/ss@host:3128"])
+    def test_an_address_whose_password_cannot_be_told_is_refused_without_showing_it(self, url: str) -> None:
+        with pytest.raises(ConfigError, match="the package index") as caught:
+            index_of(url, {})
+        assert "ss@" not in f"{caught.value}{caught.value.advice}"
+        with pytest.raises(ConfigError, match="HTTPS_PROXY"):
+            index_of("", {"HTTPS_PROXY": url})
 
     def test_certificates_are_used_if_they_are_there(self, tmp_path: Path) -> None:
         bundle = tmp_path / "ca.pem"
@@ -124,7 +137,9 @@ class TestStore:
         (tmp_path / "link").symlink_to(put_wheel(tmp_path / "other"))
         assert store.keep(str(tmp_path / "link")) == ()
 
-    @pytest.mark.parametrize("name", ["docopt-0.6.2.tar.gz", "x.whl", "..whl", "six-1.0-py3-none-any.whl.txt"])
+    @pytest.mark.parametrize(
+        "name", ["docopt-0.6.2.tar.gz", "x.whl", "..whl", "six-1.0-py3-none-any.whl.txt", "six-1.0-py3-none-\udcff.whl"]
+    )
     def test_what_is_not_a_wheel_is_refused(self, store: Store, tmp_path: Path, name: str) -> None:
         with pytest.raises(DependencyError, match="is not a wheel"):
             store.keep(str(put_wheel(tmp_path / "new", name)))
@@ -187,6 +202,22 @@ class TestLocked:
             Package("two-tags", "1.0", "b" * 64, "two_tags-1.0-cp312-cp312-linux_x86_64.whl"),
             Package("x", "2", "", ""),
         )
+
+    def test_a_name_that_is_no_text_is_refused_by_name(self, tmp_path: Path) -> None:
+        (tmp_path / ".venv/lib/python3.11/site-packages/six\udcff-1.dist-info").mkdir(parents=True)
+        with pytest.raises(DependencyError, match=r"six\\udcff-1"):
+            installed(str(tmp_path))
+
+    @pytest.mark.parametrize(
+        "link", ["p", "p/.venv", "p/.venv/lib", "p/.venv/lib/python3.11", "p/.venv/lib/python3.11/site-packages"]
+    )
+    def test_nothing_is_read_through_a_link(self, tmp_path: Path, link: str) -> None:
+        place = tmp_path / "p/.venv/lib/python3.11/site-packages/six-1.dist-info"
+        place.mkdir(parents=True)
+        assert installed(str(tmp_path / "p"))
+        (tmp_path / link).rename(tmp_path / "moved")
+        (tmp_path / link).symlink_to(tmp_path / "moved")
+        assert installed(str(tmp_path / "p")) == ()
 
     def test_without_a_lock_only_names_are_known(self, tmp_path: Path) -> None:
         (tmp_path / ".venv/lib/python3.11/site-packages/six-1.dist-info").mkdir(parents=True)
@@ -266,7 +297,7 @@ class TestFetching:
             self.fetcher(tmp_path, f"echo '{said}'; exit 1").wheels("3.11", "/usr/bin/python3", ["a"], [])
 
     def test_an_index_that_does_not_answer_is_an_error_of_its_own(self, tmp_path: Path) -> None:
-        text = "echo 'NewConnectionError(x)'; echo 'No matching distribution found for six'; exit 1"
+        text = f"echo {RETRIED!r}; echo 'ERROR: No matching distribution found for six'; exit 1"
         with pytest.raises(UnreachableError, match="cannot be reached"):
             self.fetcher(tmp_path, text).wheels("3.11", "/usr/bin/python3", ["six"], [])
 
@@ -323,3 +354,49 @@ class TestFetching:
         for number in range(4):
             (tmp_path / str(number)).write_text("x")
         assert folder_size(str(tmp_path)) > 1 << 60
+
+    def test_a_folder_that_cannot_be_read_counts_as_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "shut").mkdir()
+        scandir = os.scandir
+
+        def refuse(path: str) -> object:
+            if str(path).endswith("shut"):
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        assert folder_size(str(tmp_path)) == 0
+        monkeypatch.setattr(os, "scandir", refuse)
+        assert folder_size(str(tmp_path)) > 1 << 60
+
+    def test_very_many_folders_count_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fetching, "MOST_FILES", 3)
+        for number in range(4):
+            (tmp_path / str(number)).mkdir()
+        assert folder_size(str(tmp_path)) > 1 << 60
+
+    def test_a_package_called_like_a_fault_of_the_network_is_simply_missing(self, tmp_path: Path) -> None:
+        name = "scq-none-ReadTimeout-NewConnectionError"
+        fetcher = self.fetcher(tmp_path, f"echo 'ERROR: No matching distribution found for {name}'; exit 1", "exit 1")
+        with pytest.raises(MissingError, match=name):
+            fetcher.wheels("3.11", "/usr/bin/python3", [name], [])
+
+    def test_a_conflict_is_told_even_after_a_fault_of_the_network(self, tmp_path: Path) -> None:
+        said = "ERROR: Cannot install a==1 and a==2 because these package versions have conflicting dependencies."
+        with pytest.raises(DependencyError, match="exclude each other"):
+            self.fetcher(tmp_path, f"echo {RETRIED!r}; echo '{said}'; exit 1").wheels("3.11", "/usr/bin/python3", ["a"], [])
+
+    def test_words_of_a_project_do_not_pass_for_a_fault_of_the_network(self, tmp_path: Path) -> None:
+        text = "echo '  × No solution found'; echo '  ╰─▶ Because a{x == \"dns error\"} ReadTimeout'; exit 1"
+        with pytest.raises(DependencyError, match="cannot make"):
+            self.fetcher(tmp_path, text).project("/usr/bin/python3", {}, (), "cache")
+
+    def test_a_process_that_fetches_has_limits_of_time_and_size(self, tmp_path: Path) -> None:
+        self.fetcher(tmp_path, "ulimit -t > said; ulimit -f >> said", timeout_s=60.0, size=1 << 20).wheels(
+            "3.11", "/x", ["six"], []
+        )
+        assert (tmp_path / "python3.11" / "said").read_text().split() == ["61", "2048"]
+
+    def test_a_folder_for_a_project_cannot_be_taken_beforehand(self, tmp_path: Path) -> None:
+        fetcher = self.fetcher(tmp_path, "mkdir ../3 ../4 2>/dev/null; mkdir 3 4", "true")
+        fetcher.project("/x", {}, (), "cache")
+        assert Path(fetcher.project("/x", {"pyproject.toml": "y"}, (), "cache")[0], "pyproject.toml").read_text() == "y"

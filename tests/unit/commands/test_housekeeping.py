@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from scq.commands import cleanup, reset
 from scq.config import Config
 from scq.context import Context, utc_now
 from scq.errors import UsageError
+from scq.looking import View
+from scq.model import Answer
 from scq.store import exclusive
 from tests.making import record, run
 from tests.people import OWNER, World
@@ -97,6 +100,40 @@ class TestCleanup:
         marked = cleanup._marked(ctx, cleanup.replace(state, jobs={"key": busy}), old)
         assert marked.jobs["key"].intents == ()
         assert marked.audit == ()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"run": run("settled", directory="again-1")},
+            {"answer": Answer("released", OWNER, utc_now())},
+            {"intents": ("share",)},
+        ],
+    )
+    def test_a_job_that_was_run_or_answered_in_between_is_kept(self, world: World, change: dict[str, Any]) -> None:
+        ctx = context(world)
+        seen = record(status="completed", run=run("settled"))
+        went_on = cleanup.replace(seen, **change)
+        state = cleanup.replace(ctx.store.load(), jobs={"key": went_on})
+        marked = cleanup._marked(ctx, state, {"key": seen})
+        assert (marked.jobs["key"], marked.audit) == (went_on, ())
+        assert cleanup._marked(ctx, state, {"key": went_on}).jobs["key"].intents == ("remove",)
+
+    def test_what_is_answered_while_cleanup_looks_is_not_said_to_be_removed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uid = world.ended("held", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
+        looked = cleanup.view
+
+        def look_and_wait(ctx: Context, *, full: bool) -> View:
+            shown = looked(ctx, full=full)
+            monkeypatch.setattr(cleanup, "view", looked)
+            world.owner.scq("release", uid, "-r", "because")
+            return shown
+
+        monkeypatch.setattr(cleanup, "view", look_and_wait)
+        assert world.owner.json("cleanup", "--older-than", "0", "--unanswered")["removed"] == []
+        assert world.owner.job(uid)["status"] == "completed"
+        assert world.owner.json("list")["jobs"] != []
 
     def test_what_cannot_be_removed_is_told_and_remembered(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         uid = world.ended()

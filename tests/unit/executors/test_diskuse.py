@@ -69,7 +69,8 @@ def test_a_long_walk_goes_on_in_steps_and_finds_what_is_too_much(tmp_path: Path,
     assert answers == [*[None] * 10, 11 * SMALLEST]
 
 
-def test_after_a_walk_it_rests(tmp_path: Path) -> None:
+def test_after_a_walk_it_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diskuse, "_filled", lambda _folder: 0)
     use = DiskUse(str(tmp_path), 0)
     assert use.step() is None
     use._rest_until += 600.0
@@ -77,3 +78,19 @@ def test_after_a_walk_it_rests(tmp_path: Path) -> None:
     assert use.step() is None
     use._rest_until = 0.0
     assert use.step() == SMALLEST
+
+
+def test_it_hurries_while_the_file_system_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = iter([0, 0, 0, 2 * SMALLEST])  # at the start, and before each of three steps
+    monkeypatch.setattr(diskuse, "_filled", lambda _folder: next(filled))
+    use = DiskUse(str(tmp_path), 3 * SMALLEST)
+    assert use.step() is None
+    use._rest_until += 600.0
+    for number in range(4):
+        (tmp_path / str(number)).touch()
+    assert use.step() is None, "it rests"
+    assert use.step() == 4 * SMALLEST, "and stops resting"
+
+
+def test_a_folder_that_has_gone_fills_nothing(tmp_path: Path) -> None:
+    assert diskuse._filled(str(tmp_path / "gone")) == 0

@@ -14,7 +14,7 @@ import zlib
 
 import pytest
 
-from scq.findings import Inspected, Known, fingerprints, inspect
+from scq.findings import Inspected, Known, fingerprints, inspect, is_plain
 from scq.findings.results import PREVIEW_LINES, PREVIEW_WIDTH
 
 NOTHING = Known()
@@ -245,3 +245,44 @@ class TestDanger:
     def test_a_file_above_the_limit_is_told(self) -> None:
         assert [item.rule for item in look("a.txt", "abc", most=2).findings] == ["oversized"]
         assert look("a.txt", "abc", most=3).findings == ()
+
+
+KNOWN_LINE = "Jane Doe, Rudolfstrasse 12, diabetes mellitus"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("counts.csv", []),
+        ("2024-01-15/by_age-group.csv", []),
+        ("jane.doe@hospital.org.csv", ["email"]),
+        ("jane.doe@hospital.org/counts.csv", ["email"]),
+        ("x/212-555-0147.csv", ["phone"]),
+        ("call_+49 89 1234567_now.csv", ["phone"]),
+        (KNOWN_LINE, ["copied"]),
+        (f"a/{KNOWN_LINE}.csv", ["copied"]),
+        ("jane_doe,_rudolfstrasse_12,_diabetes_mellitus.csv", ["copied"]),
+        ("Jane Doe, Rudolfst/rasse 12, diabetes mellitus", ["copied"]),
+    ],
+)
+def test_what_a_job_writes_into_a_name_is_found(path: str, found: list[str]) -> None:
+    known = fingerprints([f"name,street,diagnosis\n{KNOWN_LINE}\n".encode()])
+    assert rules(path, "a,b\n1,2\n3,4\n", known) == found
+    assert set(found) <= set(rules(path, png(), known)), "whatever the file holds"
+
+
+def test_personal_data_in_a_name_is_masked() -> None:
+    (finding,) = look("jane.doe@hospital.org.csv", "a,b\n1,2\n").findings
+    assert finding.what == "its name has an e-mail address: j…@h….csv"
+
+
+@pytest.mark.parametrize("path", ["a.csv", "A/b-1/c_d.e", "9", "a" * 64])
+def test_a_plain_path(path: str) -> None:
+    assert is_plain(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/a", "a/", "a//b", "..", "../a", ".a", "_a", "a/b/c/d", "a" * 65, "a b", "ä", "a\n", "a/b\n"]
+)
+def test_a_path_that_is_not_plain(path: str) -> None:
+    assert not is_plain(path)
