@@ -14,6 +14,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+LEVELS = 10
+"""Commands within each other that are looked at."""
 NETWORK = _words(
     """aria2c axel aws az curl dig ftp gcloud gh gsutil hf host http https huggingface-cli kaggle lftp mail mutt nc ncat netcat
     nmap nslookup ping rclone rsync s3cmd scp sendmail sftp socat ssh telnet traceroute wget"""
@@ -74,7 +76,12 @@ def _judge(command: Command, sink: Sink) -> None:
         _place(target, sink, ())
     if command.background:
         sink.add(first.line, "background", f"{shown(first.text)} is started in the background (&)")
-    for level in _levels(words):
+    levels = list(_levels(words))
+    if len(levels) == LEVELS:
+        sink.add(
+            first.line, "unparsed", f"{shown(first.text)} begins {LEVELS} commands within each other: the rest is not looked at"
+        )
+    for level in levels:
         inner = Command(words=level, before=command.before, body=command.body, body_line=command.body_line)
         _name(inner, sink)
         _interpreter(inner, sink)
@@ -83,7 +90,7 @@ def _judge(command: Command, sink: Sink) -> None:
 
 def _levels(words: list[Word]) -> Iterator[list[Word]]:
     """The command, and the commands that it runs by its words: `sudo timeout 5 curl …` is three."""
-    for _ in range(10):
+    for _ in range(LEVELS):
         while words and ((words[0].text in KEYWORDS and not words[0].quoted) or _is_assignment(words[0])):
             words = words[1:]
         if not words:
@@ -188,7 +195,7 @@ def _fed(command: Command, language: str, option: str, sink: Sink) -> None:
         return
     elif command.body:
         sink.code(language, command.body, command.body_line)
-    elif command.before and "-m" not in [word.text for word in rest]:
+    elif command.before:
         sink.add(first.line, "eval", f"{name} runs what {shown(command.before)} writes")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from scq.findings import CODE_RULES, denied, in_code
 from scq.findings.code import CAP, SIZE
+from scq.findings.hidden import SHOWN_EACH
 from scq.model import Finding
 
 
@@ -48,6 +49,12 @@ def test_what_does_not_show_is_named_wherever_it_stands() -> None:
     assert rules("notes.md", text) == [(2, "hidden"), (3, "hidden"), (4, "hidden")]
     (first, *_) = in_code([("notes.md", text)], run_sh="run.sh")
     assert first.what == "U+202E (right-to-left override) does not show, or changes how a line shows"
+
+
+def test_only_so_many_hidden_characters_of_one_file_are_named() -> None:
+    most = [(line, "hidden") for line in range(1, SHOWN_EACH + 1)]
+    assert rules("notes.md", "a\u200bb\n".encode() * SHOWN_EACH) == most
+    assert rules("notes.md", "a\u200bb\n".encode() * (SHOWN_EACH + 5)) == most
 
 
 def test_look_alikes_and_endless_lines_are_told_in_code_only() -> None:

@@ -31,6 +31,8 @@ def rules(source: str) -> list[tuple[int, str]]:
         "from . import socket_names",
         "x = 'a/../b'\nopen(x)",
         "from pathlib import Path\nPath('out').mkdir()",
+        "','.join(names); (a or b).system('x'); [f][0](y)",
+        "import os\ngetattr(os, 'getcwd')(); getattr(table, column); getattr(table, 'system')",
     ],
 )
 def test_harmless_python_gives_nothing(source: str) -> None:
@@ -57,6 +59,8 @@ def test_harmless_python_gives_nothing(source: str) -> None:
         ("import os\ngetattr(os, 'sys' + 'tem')('x')", [(2, "eval")]),
         ("__builtins__['eval']", [(1, "eval")]),
         ("import builtins\nbuiltins.exec(x)", [(2, "eval")]),
+        ("from builtins import exec as e\ne(x)", [(2, "eval")]),
+        ("from builtins import open as o\no('/etc/passwd')", [(2, "outside-files")]),
         ("eval(x)", [(1, "eval")]),
         ("x = [exec]", [(1, "eval")]),
         ("import pickle\npickle.loads(x)", [(2, "eval")]),

@@ -15,6 +15,7 @@ import zlib
 import pytest
 
 from scq.findings import Inspected, Known, fingerprints, inspect, is_plain
+from scq.findings.personal import CAP
 from scq.findings.results import PREVIEW_LINES, PREVIEW_WIDTH
 
 NOTHING = Known()
@@ -50,6 +51,10 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
+def framed(footer: bytes) -> bytes:
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
 def parquet(count: int) -> bytes:
     """The frame of a Parquet file: version 1, a schema of a root and one column, the number of rows, no row groups."""
     root = b"\x48\x04root" + b"\x15\x02" + b"\0"
@@ -58,8 +63,7 @@ def parquet(count: int) -> bytes:
     while zigzag > 0x7F:
         encoded += bytes([zigzag & 0x7F | 0x80])
         zigzag >>= 7
-    footer = b"\x15\x02" + b"\x19\x2c" + root + column + b"\x16" + encoded + bytes([zigzag]) + b"\x19\x0c" + b"\0"
-    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    return framed(b"\x15\x02" + b"\x19\x2c" + root + column + b"\x16" + encoded + bytes([zigzag]) + b"\x19\x0c" + b"\0")
 
 
 class TestWhatItIs:
@@ -72,6 +76,8 @@ class TestWhatItIs:
             ("table", "a;b\n1;2\n3;4\n", "csv", "CSV, 2 rows × 2 columns (a, b)"),
             ("a.csv", "1,2\n3,4\n", "csv", "CSV, 2 rows × 2 columns"),
             ("a.csv", 'a,b\n"x\ny",2\n', "csv", "CSV, 1 row × 2 columns (a, b)"),
+            ("a.csv", "\n\n", "csv", "CSV without rows"),
+            ("a.dat", b"\xff\xfe\xfd", "binary", "binary data"),
             ("a.csv", "a,b,c,d,e,f,g\n1,2,3,4,5,6,7\n", "csv", "CSV, 1 row × 7 columns (a, b, c, d, e, f, …)"),
             ("a.json", json.dumps([{"a": 1}] * 30), "json", "JSON list of 30 objects"),
             ("a.json", "[1]", "json", "JSON list of 1 value"),
@@ -120,6 +126,18 @@ class TestPeople:
         (found,) = look("a.txt", "jane.roe@example.org, JO@sub.example.com; x@y 1@2 @ a@b.c").findings
         assert (found.rule, found.what) == ("email", "2 e-mail addresses, the first is j…@e….org")
 
+    @pytest.mark.parametrize("text", ["mail us @example.org", "@example.org", "ä@example.org"])
+    def test_an_address_without_a_name_is_none(self, text: str) -> None:
+        assert rules("a.txt", text) == []
+
+    @pytest.mark.parametrize(
+        ("piece", "first"), [("jo@a.org\n", "e-mail addresses, the first is j…@a….org"), ("555-123-4567\n", "555…67")]
+    )
+    def test_only_so_many_addresses_and_numbers_are_counted(self, piece: str, first: str) -> None:
+        (found,) = look("a.txt", piece * (CAP + 5)).findings
+        assert found.what.startswith(f"{CAP} ")
+        assert found.what.endswith(first)
+
     @pytest.mark.parametrize(
         "number",
         [
@@ -138,6 +156,7 @@ class TestPeople:
             *("1234567890", "3.14159265358979", "2024-01-02", "2024-01-02 10:11:12", "10.0.0.1", "+1.2345678901"),
             "-0.5551234567",
             *("1e-10", "0001 0002 0003", "100 200 300 400", "12,345,678", "978-3-16-148410-0", "0.123-4567", "555.1234"),
+            *("+1 2 34 56", "+123 (4567) 1234 1234 1234"),
         ],
     )
     def test_other_numbers_are_no_telephone_numbers(self, text: str) -> None:
@@ -160,11 +179,32 @@ class TestRecords:
         assert (inspected.summary, [item.rule for item in inspected.findings]) == (f"Parquet, {count} rows", found)
 
     @pytest.mark.parametrize(
-        "footer", [b"\xff" * 20, b"\x19\xfc\xff\xff\xff\xff\x0f", b"\x1c" * 100, b"\x15", b"\0", b"\x18\xff\x01"]
+        "before",
+        [
+            *(b"\x11", b"\x12"),  # truth values, which are in the type
+            b"\x13\xff",  # a byte
+            b"\x17" + struct.pack("<d", 1.5),
+            b"\x18\x02ab",
+            b"\x19\x21\x01\x02",  # a list of two truth values
+            b"\x19\xf3\x02\x01\x02",  # a list that gives its length on its own
+            b"\x1c\x11\x13\x01\0",  # a structure of two fields
+        ],
+    )
+    def test_fields_of_any_type_may_stand_before_the_number_of_rows(self, before: bytes) -> None:
+        assert look("a.parquet", framed(before + b"\x26\x0e\0")).summary == "Parquet, 7 rows"
+
+    def test_a_field_of_a_parquet_file_may_give_its_number_on_its_own(self) -> None:
+        assert look("a.parquet", framed(b"\x06\x06\x0e\0")).summary == "Parquet, 7 rows"
+
+    @pytest.mark.parametrize(
+        "footer",
+        [
+            *(b"\xff" * 20, b"\x19\xfc\xff\xff\xff\xff\x0f", b"\x1c" * 100, b"\x15", b"\0", b"\x18\xff\x01"),
+            b"\x36" + b"\x80" * 10 + b"\x01",  # a number of more than 64 bits
+        ],
     )
     def test_a_broken_end_of_a_parquet_file_is_no_number(self, footer: bytes) -> None:
-        data = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
-        assert look("a.parquet", data).summary == "Parquet-like table"
+        assert look("a.parquet", framed(footer)).summary == "Parquet-like table"
 
     DATA = b"id,name,diagnosis and remarks\n17,Jane Roe,chronic obstructive disease\n18,Jo Bloggs,hypertension of grade one\n"
 
@@ -218,6 +258,7 @@ class TestDanger:
             ("a", os.urandom(9000), ["high-entropy"]),
             ("a", os.urandom(3000), []),
             ("a.png", png(b"more"), ["hidden"]),
+            ("a.png", png()[:-12], []),
             ("a.html", "<html><script>x</script>", ["active"]),
             ("a.html", "<html><img src='https://example.org/x.png'>", ["active"]),
             ("a.html", "<html><p onclick = x>", ["active"]),
@@ -241,6 +282,9 @@ class TestDanger:
         assert found.summary == "CSV, at least 2 rows × 2 columns (a, b)"
         assert [item.what for item in found.findings] == ["only the first 10 of 5000 bytes were looked at"]
         assert inspect("a.txt", "é".encode()[:1], 5000, NOTHING).kind == "text"
+        found = inspect("a.json", b'[{"a": 1}, {"a', 5000, NOTHING)
+        assert (found.kind, found.summary) == ("json", "JSON, not read to its end")
+        assert [item.rule for item in found.findings] == ["oversized"]
 
     def test_a_file_above_the_limit_is_told(self) -> None:
         assert [item.rule for item in look("a.txt", "abc", most=2).findings] == ["oversized"]

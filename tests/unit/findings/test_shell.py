@@ -51,6 +51,8 @@ def sentences(script: str) -> list[str]:
         "env A=1 python x.py",
         "git_curl=1",
         "cd code\npython x.py\ncd ..",
+        "cat //tmp/x //data/cohort/x.csv",
+        "bash\npython3",
     ],
 )
 def test_a_harmless_script_gives_nothing(script: str) -> None:
@@ -81,6 +83,9 @@ def test_a_harmless_script_gives_nothing(script: str) -> None:
         ("echo x | xargs -n 1 curl", [(1, "network")]),
         ("exec 3<>/dev/tcp/192.0.2.1/80", [(1, "network")]),
         ("echo x > /dev/udp/192.0.2.1/80", [(1, "network")]),
+        ("cat /dev/tcp/192.0.2.1/80", [(1, "network")]),
+        ("printf 'exec 3<>/dev/tcp/192.0.2.1/80' > x.sh", [(1, "network")]),
+        ("printf 'exec 3<>/dev/udp/192.0.2.1/80' > x.sh", [(1, "network")]),
         ("git clone x", [(1, "network")]),
         ("python3 -m http.server", [(1, "network")]),
         ('bash -c "wget x"', [(1, "network")]),
@@ -119,6 +124,8 @@ def test_a_harmless_script_gives_nothing(script: str) -> None:
         ("cat /data/other/x", [(1, "outside-files")]),
         ("cat /data/cohort/../other", [(1, "outside-files")]),
         ("cat /data/cohort2", [(1, "outside-files")]),
+        ("cat //etc/passwd", [(1, "outside-files")]),
+        ("cat //data/other/x", [(1, "outside-files")]),
         ("tool --file=/etc/passwd", [(1, "outside-files")]),
         ("echo x > /etc/motd", [(1, "outside-files")]),
         ("sed p /etc/passwd", [(1, "outside-files")]),
@@ -128,6 +135,16 @@ def test_a_harmless_script_gives_nothing(script: str) -> None:
 )
 def test_a_rule_names_its_line(script: str, found: list[tuple[int, str]]) -> None:
     assert sorted(rules(script)) == found
+
+
+def test_commands_that_run_commands_are_followed_a_long_way_and_the_end_of_it_is_told() -> None:
+    assert rules("env " * 8 + "curl x") == [(1, "network")]
+    assert rules("env " * 20 + "curl x") == [(1, "unparsed")]
+
+
+def test_a_shell_that_is_fed_through_a_pipe_runs_what_it_is_given_whatever_its_options() -> None:
+    assert (1, "eval") in rules("cat x | sh -m")
+    assert rules("cat x | python -m json.tool") == []
 
 
 def test_python_in_a_script_is_read_as_python() -> None:
