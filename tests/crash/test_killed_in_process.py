@@ -34,7 +34,14 @@ CALLS = (
     ("withhold", "finished"),
     ("cleanup", "finished"),
 )
-EVERYWHERE = [(generation, verb, stage) for generation in GENERATIONS for verb, stage in CALLS]
+LONG = ("run-approved", "release")
+"""Calls with so many effects that one generation of each family has to do; the others write with the same code."""
+EVERYWHERE = [
+    (generation, verb, stage)
+    for generation in GENERATIONS
+    for verb, stage in CALLS
+    if verb not in LONG or generation in ("a3", "b0", "c0")
+]
 LOOKS = [(generation, "check", stage) for generation in ("a3", "c0") for stage in ("unseen", "expected")]
 UNSEEN = [("b2", "approve", "unseen"), ("c1", "reject", "unseen"), ("a3", "run-approved", "seen")]
 
@@ -55,7 +62,7 @@ def test_a_call_killed_before_any_effect_is_as_if_made_or_not_made(
     die_everywhere(world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached")
 
 
-@pytest.mark.parametrize("generation", ["a3", "b2", "c0"])
+@pytest.mark.parametrize("generation", ["a3", "c0"])
 @pytest.mark.parametrize(("verb", "stage"), [call for call in CALLS if call[0] in ("approve", "run-approved", "rerun")])
 def test_a_call_interrupted_at_any_effect_is_as_if_made_or_not_made(
     tmp_path: Path, generation: str, verb: str, stage: str
