@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from scq.model import Content, FileEntry, Manifest
 
 DEPTH = 32
 BLOCK = 1 << 18
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.tmp", re.DOTALL)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -133,7 +135,7 @@ def _entries(base: str, content: Content, limit: int) -> Iterator[tuple[str, os.
     """
     folders: list[str] = []
     for top, found in walk(base, 2 * limit, 0):
-        if (content.include and top not in content.include) or top in content.exclude:
+        if (content.include and top not in content.include) or top in content.exclude or _is_temporary(top):
             continue
         if stat.S_ISDIR(found.st_mode):
             folders.append(top)
@@ -141,8 +143,14 @@ def _entries(base: str, content: Content, limit: int) -> Iterator[tuple[str, os.
             yield top, found
     for top in folders:
         for path, found in walk(os.path.join(base, top), 2 * limit, DEPTH):
-            if path.rsplit("/", 1)[-1] not in content.ignore:
+            name = path.rsplit("/", 1)[-1]
+            if name not in content.ignore and not _is_temporary(name):
                 yield f"{top}/{path}", found
+
+
+def _is_temporary(name: str) -> bool:
+    """True for a name under which a killed call of scq leaves a half-written file; the network never carries one."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def _refusal(path: str, found: os.stat_result) -> str | None:

@@ -247,3 +247,20 @@ def test_a_disk_that_cannot_take_the_copy_is_not_the_submissions_fault(
     target.mkdir()
     with pytest.raises(OSError, match=os.strerror(number)):
         copy(str(job.parent), CONTENT, CAPS, str(target))
+
+
+def test_what_a_killed_call_left_half_written_is_no_content(tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    (job / "code").mkdir(parents=True)
+    (job / "run.sh").write_text("echo\n")
+    (job / "code/a").write_text("a")
+    content = Content(base="job", ignore=())
+    before = manifest(str(tmp_path), content, Caps())
+    for name in (".syft.pub.yaml.4711.tmp", "code/.a.1.tmp"):
+        (job / name).write_text("half")
+    assert manifest(str(tmp_path), content, Caps()) == before
+    (tmp_path / "copy").mkdir()
+    copy(str(tmp_path), content, Caps(), str(tmp_path / "copy"))
+    assert sorted(path.name for path in (tmp_path / "copy").rglob("*")) == ["a", "code", "run.sh"]
+    (job / "code/.a.tmp").write_text("of the submitter")
+    assert manifest(str(tmp_path), content, Caps()).digest != before.digest
