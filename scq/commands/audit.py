@@ -235,6 +235,6 @@ def _line(row: AuditRow) -> str:
         f"{row.job[:8]:<8}",
         line(row.by, 60),
         row.digest[:19],
-        line(row.detail, 200),
+        line(row.detail.replace("\n", "  "), 200),
     )
     return "  ".join(cells).rstrip()

@@ -28,6 +28,13 @@ class TestShow:
         ]
         assert rows[0]["detail"] == "sandbox.type: none"
         assert rows[3]["detail"] == "exit 3"
+
+    def test_what_left_stands_behind_its_reason(self, world: World) -> None:
+        uid = world.ended("answered", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
+        world.owner.scq("release", uid, "-r", "one number")
+        shown = world.owner.scq("audit", "show").out.splitlines()[-1]
+        assert "  one number  " in shown
+        assert shown.endswith("answer.txt")
         assert all(row["user"] and row["verb"] == row["what"] for row in rows)
         assert rows[0]["at"].endswith("Z")
         assert world.owner.scq("audit", "show").out.splitlines()[0].split()[0] == "1"
