@@ -28,6 +28,9 @@ class TestShow:
         ]
         assert rows[0]["detail"] == "sandbox.type: none"
         assert rows[3]["detail"] == "exit 3"
+        assert all(row["user"] and row["verb"] == row["what"] for row in rows)
+        assert rows[0]["at"].endswith("Z")
+        assert world.owner.scq("audit", "show").out.splitlines()[0].split()[0] == "1"
 
     def test_what_left_stands_behind_its_reason(self, world: World) -> None:
         uid = world.ended("answered", "mkdir -p outputs; echo 42 > outputs/answer.txt\n")
@@ -35,9 +38,6 @@ class TestShow:
         shown = world.owner.scq("audit", "show").out.splitlines()[-1]
         assert "  one number  " in shown
         assert shown.endswith("answer.txt")
-        assert all(row["user"] and row["verb"] == row["what"] for row in rows)
-        assert rows[0]["at"].endswith("Z")
-        assert world.owner.scq("audit", "show").out.splitlines()[0].split()[0] == "1"
 
     def test_rows_of_one_job_and_the_newest_rows(self, world: World) -> None:
         one, _ = world.approved("one"), world.approved("two")
