@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -38,7 +39,8 @@ def script(path: Path, repeat: int) -> Cost:
 
 def box(repeat: int) -> Cost:
     """An empty command in the plainest box."""
-    return measure(("bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"), repeat)
+    program = shutil.which("bwrap") or "bwrap"
+    return measure((program, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"), repeat)
 
 
 def fsync_ms(folder: Path) -> float:
