@@ -113,7 +113,7 @@ def remove_tree(path: str) -> None:
 def _remove_stubborn(path: str) -> None:
     """Remove a folder level by level: what lies in its folders is moved up into it, so no level is ever far away."""
     try:
-        top = _opened_for_change(path)
+        top = opened_for_change(path)
     except FileNotFoundError:
         return
     try:
@@ -128,11 +128,11 @@ def _remove_stubborn(path: str) -> None:
 
 def _move_up(name: str, top: int) -> None:
     """Empty a folder in `top`: its files are removed, its folders move into `top` under names that nobody can expect."""
-    folder = _opened_for_change(name, top)
+    folder = opened_for_change(name, top)
     try:
         for below in _remove_files(folder):
             # A folder that moves changes too: its `..` becomes another.
-            os.close(_opened_for_change(below, folder))
+            os.close(opened_for_change(below, folder))
             os.rename(below, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
     finally:
         os.close(folder)
@@ -148,7 +148,7 @@ def _remove_files(folder: int) -> list[str]:
     return [name for name, is_folder in found if is_folder]
 
 
-def _opened_for_change(name: str, parent: int | None = None) -> int:
+def opened_for_change(name: str, parent: int | None = None) -> int:
     """Open a folder to list and change it, giving its owner back the rights that are missing. Links are not followed."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
     try:

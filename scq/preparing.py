@@ -83,25 +83,13 @@ def prepare(ctx: Context, sandbox: Sandbox, *, sighting: Sighting, code: str, fo
     except InvalidFileError as error:
         raise DependencyError(f"what was fetched cannot be used: {error}", error.advice) from error
     finally:
-        _discard(os.path.join(scratch, FETCHING))
+        remove_tree(os.path.join(scratch, FETCHING))
 
 
 def tidy(scratch: str) -> None:
     """Remove what preparing left in the folder that holds the private copy of a run."""
     for name in (FETCHING, LAID_OUT, COPIED_TOOLS):
-        _discard(os.path.join(scratch, name))
-
-
-def _discard(folder: str) -> None:
-    """Remove a folder in which nothing runs any more, also where what was built in it took rights away."""
-    try:
-        remove_tree(folder)
-    except PermissionError:
-        for base, names, _ in os.walk(folder):
-            for path in (os.path.join(base, name) for name in names):
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-        remove_tree(folder)
+        remove_tree(os.path.join(scratch, name))
 
 
 class _Preparation:

@@ -11,7 +11,7 @@ from scq import planning, requested
 from scq.context import Context
 from scq.digest import read_file
 from scq.errors import ConfigError, InvalidFileError
-from scq.model import Bounds, DataFolder, Job, Limits, Sighting
+from scq.model import Bounds, DataFolder, Job, Limits, Problem, Sighting
 from scq.ports import Invocation, Mount, Plan, Sandbox
 from scq.state import Record
 from scq.syftbox import lies_inside
@@ -75,7 +75,7 @@ def provide(
     form = planning.shape(job.sighting)
     content = ctx.layout(job.ref.layout).content(job.sighting)
     bounds = job.decision.bounds if job.decision is not None else Bounds()
-    asked = asked_limits(job.sighting, read)
+    asked, _ = asked_limits(job.sighting, read)
     return Provision(
         command=planning.command(job.sighting, read(content.run_sh)[:2]),
         work=work,
@@ -114,12 +114,13 @@ def configured_limits(ctx: Context, timeout_s: float) -> Limits:
     )
 
 
-def asked_limits(sighting: Sighting, read: Callable[[str], bytes]) -> Limits:
-    """What a submission asks for: its time limit where the layout has one, and its `scq.yaml`."""
+def asked_limits(sighting: Sighting, read: Callable[[str], bytes]) -> tuple[Limits, tuple[Problem, ...]]:
+    """What a submission asks for, by the time limit of its layout and by its `scq.yaml`, and what of that cannot be used."""
     asked_s = sighting.timeout_s
     by_layout = Limits(wall_s=float(asked_s) if asked_s is not None and asked_s > 0 else None)
     text = next((text for name in requested.PLACES if (text := read(name))), b"")
-    return planning.limits(by_layout, requested.parse(text)[0] if text else Limits(), Bounds())
+    by_file, problems = requested.parse(text) if text else (Limits(), ())
+    return planning.limits(by_layout, by_file, Bounds()), problems
 
 
 def data_mounts(ctx: Context, sighting: Sighting) -> tuple[Mount, ...]:

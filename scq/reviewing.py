@@ -15,8 +15,6 @@ from scq.findings import CODE_RULES, in_code
 from scq.model import Bounds, Content, Finding, Limits, Manifest, Problem, Sighting
 from scq.planning import concerns, exceeding, limits, shape
 from scq.provision import asked_limits, beginning, configured_limits
-from scq.requested import LIMIT as REQUEST_LIMIT
-from scq.requested import PLACES, parse
 from scq.state import Record
 
 READ_BYTES = (1 << 20) + 1
@@ -42,24 +40,12 @@ def code_findings(ctx: Context, record: Record, made: Manifest | None = None) ->
     return in_code(_files(ctx, content, found), run_sh=content.run_sh, allowed=_allowed(ctx, record.sighting))
 
 
-def requested(ctx: Context, record: Record) -> tuple[Limits, tuple[Problem, ...]]:
-    """The limits a submission asks for in its `scq.yaml`, and what of that file could not be used."""
-    content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
-    for place in PLACES:
-        try:
-            text = read_file(ctx.config.root, content, place, REQUEST_LIMIT + 1)
-        except InvalidFileError:
-            continue
-        return parse(text)
-    return Limits(), ()
-
-
 def terms(ctx: Context, record: Record) -> Terms:
     """What a job asks for and what it would be given if it ran now."""
-    asked = asked_limits(record.sighting, lambda path: beginning(ctx, record, path))
+    asked, problems = asked_limits(record.sighting, lambda path: beginning(ctx, record, path))
     bounds = record.decision.bounds if record.decision is not None else Bounds()
     given = limits(configured_limits(ctx, ctx.config.job_timeout), asked, bounds)
-    return Terms(asked, given, exceeding(asked, given), requested(ctx, record)[1])
+    return Terms(asked, given, exceeding(asked, given), problems)
 
 
 def unknown_rules(ctx: Context) -> tuple[Problem, ...]:

@@ -17,11 +17,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scq import planning
-from scq.acting import current, released_results
+from scq.acting import current, released_results, unchanged
 from scq.authority import lapsed, runnable
 from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
-from scq.digest import copy, manifest
+from scq.digest import copy
 from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
 from scq.executors.rundir import STDERR, was_started, write_result
 from scq.files import make_folder, write_atomic
@@ -333,14 +333,15 @@ class Runner:
 
     def _still_for_its_submitter(self, record: Record, run: Run, sighting: Sighting | None) -> Run:
         """Nothing is shared by itself when a file that names the submitter may have been edited during the run."""
-        ctx = self.ctx
-        if sighting is None or sighting.ref.submitter or not (run.share_outputs or run.share_logs):
+        if sighting is None or not (run.share_outputs or run.share_logs):
             return run
-        if manifest(ctx.config.root, ctx.layout(sighting.ref.layout).content(sighting), ctx.caps).digest == run.digest:
-            return run
-        advice = f"Copy them with scq output {record.id[:8]} --copy-to FOLDER and send them yourself."
-        self.problems.append(Problem(sighting.path, "was changed while it ran: its results are not shared", advice))
-        return replace(run, share_outputs=False, share_logs=False)
+        try:
+            unchanged(self.ctx, sighting, run)
+        except IntegrityError:
+            advice = f"Copy them with scq output {record.id[:8]} --copy-to FOLDER and send them yourself."
+            self.problems.append(Problem(sighting.path, "was changed while it ran: its results are not shared", advice))
+            return replace(run, share_outputs=False, share_logs=False)
+        return run
 
     def _unpublished(self, key: str, record: Record, run: Run, what: str, advice: str) -> None:
         """The run ended but its results could not be written: it stays claimed, and the next call publishes it."""

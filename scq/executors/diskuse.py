@@ -7,6 +7,8 @@ import stat
 import time
 from collections.abc import Iterator
 
+from scq.files import opened_for_change
+
 SMALLEST = 4096
 """What an entry costs at least: a million empty files fill a disk as well."""
 STEP_S = 0.004
@@ -92,14 +94,6 @@ def _listing(folder: str) -> os._ScandirIterator[str]:
     try:
         return os.scandir(folder)
     except PermissionError:
-        _make_readable(folder)
+        # A job took them from its own folder to hide what is in it.
+        os.close(opened_for_change(folder))
         return os.scandir(folder)
-
-
-def _make_readable(folder: str) -> None:
-    """Give the owner back the rights a job took from its own folder to hide what is in it. Links are not followed."""
-    handle = os.open(folder, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chmod(f"/proc/self/fd/{handle}", 0o700)
-    finally:
-        os.close(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -205,14 +206,14 @@ def test_the_box_for_fetching_is_told_the_limits_of_jobs(stage: Stage) -> None:
 def test_a_folder_without_rights_does_not_keep_tidying_from_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shut = tmp_path / "prepare" / "shut"
     shut.mkdir(parents=True, mode=0o000)
-    real = preparing.remove_tree
+    real = shutil.rmtree
 
     def as_somebody_else(path: str) -> None:
         if shut.exists() and shut.stat().st_mode & 0o700 != 0o700:
             raise PermissionError(13, "Permission denied", path)
         real(path)
 
-    monkeypatch.setattr(preparing, "remove_tree", as_somebody_else)
+    monkeypatch.setattr(shutil, "rmtree", as_somebody_else)
     tidy(str(tmp_path))
     assert os.listdir(tmp_path) == []
 

@@ -10,7 +10,7 @@ import pytest
 from scq.config import Config
 from scq.context import Context
 from scq.model import DataFolder, Limits
-from scq.reviewing import code_findings, requested, terms
+from scq.reviewing import code_findings, terms
 from scq.selecting import select
 from scq.state import Record
 from tests.people import OWNER, SCIENTIST, World
@@ -60,23 +60,22 @@ def test_a_submission_that_cannot_be_run_has_no_findings(world: World) -> None:
 def test_a_submission_may_ask_for_limits_and_gets_no_more_than_is_configured(world: World) -> None:
     world.submit("count", scq__yaml="limits: {timeout: 2h, memory: 1 GiB, colour: red}\n", layout="a3")
     ctx = context(world, job_timeout=60.0)
-    asked, problems = requested(ctx, record(ctx))
-    assert asked == Limits(wall_s=7200.0, memory=1 << 30)
-    assert [problem.what for problem in problems] == ["colour is not a known key and is ignored"]
     found = terms(ctx, record(ctx))
+    assert found.asked == Limits(wall_s=7200.0, memory=1 << 30)
+    assert [problem.what for problem in found.problems] == ["colour is not a known key and is ignored"]
     assert (found.given.wall_s, found.given.memory, found.in_vain) == (60.0, 1 << 30, ("wall_s",))
-    assert found.problems == problems
 
 
 def test_a_submission_without_the_file_asks_for_nothing(world: World) -> None:
     world.submit("count", layout="b2")
     ctx = context(world)
-    assert requested(ctx, record(ctx)) == (Limits(), ())
-    assert terms(ctx, record(ctx)).in_vain == ()
+    found = terms(ctx, record(ctx))
+    assert (found.asked, found.problems, found.in_vain) == (Limits(), (), ())
 
 
 def test_a_request_that_is_no_regular_file_is_left_alone(world: World) -> None:
     uid = world.submit("count", layout="a3")
     os.mkfifo(world.place(uid) / "code/scq.yaml")
     ctx = context(world)
-    assert requested(ctx, record(ctx)) == (Limits(), ())
+    found = terms(ctx, record(ctx))
+    assert (found.asked, found.problems) == (Limits(wall_s=86_400.0), ()), "the time is that of its layout"

@@ -7,6 +7,7 @@ import pytest
 
 from scq.executors import diskuse
 from scq.executors.diskuse import SMALLEST, DiskUse
+from scq.files import opened_for_change
 
 
 def held(folder: Path) -> int:
@@ -42,7 +43,7 @@ def test_a_folder_that_was_made_unreadable_is_counted(tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden/large").write_bytes(bytes(1 << 20))
     (tmp_path / "hidden").chmod(0o300)
-    diskuse._make_readable(str(tmp_path / "hidden"))
+    os.close(opened_for_change(str(tmp_path / "hidden")))
     assert (tmp_path / "hidden").stat().st_mode & 0o777 == 0o700
     assert held(tmp_path) > 1 << 20
 
@@ -51,7 +52,7 @@ def test_rights_of_what_a_link_points_to_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir(mode=0o500)
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     with pytest.raises(OSError, match="link"):
-        diskuse._make_readable(str(tmp_path / "link"))
+        opened_for_change(str(tmp_path / "link"))
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o500
 
 
