@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scq.errors import ConfigError, DependencyError, InvalidFileError
+from scq.executors.processes import read_process
 from scq.model import NO_LIMITS, Limits
 from scq.ports import Invocation, Mount
 from scq.sandbox.none import NoSandbox
@@ -20,6 +21,7 @@ from scq.wheelhouse.fetching import Allowance, Fetcher, MissingError, Unreachabl
 from scq.wheelhouse.locked import installed
 from scq.wheelhouse.sources import Index, Tools, bin_folders, find_tools, find_uv, index_of, pythons
 from scq.wheelhouse.store import Package, Remembered, Store, key_of, parse_wheel_name
+from tests.unit.executors.tasks import wait_for
 
 WHEEL = "six-1.17.0-py2.py3-none-any.whl"
 RETRIED = "WARNING: Retrying (Retry(total=0, status=None)) after connection broken by NewConnectionError(x): /simple/six/"
@@ -313,8 +315,12 @@ class TestFetching:
         with pytest.raises(DependencyError, match=r"prepare\.timeout"):
             fetcher.wheels("3.11", "/usr/bin/python3", ["six"], [])
         pid = (tmp_path / "python3.11" / "pid").read_text().strip()
-        state = Path(f"/proc/{pid}/stat")
-        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+        def has_ended() -> bool:
+            found = read_process(int(pid))
+            return found is None or found.state in "ZX"
+
+        wait_for(has_ended, "the end of what was started while fetching, which was killed")
 
     def test_fetching_ends_when_it_takes_too_much_room(self, tmp_path: Path) -> None:
         with pytest.raises(DependencyError, match=r"prepare\.bytes"):
