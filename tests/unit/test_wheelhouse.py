@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from scq.errors import ConfigError, DependencyError, InvalidFileError
-from scq.executors.processes import read_process
 from scq.model import NO_LIMITS, Limits
 from scq.ports import Invocation, Mount
 from scq.sandbox.none import NoSandbox
@@ -21,7 +20,7 @@ from scq.wheelhouse.fetching import Allowance, Fetcher, MissingError, Unreachabl
 from scq.wheelhouse.locked import installed
 from scq.wheelhouse.sources import Index, Tools, bin_folders, find_tools, find_uv, index_of, pythons
 from scq.wheelhouse.store import Package, Remembered, Store, key_of, parse_wheel_name
-from tests.unit.executors.tasks import wait_for
+from tests.unit.executors.tasks import is_alive, wait_for
 
 WHEEL = "six-1.17.0-py2.py3-none-any.whl"
 RETRIED = "WARNING: Retrying (Retry(total=0, status=None)) after connection broken by NewConnectionError(x): /simple/six/"
@@ -315,12 +314,7 @@ class TestFetching:
         with pytest.raises(DependencyError, match=r"prepare\.timeout"):
             fetcher.wheels("3.11", "/usr/bin/python3", ["six"], [])
         pid = (tmp_path / "python3.11" / "pid").read_text().strip()
-
-        def has_ended() -> bool:
-            found = read_process(int(pid))
-            return found is None or found.state in "ZX"
-
-        wait_for(has_ended, "the end of what was started while fetching, which was killed")
+        wait_for(lambda: not is_alive(int(pid)), "the end of what was started while fetching")
 
     def test_fetching_ends_when_it_takes_too_much_room(self, tmp_path: Path) -> None:
         with pytest.raises(DependencyError, match=r"prepare\.bytes"):
