@@ -13,47 +13,63 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from scq.config_channels import CHANNEL_KEYS, ChannelSetting, channel_keys, lacking
 from scq.config_file import read_values
 from scq.config_keys import (
-    ADDRESS,
     ALIASES,
     BY_PATH,
-    CHANNEL_KEYS,
-    CHANNEL_NAMES,
     CHANNELS,
-    DURATION,
     GROUPS,
     KEYS,
     SHORTHANDS,
-    Key,
-    Kind,
     find_key,
     nearest,
 )
+from scq.config_kinds import ADDRESS, CHANNEL_NAME, DURATION, Key, Kind
 from scq.errors import ConfigError
 from scq.model import DataFolder, Holding, Network, Problem
+from scq.secrets import Secret
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
 
+PLACES = ("drive_token_path", "gmail_token_path", "credentials_path")
+"""Paths whose defaults lie in `$SCQ_HOME`."""
 TIMEOUT_VARIABLE = "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS"
 FILE_NAME = "config.yaml"
 
 
-class ChannelSetting(Struct, frozen=True):
-    """One way of telling somebody, as configured. `path` is absolute once loaded."""
-
-    name: str = "mailbox"
-    type: str = "file"
-    path: str = "$SCQ_HOME/mailbox"
-    format: str = "maildir"
-
-
 class Notify(Struct, frozen=True):
-    """The `notify` group. `interval` in seconds."""
+    """The `notify` group. Durations in seconds, times of day as `HH:MM`."""
 
     interval: float = 30.0
     monitor_jobs: bool = True
     monitor_peers: bool = True
-    channels: tuple[ChannelSetting, ...] = (ChannelSetting(),)
+    events: dict[str, str] = {}
+    remind_after: float = 172_800.0
+    digest: str = "daily"
+    digest_at: str = "08:00"
+    quiet_hours: str = ""
+    """`HH:MM-HH:MM`; empty: none."""
+    timezone: str = ""
+    """Empty: that of the machine."""
+    max_per_run: int = 50
+    max_per_hour: int = 30
+    on_ambiguous: str = "resend"
+    heartbeat_enabled: bool = False
+    heartbeat_interval: float = 86_400.0
+
+
+class Health(Struct, frozen=True):
+    """Where to ping that scq is alive, and after which verbs."""
+
+    url: str = ""
+    url_env: str = ""
+    url_file: str = ""
+    url_keyring: str = ""
+    verbs: tuple[str, ...] = ("notify",)
+
+    @property
+    def secret(self) -> Secret:
+        return Secret(self.url, self.url_env, self.url_file, self.url_keyring)
 
 
 class AutoRelease(Struct, frozen=True):
@@ -121,6 +137,14 @@ class Config(Struct, frozen=True):
     notify_on_new_peer: bool = True
     notify_on_peer_granted: bool = True
     notify: Notify = Notify()
+    channels: tuple[ChannelSetting, ...] = (ChannelSetting(),)
+    routing_levels: dict[str, tuple[str, ...]] = {}
+    routing_events: dict[str, tuple[str, ...]] = {}
+    routing_order: tuple[str, ...] = ()
+    message_id_domain: str = ""
+    credentials_path: str = "$SCQ_HOME/credentials.json"
+    stale_after: float = 86_400.0
+    health: Health = Health()
 
 
 class Loaded(Struct, frozen=True):
@@ -179,6 +203,7 @@ def judge(
     """What values of a config.yaml would mean, with every error found; `path` only gives the name shown in messages."""
     findings = _Findings(path, env, home)
     findings.walk(values, "")
+    findings.routes()
     _add_timeout(findings, env)
     _add_place(findings, env, overrides)
     root = findings.values.get("syftbox_root")
@@ -253,21 +278,35 @@ class _Findings:
         self.origins[CHANNELS] = self.name
 
     def channel(self, name: str, entry: Any) -> ChannelSetting:
+        """One channel. What it cannot use or lacks is an error, what it does not know a warning."""
         where = f"{CHANNELS}.{name}"
-        if CHANNEL_NAMES.parse(name) is None:
-            self.error(where[:80], name, CHANNEL_NAMES.allowed)
+        if CHANNEL_NAME.parse(name) is None:
+            self.error(where[:80], name, CHANNEL_NAME.allowed)
         if not isinstance(entry, dict) or "type" not in entry:
             self.error(where, entry, "settings with a `type`, indented below it")
-            return ChannelSetting(name)
-        known = {key.path: key for key in CHANNEL_KEYS}
-        parsed = {"path": self.expanded(ChannelSetting().path)}
+            return ChannelSetting(str(name))
+        allowed = channel_keys(entry["type"])
+        parsed: dict[str, Any] = {"path": self.expanded(ChannelSetting().path)}
         for word, value in entry.items():
-            if word not in known:
+            if word not in allowed:
                 self.unknown(f"{where}.{word}", "")
             elif value is not None:
-                checked = self.checked(known[word].kind, f"{where}.{word}", value)
-                parsed.update({} if checked is None else {word: checked})
-        return ChannelSetting(name=name, **parsed)
+                checked = self.checked(allowed[word].kind, f"{where}.{word}", value)
+                parsed.update({} if checked is None else {allowed[word].attribute: checked})
+        setting = ChannelSetting(name=str(name), **parsed)
+        for word, wanted in lacking(setting):
+            self.error(f"{where}.{word}", getattr(setting, allowed[word].attribute), wanted)
+        return setting
+
+    def routes(self) -> None:
+        """Routing may only name channels that are there."""
+        known = {channel.name for channel in self.channels or (ChannelSetting(),)}
+        for path in ("routing.levels", "routing.events", "routing.order"):
+            found = self.values.get(path, ())
+            names = found if isinstance(found, tuple) else [name for entry in found.values() for name in entry]
+            for name in names:
+                if name not in known:
+                    self.error(path, name, f"one of your channels: {', '.join(sorted(known)) or 'there are none'}")
 
     def error(self, spelled: str, value: Any, allowed: str) -> None:
         shown = msgspec.json.encode(value).decode("utf-8")
@@ -280,17 +319,18 @@ class _Findings:
 
     def config(self) -> Config:
         """The settings found, defaults for the rest; paths in defaults are expanded too."""
-        own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in ("drive_token_path", "gmail_token_path")}
+        own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in PLACES}
         notify: dict[str, Any] = {}
         released: dict[str, Any] = {}
+        health: dict[str, Any] = {}
+        groups = {"notify": notify, "auto_release": released, "health": health}
         for path, value in self.values.items():
-            target = notify if path.startswith("notify.") else released if path.startswith("auto_release.") else own
-            target[BY_PATH[path].attribute] = value
+            groups.get(path.partition(".")[0], own)[BY_PATH[path].attribute] = value
         mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
-        notify["channels"] = (mailbox,) if self.channels is None else self.channels
+        own["channels"] = (mailbox,) if self.channels is None else self.channels
         if "data" in own:
             own["data"] = tuple(DataFolder(**{**entry, "path": self.expanded(entry["path"])}) for entry in own["data"])
-        return Config(**own, notify=Notify(**notify), auto_release=AutoRelease(**released))
+        return Config(**own, notify=Notify(**notify), auto_release=AutoRelease(**released), health=Health(**health))
 
 
 def _add_timeout(findings: _Findings, env: Mapping[str, str]) -> None:
@@ -356,7 +396,7 @@ def keys() -> list[KeyInfo]:
     for key in KEYS:
         holder = _holder(config, key.path)
         found.append(KeyInfo(key.path, key.kind.name, msgspec.to_builtins(getattr(holder, key.attribute)), key.meaning))
-    for key in CHANNEL_KEYS:
+    for key in CHANNEL_KEYS.values():
         default = getattr(ChannelSetting(), key.attribute)
         found.append(KeyInfo(f"{CHANNELS}.NAME.{key.path}", key.kind.name, default, key.meaning))
     return found
@@ -368,12 +408,16 @@ def value_of(config: Config, path: str) -> Any:
     if key is None:
         raise KeyError(path)
     if key.path.startswith(CHANNELS + "."):
-        name = key.path.split(".")[2]
-        channel = next((item for item in config.notify.channels if item.name == name), None)
+        name = key.path.split(".")[1]
+        channel = next((item for item in config.channels if item.name == name), None)
         return None if channel is None else getattr(channel, key.attribute)
     return msgspec.to_builtins(getattr(_holder(config, key.path), key.attribute))
 
 
-def _holder(config: Config, path: str) -> Config | Notify | AutoRelease:
-    group = path.partition(".")[0]
-    return config.notify if group == "notify" else config.auto_release if group == "auto_release" else config
+def _holder(config: Config, path: str) -> Config | Notify | AutoRelease | Health:
+    groups: dict[str, Notify | AutoRelease | Health] = {
+        "notify": config.notify,
+        "auto_release": config.auto_release,
+        "health": config.health,
+    }
+    return groups.get(path.partition(".")[0], config)

@@ -12,6 +12,7 @@ from scq import layouts
 from scq.audit import head_after
 from scq.config_file import remember_parsed
 from scq.digest import Caps
+from scq.errors import ConfigError
 from scq.model import AuditRow, Problem
 from scq.ports import Layout
 from scq.state import State
@@ -19,7 +20,7 @@ from scq.store import Store, exclusive
 
 if TYPE_CHECKING:
     from scq.config import Config
-    from scq.ports import Executor, Sandbox
+    from scq.ports import Channel, Executor, Sandbox
 
 
 def utc_now() -> datetime:
@@ -50,6 +51,8 @@ class Context:
         self.say = say or (lambda line: None)
         self.store = Store(home, config.state_file, config.lock_timeout)
         self.layouts: dict[str, Layout] = layouts.every(config.queue_name)
+        self.channels: dict[str, Channel] = {}
+        """Those in use so far, by name. A program may put its own here."""
 
     @property
     def caps(self) -> Caps:
@@ -74,6 +77,20 @@ class Context:
             scratch_root=self.config.sandbox_scratch,
             interpreter_paths=self.config.sandbox_interpreters,
         )
+
+    def channel(self, name: str) -> Channel:
+        """The channel of this name. Raises ConfigError when there is none."""
+        if name in self.channels:
+            return self.channels[name]
+        from scq import channels
+        from scq.channels.place import Place
+
+        setting = next((setting for setting in self.config.channels if setting.name == name), None)
+        if setting is None:
+            raise ConfigError(f"there is no channel {name!a}", "Put it under `channels:` in config.yaml.")
+        made = channels.get(setting, Place(env=self.env, gmail_token=self.config.gmail_token_path))
+        self.channels[name] = made
+        return made
 
     @contextmanager
     def only_one(self, verb: str) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 OK, FAILED, USAGE, ACTION_NEEDED, JOB_FAILED, INTEGRITY = 0, 1, 2, 3, 4, 5
 BUG, BUSY, SIGN_IN, CONFIG = 70, 75, 77, 78
 
@@ -60,9 +62,23 @@ class DependencyError(ScqError):
     exit_code = JOB_FAILED
 
 
-class ChannelError(ScqError):
-    """A message could not be handed over. `permanent` says that trying again will not help."""
+class SignInError(ScqError):
+    """A saved sign-in is missing, was revoked, or does not allow what is asked of it: a person has to sign in."""
 
-    def __init__(self, message: str, advice: str = "", *, permanent: bool = False) -> None:
+    exit_code = SIGN_IN
+
+
+FailureKind = Literal["transient", "permanent", "auth", "config", "ambiguous"]
+"""`transient` may work later; `permanent` never will for this message; `auth` needs a sign-in, `config` a correction, and then
+works again; `ambiguous`: the connection broke after everything was handed over, so that nobody knows whether it arrived."""
+
+
+class ChannelError(ScqError):
+    """A message could not be handed over. `retry_after` is the number of seconds the service asked to wait, if it did."""
+
+    def __init__(
+        self, message: str, advice: str = "", *, kind: FailureKind = "transient", retry_after: float | None = None
+    ) -> None:
         super().__init__(message, advice)
-        self.permanent = permanent
+        self.kind = kind
+        self.retry_after = retry_after

@@ -201,7 +201,7 @@ def _remembered(
         found,
         {key: job_of(record) for key, record in records.items()},
         ctx.config,
-        tuple(channel.name for channel in ctx.config.notify.channels),
+        tuple(channel.name for channel in ctx.config.channels),
         ctx.config.email,
         now,
     )

@@ -41,7 +41,10 @@ Holding = Literal["hold", "release"]
 Phase = Literal["claimed", "started", "ended", "settled"]
 Sharing = Literal["none", "withheld", "released"]
 Role = Literal["do", "ds"]
-OutboxState = Literal["queued", "sending", "sent", "failed", "dropped"]
+Level = Literal["info", "warning", "error", "critical"]
+OutboxState = Literal["queued", "sending", "ambiguous", "deferred", "sent", "bundled", "dead", "dropped"]
+"""`queued` never tried, `sending` handed over just now, `ambiguous` nobody knows whether it arrived, `deferred` tried and to be
+tried again, `sent` a service took it, `bundled` told in a digest, `dead` given up, `dropped` by hand."""
 
 
 class Problem(Struct, frozen=True):
@@ -384,7 +387,34 @@ class Notification(Struct, frozen=True):
     role: Role
     created_at: datetime
     context: dict[str, str] = {}
+    level: Level = "info"
     state: OutboxState = "queued"
     attempts: int = 0
     not_before: datetime | None = None
     outcome: str = ""
+    in_digest: bool = False
+    """Not told by itself but in the next digest of its recipient."""
+    repeat: bool = False
+    """True once nobody knows whether an earlier attempt arrived: the message then says that it may be a repeat."""
+    ended_at: datetime | None = None
+    """When it was sent or given up."""
+
+
+class Thread(Struct, frozen=True, omit_defaults=True):
+    """The conversation about one job in one mailbox: RFC 5322 Message-ID of its first mail (with brackets), its subject, and
+    the id the provider gave the thread, if it has such ids."""
+
+    message_id: str
+    at: datetime
+    subject: str = ""
+    thread_id: str = ""
+
+
+class Trouble(Struct, frozen=True, omit_defaults=True):
+    """Something of scq's own that does not work (a sign-in, a channel, a source), for as long as it does not."""
+
+    what: str
+    since: datetime
+    advice: str = ""
+    told_at: datetime | None = None
+    """When somebody was told; None while nobody was."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from scq.model import NO_LIMITS, Content, Decision, JobRef, Limits, Problem, ResultFiles, Run, Sighting, Spot, Usage
+from scq.model import NO_LIMITS, Content, Decision, JobRef, Level, Limits, Problem, ResultFiles, Run, Sighting, Spot, Usage
 
 
 class Tree(Protocol):
@@ -262,8 +262,19 @@ class Executor(Protocol):
         """What became of a run of an earlier call: its ending, None while it is alive, False when its runner died."""
 
 
+class Attachment(Struct, frozen=True):
+    """A file that goes with a mail. `name` is one path component; `type` such as `text/plain`."""
+
+    name: str
+    content: bytes
+    type: str
+
+
 class Message(Struct, frozen=True):
-    """A rendered message. `key` is stable for one outbox row, so that a second delivery can be recognised."""
+    """A rendered message. `key` is stable for one outbox row, so that a second delivery can be recognised.
+
+    All texts are clean (scq.clean). Channels that know no mail use `subject`, `text` and `level`.
+    """
 
     key: str
     event: str
@@ -273,12 +284,39 @@ class Message(Struct, frozen=True):
     text: str
     html: str | None
     at_iso: str
+    level: Level = "info"
+    job_id: str = ""
+    run_id: str = ""
+    """Of the run of the job that the message is about."""
+    words: Mapping[str, str] = {}
+    """What the message is made of, for channels that hand over a document instead of a text."""
+    role: str = ""
+    thread_id: str = ""
+    """The provider's id of the conversation this mail continues; empty for the first one."""
+    in_reply_to: str = ""
+    """Message-ID of the first mail of the conversation, with brackets."""
+    domain: str = ""
+    """Right side of the Message-ID; empty: the domain of the sender."""
+    cc: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Receipt(Struct, frozen=True):
+    """What a service answered when it took a message."""
+
+    text: str
+    """Short, for people: an id, a file."""
+    message_id: str = ""
+    thread_id: str = ""
 
 
 class Channel(Protocol):
-    """One way of telling somebody."""
+    """One way of telling somebody. Neither retries nor waits nor remembers: the outbox does."""
 
     name: str
 
-    def send(self, message: Message) -> str:
-        """Hand the message over and return a short receipt. Raises ChannelError."""
+    def usable(self) -> str:
+        """Empty when a message could be sent from this process now, else one sentence why not. Nothing is sent."""
+
+    def send(self, message: Message) -> Receipt:
+        """Hand the message over. Returns when the service has accepted it. Raises ChannelError."""

@@ -8,7 +8,7 @@ import msgspec
 
 from scq.clean import line
 from scq.config_file import parse as parse_yaml
-from scq.config_keys import DURATION, FILES, PROCESSES, SIZE, Kind
+from scq.config_kinds import DURATION, FILES, PROCESSES, SIZE, Kind
 from scq.errors import ConfigError
 from scq.model import NO_LIMITS, Limits, Problem
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from scq.model import Answer, AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status
+from scq.model import Answer, AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status, Thread, Trouble
 
 SCHEMA = 1
 
@@ -54,6 +54,8 @@ class Record(Struct, frozen=True, omit_defaults=True):
     """`outputs` as of the last look; they are shared by a verb, and the next look tells so."""
     missing_since: datetime | None = None
     """When its folders were first not found; the record is kept for a week in case they come back."""
+    reminded_at: datetime | None = None
+    """When the owner was last reminded that it waits."""
 
 
 class State(Struct, frozen=True, omit_defaults=True):
@@ -69,11 +71,15 @@ class State(Struct, frozen=True, omit_defaults=True):
     folders: dict[str, str] = {}
     """Stamps of the folders that hold jobs, as of the last look."""
     outbox: dict[str, Notification] = {}
+    threads: dict[str, Thread] = {}
+    """By `channel/recipient/job id`."""
+    troubles: dict[str, Trouble] = {}
+    """By what does not work, such as `channel owner-mail` or `source syftbox`."""
     values: dict[str, Raw] = {}
     """Free keys of the documented `JsonStateManager`."""
     notified: dict[str, tuple[str, ...]] = {}
     last: dict[str, datetime] = {}
-    """When each scheduled verb last ended well."""
+    """When each scheduled verb last ended well, and when what is told at intervals (`heartbeat`) was last told."""
     audit: tuple[AuditRow, ...] = ()
     """Rows that may not stand in the audit log yet; they are appended right after each save."""
     audited: int = 0

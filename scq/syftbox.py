@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from scq.config_keys import is_owner_address
+from scq.config_kinds import is_owner_address
 from scq.errors import InvalidFileError
 from scq.files import read_text
 from scq.formats import parse_json

@@ -13,10 +13,12 @@ import stat
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from scq.channels.mail import KEY_HEADER, POLICY, compose
+from scq.channels.mail import KEY_HEADER, POLICY, compose, message_id
+from scq.channels.place import Place
+from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError, ConfigError
 from scq.files import make_folder, sync_folder, write_atomic
-from scq.ports import Message
+from scq.ports import Message, Receipt
 
 FORMATS = ("maildir", "mbox")
 _FROM_LINE = re.compile(rb"(?m)^(>*From )")
@@ -25,20 +27,26 @@ _FROM_LINE = re.compile(rb"(?m)^(>*From )")
 class FileChannel:
     """Delivers into the mailbox at `path` (absolute). Folders are made private to their owner, and so are files."""
 
-    def __init__(self, name: str, path: str, format: str = "maildir") -> None:
-        if format not in FORMATS:
+    def __init__(self, setting: ChannelSetting, place: Place) -> None:
+        if setting.format not in FORMATS:
             raise ConfigError(
-                f"notify.channels.{name}.format: {format!r} is not a mailbox format", f"Use one of: {', '.join(FORMATS)}."
+                f"channels.{setting.name}.format: {setting.format!r} is not a mailbox format",
+                f"Use one of: {', '.join(FORMATS)}.",
             )
-        self.name = name
-        self.path = path
-        self.format = format
+        self.name = setting.name
+        self.path = setting.path
+        self.format = setting.format
 
-    def send(self, message: Message) -> str:
+    def usable(self) -> str:
+        """Always: what is missing is made when a message is written."""
+        return ""
+
+    def send(self, message: Message) -> Receipt:
         """Deliver once; the receipt is the file. Raises ChannelError."""
         content = compose(message).as_bytes(policy=POLICY)
         try:
-            return self._to_maildir(message, content) if self.format == "maildir" else self._to_mbox(message, content)
+            where = self._to_maildir(message, content) if self.format == "maildir" else self._to_mbox(message, content)
+            return Receipt(where, message_id=message_id(message))
         except OSError as error:
             where = error.filename or self.path
             raise ChannelError(

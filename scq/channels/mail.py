@@ -20,29 +20,46 @@ KEY_HEADER = "X-SCQ-Key"
 def compose(message: Message) -> EmailMessage:
     """The e-mail of a message: text, and html as its alternative if there is one.
 
-    Raises ChannelError, permanent, when the recipient is not exactly one plain address.
+    Raises ChannelError (permanent) when the recipient is not exactly one plain address.
     """
-    if not clean.is_address(message.recipient):
-        raise ChannelError(
-            f"{clean.line(message.recipient)!r} is not one plain e-mail address",
-            "Nobody can be written to there.",
-            permanent=True,
-        )
-    sender = message.sender if clean.is_address(message.sender) else "scq@localhost"
+    for address in (message.recipient, *message.cc):
+        if not clean.is_address(address):
+            raise ChannelError(
+                f"{clean.line(address)!r} is not one plain e-mail address", "Nobody can be written to there.", kind="permanent"
+            )
+    sender = _sender(message)
     mail = EmailMessage(policy=POLICY)
     mail["From"] = Address(addr_spec=sender)
     mail["To"] = Address(addr_spec=message.recipient)
+    if message.cc:
+        mail["Cc"] = [Address(addr_spec=address) for address in message.cc]
     mail["Subject"] = _header(message.subject)
     mail["Date"] = datetime.fromisoformat(message.at_iso)
-    mail["Message-ID"] = f"<{message.key[:32]}@{sender.rpartition('@')[2]}>"
+    mail["Message-ID"] = message_id(message)
+    if message.in_reply_to:
+        mail["In-Reply-To"] = mail["References"] = _header(message.in_reply_to)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     mail["X-SCQ-Event"] = _header(message.event)
     mail[KEY_HEADER] = message.key
+    if message.run_id:
+        mail["X-SCQ-Run"] = _header(message.run_id)
     mail.set_content(_storable(message.text))
     if message.html is not None:
         mail.add_alternative(_storable(message.html), subtype="html")
+    for attachment in message.attachments:
+        kind, _, subtype = attachment.type.partition("/")
+        mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=_header(attachment.name))
     return mail
+
+
+def message_id(message: Message) -> str:
+    """The Message-ID (RFC 5322, with brackets) that a message has in every mailbox: made of its key, so it never changes."""
+    return f"<{message.key[:32]}@{message.domain or _sender(message).rpartition('@')[2]}>"
+
+
+def _sender(message: Message) -> str:
+    return message.sender if clean.is_address(message.sender) else "scq@localhost"
 
 
 def _header(text: str) -> str:

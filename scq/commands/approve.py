@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from scq.clean import line
-from scq.config_keys import ADDRESS, DURATION, FILES, SIZE, Kind
+from scq.config_kinds import ADDRESS, DURATION, FILES, SIZE, Kind
 from scq.context import Context
 from scq.deciding import decide
 from scq.digest import manifest

@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 
 from scq.config import Loaded, judge, keys, load, value_of
+from scq.config_channels import SECRETS, channel_keys
 from scq.config_file import parse, plan_change, write_change
-from scq.config_keys import CHANNELS, Key, find_key, nearest
+from scq.config_keys import CHANNELS, find_key, nearest
+from scq.config_kinds import Key
 from scq.context import Context
 from scq.errors import CONFIG, OK, ConfigError, UsageError
 from scq.model import Problem
 from scq.report import Report
 from scq.store import exclusive
+
+HIDDEN = "(hidden)"
 
 
 def show(ctx: Context) -> Report:
@@ -51,6 +55,7 @@ def set_(ctx: Context, key: str, value: str, *, dry_run: bool = False) -> Report
             change = plan_change(ctx.config_path, {found.path: setting})
             _refuse_new_errors(ctx, change.values)
             backup = write_change(change, ctx.now())
+    setting = HIDDEN if is_secret(found.path) else setting
     data = {"key": found.path, "value": setting, "changed": change.text is not None, "backup": backup, "dry_run": dry_run}
     problems: tuple[Problem, ...] = ()
     if not change.kept_form:
@@ -106,12 +111,20 @@ def _settings(ctx: Context, loaded: Loaded) -> Iterator[dict[str, Any]]:
 def _names(ctx: Context, path: str) -> tuple[str, ...]:
     if ".NAME." not in path:
         return (path,)
-    return tuple(path.replace("NAME", channel.name) for channel in ctx.config.notify.channels)
+    name = path.rpartition(".")[2]
+    return tuple(path.replace("NAME", channel.name) for channel in ctx.config.channels if name in channel_keys(channel.type))
 
 
 def _in_force(ctx: Context, path: str) -> Any:
     value = value_of(ctx.config, path)
+    if value and is_secret(path):
+        return HIDDEN
     return value or os.path.join(ctx.home, "state.json") if path == "state_file" else value
+
+
+def is_secret(path: str) -> bool:
+    """True for settings that hold a secret themselves, instead of the name of its place."""
+    return path == "health.url" or (path.startswith(CHANNELS + ".") and path.rpartition(".")[2] in SECRETS)
 
 
 def _known(key: str) -> Key:

@@ -8,7 +8,8 @@ from typing import Any
 
 from scq import signing
 from scq.config_file import Change, plan_change, write_change
-from scq.config_keys import ADDRESS, find_key
+from scq.config_keys import find_key
+from scq.config_kinds import ADDRESS
 from scq.context import Context
 from scq.errors import ConfigError, UsageError
 from scq.files import make_folder

@@ -15,7 +15,7 @@ from scq import outbox
 from scq.acting import carry_out
 from scq.clean import line
 from scq.context import Context
-from scq.errors import BUSY, FAILED, OK, ChannelError
+from scq.errors import BUSY, FAILED, OK, ChannelError, ConfigError
 from scq.looking import observe
 from scq.model import Notification, Problem
 from scq.report import Report
@@ -70,23 +70,22 @@ class _Sender:
     """The channels and the renderer of one call, each built once."""
 
     def __init__(self, ctx: Context) -> None:
-        from scq.channels import get
         from scq.render import Renderer
 
         self.ctx = ctx
         self.renderer = Renderer(os.path.join(ctx.home, USER_TEMPLATES))
-        self.channels = {setting.name: get(setting) for setting in ctx.config.notify.channels}
 
     def one(self, row: Notification, problems: list[Problem]) -> Notification:
         """Render and send one row; what went wrong for now is added to `problems`."""
         config = self.ctx.config
         try:
-            if row.channel not in self.channels:
-                raise ChannelError("is not configured any more", f"Put notify.channels.{row.channel} back into config.yaml.")
+            channel = self.ctx.channel(row.channel)
             message = self.renderer.message(row, sender=config.email, email_format=config.email_format)
-            return outbox.sent(row, self.channels[row.channel].send(message))
+            return outbox.sent(row, channel.send(message).text)
+        except ConfigError as error:
+            return outbox.failed(row, self.ctx.now(), str(error), permanent=True)
         except ChannelError as error:
-            after = outbox.failed(row, self.ctx.now(), str(error), error.permanent)
+            after = outbox.failed(row, self.ctx.now(), str(error), error.kind in ("permanent", "config"))
             if after.state == "queued":
                 problems.append(Problem(f"channel {row.channel}", f"{error}; the message is tried again later", error.advice))
             return after

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from scq import __version__
 from scq.clean import line
-from scq.config_keys import ADDRESS, DURATION
+from scq.config_kinds import ADDRESS, DURATION
 from scq.errors import JOB_FAILED, ConfigError, ScqError, UsageError
 from scq.formats import same_address
 from scq.library.jobs import CodeJob, JobCollection

@@ -15,7 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from scq import channels
-from scq.config import ChannelSetting
+from scq.channels.place import Place
+from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError
 from scq.ports import Channel, Message
 
@@ -64,13 +65,13 @@ class Target:
 
 def maildir(tmp_path: Path) -> Target:
     path = tmp_path / "box"
-    channel = channels.get(ChannelSetting("post", "file", str(path), "maildir"))
+    channel = channels.get(ChannelSetting("post", "file", str(path), "maildir"), Place(env={}))
     return Target(channel, lambda: list(mailbox.Maildir(path, create=False)))
 
 
 def mbox(tmp_path: Path) -> Target:
     path = tmp_path / "box.mbox"
-    channel = channels.get(ChannelSetting("post", "file", str(path), "mbox"))
+    channel = channels.get(ChannelSetting("post", "file", str(path), "mbox"), Place(env={}))
 
     def arrived() -> list[AnyMail]:
         with closing(mailbox.mbox(path, create=False)) as box:

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from scq import config_file
-from scq.config import ChannelSetting, Config, Loaded, judge, keys, load, value_of
+from scq.config import Config, Loaded, judge, keys, load, value_of
+from scq.config_channels import ChannelSetting
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
 from scq.errors import ConfigError
@@ -269,19 +270,19 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_name(text: str, where: str
 
 
 def test_the_default_channel_is_a_mailbox_in_the_home(home: Path) -> None:
-    assert read(home, "").config.notify.channels == (ChannelSetting("mailbox", "file", f"{home}/mailbox", "maildir"),)
+    assert read(home, "").config.channels == (ChannelSetting("mailbox", "file", f"{home}/mailbox", "maildir"),)
 
 
 def test_channels_are_read_with_their_names(home: Path) -> None:
     text = "notify:\n  channels:\n    a: {type: file, path: ~/mail.mbox, format: mbox}\n    b: {type: file}\n"
-    assert read(home, text).config.notify.channels == (
+    assert read(home, text).config.channels == (
         ChannelSetting("a", "file", f"{home.parent}/mail.mbox", "mbox"),
         ChannelSetting("b", "file", f"{home}/mailbox", "maildir"),
     )
 
 
 def test_no_channels_can_be_wanted(home: Path) -> None:
-    assert read(home, "notify: {channels: {}}\n").config.notify.channels == ()
+    assert read(home, "notify: {channels: {}}\n").config.channels == ()
 
 
 # Where values come from
@@ -673,8 +674,8 @@ def test_every_value_can_be_asked_for() -> None:
         value_of(config, path)
     assert value_of(config, "email") == ""
     assert value_of(config, "sandbox") == "bwrap"
-    assert value_of(config, "notify.channels.mailbox.format") == "maildir"
-    assert value_of(config, "notify.channels.gone.format") is None
+    assert value_of(config, "channels.mailbox.format") == "maildir"
+    assert value_of(config, "channels.gone.format") is None
     with pytest.raises(KeyError):
         value_of(config, "nothing")
 

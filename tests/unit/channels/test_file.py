@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from scq import channels
 from scq.channels.file import FileChannel
-from scq.config import ChannelSetting
+from scq.channels.place import Place
+from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError, ConfigError
 from scq.ports import Message
 
@@ -144,11 +145,11 @@ def test_an_mbox_is_never_written_through_a_link_or_into_a_fifo(tmp_path: Path) 
 
 
 def test_unknown_types_and_formats_name_what_is_allowed() -> None:
-    with pytest.raises(ConfigError, match=r"notify.channels.x.type.*'pigeon'") as caught:
-        channels.get(ChannelSetting("x", "pigeon", "/p", "maildir"))
+    with pytest.raises(ConfigError, match=r"channels.x.type.*'pigeon'") as caught:
+        channels.get(ChannelSetting("x", "pigeon", "/p", "maildir"), Place(env={}))
     assert "file" in caught.value.advice
-    with pytest.raises(ConfigError, match=r"notify.channels.x.format.*'tar'") as caught:
-        channels.get(ChannelSetting("x", "file", "/p", "tar"))
+    with pytest.raises(ConfigError, match=r"channels.x.format.*'tar'") as caught:
+        channels.get(ChannelSetting("x", "file", "/p", "tar"), Place(env={}))
     assert "maildir, mbox" in caught.value.advice
 
 

@@ -56,8 +56,8 @@ def test_show_lists_every_key_with_value_and_origin(home: Path) -> None:
 def test_show_lists_the_channels_that_are_configured(home: Path) -> None:
     write(home, "notify: {channels: {one: {type: file, path: /m}}}\n")
     found = settings(context(home))
-    assert found["notify.channels.one.path"]["value"] == "/m"
-    assert found["notify.channels.one.path"]["origin"] == "config.yaml"
+    assert found["channels.one.path"]["value"] == "/m"
+    assert found["channels.one.path"]["origin"] == "config.yaml"
     assert not any("mailbox" in key for key in found)
 
 

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from scq import layouts, outbox
 from scq.channels.file import FileChannel
 from scq.commands import notify
-from scq.config import ChannelSetting, Config, Notify
+from scq.config import Config
+from scq.config_channels import ChannelSetting
 from scq.context import Context
 from scq.errors import BUSY, FAILED, OK, BusyError, ChannelError
 from scq.model import Notification
@@ -38,7 +39,7 @@ class Place:
             email=OWNER,
             root=str(self.root),
             sandbox="none",
-            notify=Notify(channels=(ChannelSetting("post", "file", str(self.box), "maildir"),)),
+            channels=(ChannelSetting("post", "file", str(self.box), "maildir"),),
         )
 
     def context(self) -> Context:
@@ -249,7 +250,7 @@ def test_a_channel_that_was_taken_out_of_the_configuration_is_named_and_may_come
     from scq.looking import observe
 
     observe(seen.context())
-    seen.config = replace(configured, notify=Notify(channels=()))
+    seen.config = replace(configured, channels=())
     report = notify.run(seen.context())
     assert "not configured any more" in report.problems[0].what
     assert report.problems[0].where == "channel post"
