@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
 COVERED := tests/unit tests/contract
-PURE := model state errors authority clean diff findings/* outbox planning report routing scripts showing view
+PURE := model state errors authority clean diff digests findings/* hours outbox planning report routing scripts showing troubles view wording
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check fmt build bench bytecode clean

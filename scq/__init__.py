@@ -31,16 +31,24 @@ PUBLIC: dict[str, str] = {
     "create_runner": "runner",
     "SyftJobRunner": "runner",
     "SyftJobConfig": "runner",
+    "Monitor": "monitors",
+    "JobMonitor": "monitors",
+    "PeerMonitor": "monitors",
     "JsonStateManager": "notifications",
     "TemplateRenderer": "notifications",
+    "GmailAuth": "gmail",
+    "GmailSender": "gmail",
+    "GOOGLE_API_TIMEOUT": "gmail",
     "ProblemWarning": "verbs",
 }
 """Public name to the module below `scq.library` that holds it."""
 
-__all__ = ["__version__", *PUBLIC]
+__all__ = ["__version__", "alerts", *PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "alerts":
+        return import_module("scq.alerts")
     if name not in PUBLIC:
         raise AttributeError(f"module 'scq' has no attribute {name!r}")
     return getattr(import_module(f"scq.library.{PUBLIC[name]}"), name)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from scq.config_channels import CHANNEL_KEYS, ChannelSetting, channel_keys, lacking
+from scq.config_channels import CHANNEL_KEYS, SECRETS, ChannelSetting, channel_keys, lacking
 from scq.config_file import read_values
 from scq.config_keys import (
     ALIASES,
@@ -66,6 +66,9 @@ class Health(Struct, frozen=True):
     url_file: str = ""
     url_keyring: str = ""
     verbs: tuple[str, ...] = ("notify",)
+
+    def __repr__(self) -> str:
+        return f"Health({self.verbs!r})"
 
     @property
     def secret(self) -> Secret:
@@ -246,7 +249,7 @@ class _Findings:
             elif path in GROUPS and isinstance(value, dict):
                 self.walk(value, path + ".")
             elif path in GROUPS:
-                self.error(spelled, value, "a group of settings, indented below it")
+                self.error(spelled, value, "a group of settings, indented below it", secret=path == "health")
             else:
                 self.unknown(spelled, nearest(spelled))
 
@@ -254,15 +257,15 @@ class _Findings:
         if key.path in self.values:
             self.error(spelled, value, f"one of the spellings of {key.path}, not both")
             return
-        parsed = self.checked(key.kind, spelled, value)
+        parsed = self.checked(key.kind, spelled, value, secret=key.path == "health.url")
         if parsed is not None:
             self.values[key.path] = parsed
             self.origins[key.path] = self.name
 
-    def checked(self, kind: Kind, spelled: str, value: Any) -> Any:
+    def checked(self, kind: Kind, spelled: str, value: Any, *, secret: bool = False) -> Any:
         parsed = kind.parse(value)
         if parsed is None:
-            self.error(spelled, value, kind.allowed)
+            self.error(spelled, value, kind.allowed, secret=secret)
         return self.expanded(parsed) if kind.name == "path" and parsed is not None else parsed
 
     def expanded(self, path: str) -> str:
@@ -272,9 +275,12 @@ class _Findings:
 
     def all_channels(self, value: Any) -> None:
         if not isinstance(value, dict):
-            self.error(CHANNELS, value, "channel names with their settings, indented below it")
+            self.error(CHANNELS, value, "channel names with their settings, indented below it", secret=True)
             return
-        self.channels = tuple(self.channel(name, entry) for name, entry in value.items())
+        before = self.channels or ()
+        for name in {channel.name for channel in before} & {str(name) for name in value}:
+            self.error(f"{CHANNELS}.{name}", name, "one place only: below `channels`")
+        self.channels = (*before, *(self.channel(name, entry) for name, entry in value.items()))
         self.origins[CHANNELS] = self.name
 
     def channel(self, name: str, entry: Any) -> ChannelSetting:
@@ -283,7 +289,7 @@ class _Findings:
         if CHANNEL_NAME.parse(name) is None:
             self.error(where[:80], name, CHANNEL_NAME.allowed)
         if not isinstance(entry, dict) or "type" not in entry:
-            self.error(where, entry, "settings with a `type`, indented below it")
+            self.error(where, entry, "settings with a `type`, indented below it", secret=True)
             return ChannelSetting(str(name))
         allowed = channel_keys(entry["type"])
         parsed: dict[str, Any] = {"path": self.expanded(ChannelSetting().path)}
@@ -291,16 +297,17 @@ class _Findings:
             if word not in allowed:
                 self.unknown(f"{where}.{word}", "")
             elif value is not None:
-                checked = self.checked(allowed[word].kind, f"{where}.{word}", value)
+                checked = self.checked(allowed[word].kind, f"{where}.{word}", value, secret=word in SECRETS)
                 parsed.update({} if checked is None else {allowed[word].attribute: checked})
         setting = ChannelSetting(name=str(name), **parsed)
         for word, wanted in lacking(setting):
-            self.error(f"{where}.{word}", getattr(setting, allowed[word].attribute), wanted)
+            self.error(f"{where}.{word}", getattr(setting, allowed[word].attribute), wanted, secret=word in SECRETS)
         return setting
 
     def routes(self) -> None:
         """Routing may only name channels that are there."""
-        known = {channel.name for channel in self.channels or (ChannelSetting(),)}
+        channels = (ChannelSetting(),) if self.channels is None else self.channels
+        known = {channel.name for channel in channels}
         for path in ("routing.levels", "routing.events", "routing.order"):
             found = self.values.get(path, ())
             names = found if isinstance(found, tuple) else [name for entry in found.values() for name in entry]
@@ -308,8 +315,8 @@ class _Findings:
                 if name not in known:
                     self.error(path, name, f"one of your channels: {', '.join(sorted(known)) or 'there are none'}")
 
-    def error(self, spelled: str, value: Any, allowed: str) -> None:
-        shown = msgspec.json.encode(value).decode("utf-8")
+    def error(self, spelled: str, value: Any, allowed: str, *, secret: bool = False) -> None:
+        shown = "(hidden)" if secret else msgspec.json.encode(value).decode("utf-8")
         shown = shown if len(shown) <= 80 else shown[:79] + "…"
         self.errors.append(Problem(f"{self.name}: {spelled}", f"{shown} is not allowed: {allowed}"))
 

@@ -12,6 +12,7 @@ from scq.config_kinds import (
     PATH,
     PORT,
     REVIEWS,
+    SENDER,
     TARGETS,
     TEXT,
     VARIABLE,
@@ -23,14 +24,14 @@ from scq.secrets import Secret
 SECRETS = ("url", "password", "token", "sid", "signing")
 """Settings of channels that are secrets: each may also come from `<key>_env`, `<key>_file` or `<key>_keyring`."""
 CHANNEL_TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "file": ((), ("path", "format")),
+    "file": ((), ("path", "format", "to")),
     "stdout": ((), ()),
     "exec": (("command",), ()),
     "desktop": ((), ()),
     "audio": ((), ()),
     "emacs": ((), ()),
-    "gmail": ((), ("from",)),
-    "smtp": (("host",), ("port", "tls", "insecure", "ca_file", "user", "password", "from")),
+    "gmail": ((), ("from", "to")),
+    "smtp": (("host",), ("port", "tls", "insecure", "ca_file", "user", "password", "from", "to")),
     "webhook": (("url",), ("signing",)),
     "slack": (("url",), ()),
     "slack-bot": (("token", "to"), ()),
@@ -60,8 +61,13 @@ _KEYS: tuple[Key, ...] = (
     Key("ca_file", "ca_file", PATH, "smtp: certificates to trust instead of those of the machine."),
     Key("user", "user", TEXT, "smtp: name to sign in with. Unset: no sign-in."),
     Key("from", "sender", TEXT, "The sender: an address for mail (also with a name), a number for Twilio."),
-    Key("to", "to", TARGETS, "Where it goes: numbers, chats or channels, for services that do not know them from the address."),
-    Key("repeat", "repeat", REVIEWS, "twilio-call: how often it is called."),
+    Key(
+        "to",
+        "to",
+        TARGETS,
+        "Where it goes: numbers, chats, channels; for mail the address where none is named.",
+    ),
+    Key("repeat", "repeat", REVIEWS, "twilio-call: how often the text is said again."),
     *(
         Key(name + ending, name + ending, kind, meaning)
         for name in SECRETS
@@ -155,3 +161,12 @@ def lacking(setting: ChannelSetting) -> Iterator[tuple[str, str]]:
             yield name, f"{CHANNEL_KEYS[name].kind.allowed}; {setting.type} needs it"
     if setting.type == "smtp" and setting.tls == "none" and not setting.insecure:
         yield "tls", "starttls or ssl; without protection only beside `insecure: true`"
+    if setting.type == "smtp" and setting.user and not setting.secret("password"):
+        yield "password", "needed beside `user`"
+    if setting.type in MAIL_TYPES and setting.sender and SENDER.parse(setting.sender) is None:
+        yield "from", SENDER.allowed
+    if setting.type.startswith("twilio"):
+        # YAML reads a number without quotes as another one: 0123 is octal, +1555 loses its plus.
+        for name, numbers in (("from", (setting.sender,)), ("to", setting.to)):
+            if any(number and not (number.startswith("+") and number[1:].isdecimal()) for number in numbers):
+                yield name, 'numbers in quotes, each with + before it: "+15550100"'

@@ -125,7 +125,7 @@ def _variable(value: object) -> str | None:
 
 def _clock(value: object) -> str | None:
     """`HH:MM`; YAML 1.1 reads an unquoted 22:30 as a number of minutes."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1440:
+    if isinstance(value, int) and not isinstance(value, bool) and 60 <= value < 1440:
         value = f"{value // 60:02d}:{value % 60:02d}"
     if not isinstance(value, str):
         return None

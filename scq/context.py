@@ -29,7 +29,9 @@ def utc_now() -> datetime:
 
 
 class Context:
-    """Settings and parts of one call. `say` shows a line at once (progress, streamed text); results go into the report."""
+    """Settings and parts of one call. `say` shows a line at once (progress, streamed text); results go into the report.
+
+    `as_json`: the standard output belongs to one JSON document."""
 
     def __init__(
         self,
@@ -41,12 +43,14 @@ class Context:
         now: Callable[[], datetime] = utc_now,
         problems: Sequence[Problem] = (),
         say: Callable[[str], None] | None = None,
+        as_json: bool = False,
     ) -> None:
         self.config = config
         self.home = home
         self.config_path = config_path or os.path.join(home, "config.yaml")
         self.env = dict(os.environ if env is None else env)
         self.now = now
+        self.as_json = as_json
         self.problems = list(problems)
         self.say = say or (lambda line: None)
         self.store = Store(home, config.state_file, config.lock_timeout)
@@ -88,7 +92,7 @@ class Context:
         setting = next((setting for setting in self.config.channels if setting.name == name), None)
         if setting is None:
             raise ConfigError(f"there is no channel {name!a}", "Put it under `channels:` in config.yaml.")
-        made = channels.get(setting, Place(env=self.env, gmail_token=self.config.gmail_token_path))
+        made = channels.get(setting, Place(env=self.env, gmail_token=self.config.gmail_token_path, home=self.home, json=self.as_json))
         self.channels[name] = made
         return made
 

@@ -15,22 +15,25 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scq import troubles
 from scq.authority import Rules, judge
 from scq.clean import line
 from scq.config import Config, value_of
 from scq.config_keys import BY_PATH
 from scq.context import Context, audited
-from scq.diff import events
+from scq.diff import events, is_beat, overdue, reminder
 from scq.digest import read_file
 from scq.errors import InvalidFileError
 from scq.files import read_bytes
-from scq.model import FINISHED, Event, Job, Problem, Sighting, SourceReport
+from scq.model import FINISHED, Event, Job, Notification, Problem, Sighting, SourceReport
 from scq.outbox import queue
-from scq.routing import route
+from scq.routing import MARKS, route
 from scq.scan import Memory, Snapshot, job_id, scan
 from scq.state import Record, State
 from scq.view import job_of
 
+SHOWN_AS = {"local": "syftbox"}
+"""How people know a source."""
 FORGET_MISSING = timedelta(days=7)
 DETAIL_BYTES = 16 << 10
 LOG_BYTES = 1 << 30
@@ -191,21 +194,14 @@ def _remembered(
     found: list[Event],
 ) -> State:
     now = ctx.now()
+    before = _with_source(ctx, before, snapshot.source, found)
     if not snapshot.source.ok:
         return before
     first = before.baseline_at is None
     known = {**finished, **before.jobs}
     news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
     found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
-    rows = route(
-        found,
-        {key: job_of(record) for key, record in records.items()},
-        ctx.config,
-        tuple(channel.name for channel in ctx.config.channels),
-        ctx.config.email,
-        now,
-    )
-    outbox = queue(before.outbox, rows)
+    before = _at_intervals(ctx, before, records, found, first)
     alive = {
         key: record
         for key, record in records.items()
@@ -216,11 +212,53 @@ def _remembered(
         before,
         jobs=alive,
         folders=snapshot.folders,
-        outbox=outbox,
+        outbox=queue(before.outbox, _rows(ctx, before, records, found)),
         baseline_at=before.baseline_at or now,
         swept_at=now if snapshot.full else before.swept_at,
     )
     return noted(_audit_adopted(after, before, ctx), ctx.config, now)
+
+
+def _with_source(ctx: Context, before: State, source: SourceReport, found: list[Event]) -> State:
+    """The state that knows how long the source has been out of reach; nothing in it changes while that goes on."""
+    now, name = ctx.now(), f"source {SHOWN_AS.get(source.name, source.name)}"
+    known = troubles.seen(before.troubles, name, source.ok, now)
+    if name in known and troubles.is_stale(known[name], now, ctx.config.stale_after):
+        happened = troubles.event("source.stale", name, known[name], f"{before.revision + 1}-0", now)
+        if rows := route([happened], {}, ctx.config, now):
+            found.append(happened)
+            return replace(before, troubles=troubles.told(known, name, now), outbox=queue(before.outbox, rows))
+    return before if known == before.troubles else replace(before, troubles=known)
+
+
+def _at_intervals(ctx: Context, before: State, records: dict[str, Record], found: list[Event], first: bool) -> State:
+    """Reminders of jobs that wait too long, and the heartbeat. What the first look tells of is not reminded of at once."""
+    config, now = ctx.config, ctx.now()
+    keys = overdue(records, config.email, now, config.notify.remind_after)
+    if keys and not first:
+        found.append(reminder([records[key] for key in keys], f"{before.revision + 1}-{len(found)}", now))
+    records.update({key: replace(records[key], reminded_at=now) for key in keys})
+    every = config.notify.heartbeat_interval
+    if not config.notify.heartbeat_enabled or not is_beat(before.last.get("heartbeat"), now, every):
+        return before
+    number = f"{before.revision + 1}-{len(found)}"
+    found.append(Event(id=number, kind="heartbeat", ref="", job_id="", at=now, detail=str(every)))
+    return replace(before, last={**before.last, "heartbeat": now})
+
+
+def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:
+    """The messages about what was found, without those other software has sent already."""
+    jobs = {key: job_of(record) for key, record in records.items()}
+    told_by_others = before.notified
+    if told_by_others and any(happened.kind in MARKS for happened in found):
+        # A name that a job had that is over says nothing about a new one.
+        over = {record.sighting.name for key in ctx.store.finished_keys() if (record := _over(ctx, key, records)) is not None}
+        told_by_others = {entity: words for entity, words in told_by_others.items() if entity not in over}
+    return route(found, jobs, ctx.config, ctx.now(), told_by_others)
+
+
+def _over(ctx: Context, key: str, records: Mapping[str, Record]) -> Record | None:
+    return None if key in records else ctx.store.finished_record(key)
 
 
 def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from scq.clean import line
-from scq.model import Answer, Bounds, Job, Limits, Usage
+from scq.model import Answer, Bounds, Job, Limits, Notification, Usage
 from scq.ports import Plan
 
 
@@ -54,6 +55,39 @@ def card(job: Job) -> list[str]:
     return lines
 
 
+def message_line(row: Notification) -> str:
+    """One message on one line: its state, what it is about, to whom, over which channel."""
+    about = line(row.context.get("name") or row.context.get("ds_email") or "", 80)
+    repeat = ", may be a repeat" if row.repeat else ""
+    return f"{row.state:9} {row.kind} {about} -> {line(row.recipient)} ({line(row.channel)}{repeat})".replace("  ->", " ->")
+
+
+def message_dict(row: Notification) -> dict[str, Any]:
+    """The message object of `notify` and `outbox` (docs/notifications.md)."""
+    return {
+        "key": row.key,
+        "event": row.event,
+        "kind": row.kind,
+        "level": row.level,
+        "job": row.job_id,
+        "role": row.role,
+        "recipient": row.recipient,
+        "channel": row.channel,
+        "state": row.state,
+        "attempts": row.attempts,
+        "created_at": _iso(row.created_at),
+        "not_before": _iso(row.not_before),
+        "ended_at": _iso(row.ended_at),
+        "in_digest": row.in_digest,
+        "repeat": row.repeat,
+        "outcome": row.outcome,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
 def when(moment: datetime | None) -> str:
     """A time as people of this machine read it, `-` when unknown."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment is not None else "-"
@@ -82,6 +116,14 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def duration(value: float) -> str:
+    """A duration in words: 2 hours 15 minutes 30 seconds; no days, whole seconds, nothing negative."""
+    minutes, rest = divmod(max(0, int(value)), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "hour"), (minutes, "minute"), (rest, "second"))
+    return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count) or "0 seconds"
 
 
 def bound_words(bounds: Bounds) -> list[str]:

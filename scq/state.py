@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from scq.model import Answer, AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status, Thread, Trouble
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 Intent = Literal["decide", "reopen", "share", "remove"]
@@ -59,7 +59,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """The live document. `revision` grows with every save; event ids are made of it."""
+    """The live document. `revision` grows with every save; event ids are made of it. The store writes `schema` itself."""
 
     schema: int = SCHEMA
     revision: int = 0
@@ -79,7 +79,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Free keys of the documented `JsonStateManager`."""
     notified: dict[str, tuple[str, ...]] = {}
     last: dict[str, datetime] = {}
-    """When each scheduled verb last ended well, and when what is told at intervals (`heartbeat`) was last told."""
+    """When what is told at intervals (`heartbeat`) was last told."""
     audit: tuple[AuditRow, ...] = ()
     """Rows that may not stand in the audit log yet; they are appended right after each save."""
     audited: int = 0

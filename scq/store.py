@@ -192,7 +192,7 @@ class Store:
                 self._keep_older_form()
             if self.path not in self._recovered:
                 _keep_backup(self.path)
-            write_atomic(self.path, msgspec.json.encode(after))
+            write_atomic(self.path, _as_document(after))
         append_rows(self.audit_path, [row for row in unwritten if row.n <= before.audited])
         # New rows seal what was remembered, not what stands in the log: a last line that was changed meanwhile shows.
         append_rows(self.audit_path, [row for row in unwritten if row.n > before.audited], before.audit_head)
@@ -298,19 +298,46 @@ def _raw(value: Record | Mapping[str, str] | Collection[str]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
+def _as_document(state: State) -> bytes:
+    """The live document. What is at its default is left out of it, except the schema."""
+    return b'{"schema":%d,' % SCHEMA + msgspec.json.encode(state).removeprefix(b"{")
+
+
 def _decode(path: str, kind: type[Document]) -> Document:
     try:
         content = read_bytes(path, LIMIT)
+        found = msgspec.json.decode(content, type=_Version)
+        if not 1 <= found.schema <= SCHEMA:
+            raise ConfigError(
+                f"{path}: has schema {found.schema}, this scq reads {SCHEMA}",
+                "Use the scq release that wrote it, or a newer one.",
+            )
+        if found.schema == 1 and found.revision and kind is State:
+            content = _upgraded(content)
         document = msgspec.json.decode(content, type=kind)
-        if isinstance(document, State) and document.revision == 0:
-            document = _from_older_form(content)
+        return _from_older_form(content) if isinstance(document, State) and document.revision == 0 else document
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidFileError(f"does not hold what scq wrote ({error})") from error
-    if document.schema != SCHEMA:
-        raise ConfigError(
-            f"{path}: has schema {document.schema}, this scq reads {SCHEMA}", "Use the scq release that wrote it, or a newer one."
-        )
-    return document
+
+
+class _Version(msgspec.Struct):
+    schema: int = 1
+    revision: int = 0
+
+
+class _Outbox(msgspec.Struct):
+    outbox: dict[str, dict[str, msgspec.Raw]] = {}
+
+
+def _upgraded(content: bytes) -> bytes:
+    """A live document of schema 1, in which messages that were given up had two other words for it."""
+    rows = msgspec.json.decode(content, type=_Outbox).outbox
+    for row in rows.values():
+        if bytes(row.get("state", b"")) in (b'"failed"', b'"dropped"'):
+            row["state"] = msgspec.Raw(b'"dead"')
+    values = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    changed = {"outbox": msgspec.Raw(msgspec.json.encode(rows))} if rows else {}
+    return msgspec.json.encode({**values, **changed, "schema": SCHEMA})
 
 
 def _from_older_form(content: bytes) -> State:

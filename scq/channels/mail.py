@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -16,20 +17,22 @@ POLICY = EmailPolicy(cte_type="7bit")
 KEY_HEADER = "X-SCQ-Key"
 """By this header a second delivery of the same message is recognised."""
 
+_NAMED = re.compile(r"([^<>]*)<([^<>]*)>")
 
-def compose(message: Message) -> EmailMessage:
+
+def compose(message: Message, sender: str = "") -> EmailMessage:
     """The e-mail of a message: text, and html as its alternative if there is one.
 
-    Raises ChannelError (permanent) when the recipient is not exactly one plain address.
+    `sender` (an address, or `Name <address>`) stands in place of the sender of the message. Raises ChannelError: permanent when
+    a recipient is not exactly one plain address, config when `sender` is not one.
     """
     for address in (message.recipient, *message.cc):
         if not clean.is_address(address):
             raise ChannelError(
                 f"{clean.line(address)!r} is not one plain e-mail address", "Nobody can be written to there.", kind="permanent"
             )
-    sender = _sender(message)
     mail = EmailMessage(policy=POLICY)
-    mail["From"] = Address(addr_spec=sender)
+    mail["From"] = mailbox(sender) if sender else Address(addr_spec=_sender(message))
     mail["To"] = Address(addr_spec=message.recipient)
     if message.cc:
         mail["Cc"] = [Address(addr_spec=address) for address in message.cc]
@@ -51,6 +54,17 @@ def compose(message: Message) -> EmailMessage:
         kind, _, subtype = attachment.type.partition("/")
         mail.add_attachment(attachment.content, maintype=kind, subtype=subtype, filename=_header(attachment.name))
     return mail
+
+
+def mailbox(text: str) -> Address:
+    """The address in `a@b.org` or `Name <a@b.org>`. Raises ChannelError (config)."""
+    found = _NAMED.fullmatch(text.strip())
+    name, address = (found[1], found[2]) if found else ("", text.strip())
+    if not clean.is_address(address):
+        raise ChannelError(
+            f"from: {clean.line(text)!r} is not a sender", "Write an address, or a name and <an address>.", kind="config"
+        )
+    return Address(_header(name).strip().strip('"'), addr_spec=address)
 
 
 def message_id(message: Message) -> str:

@@ -12,3 +12,7 @@ class Place(Struct, frozen=True):
 
     env: Mapping[str, str]
     gmail_token: str = ""
+    json: bool = False
+    """True when the standard output is kept for one JSON document."""
+    home: str = ""
+    """Absolute path of `$SCQ_HOME`: a saved sign-in below it is scq's own, and written anew when it was refreshed."""

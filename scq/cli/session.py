@@ -5,20 +5,26 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from scq.clean import line
-from scq.errors import BUG, BUSY, FAILED, OK, ScqError
+from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
 from scq.report import Report, as_json
 
 if TYPE_CHECKING:
+    from scq.config import Config
     from scq.context import Context
+    from scq.pinging import Pulse
 
 HOME = "~/.syft-creds"
 """Configuration and state, where neither `--home` nor `SCQ_HOME` says otherwise."""
 COMPLETING = "_SCQ_COMPLETE"
 """Set by the shell's completion script (`scq --show-completion`) when it asks for proposals."""
+SCHEDULED = frozenset({"check", "run-approved", "notify"})
+"""Verbs that schedulers call; when each last went well is kept."""
 _ROOM = "Make room on that disk, then call again; what was stored before is as it was."
 _RIGHTS = "Check who owns it and whether it may be written; `scq doctor` looks at every folder scq needs."
 _PLACE = "Check the path: it must lie in a folder, and a folder must not be a file."
@@ -54,6 +60,33 @@ class Ended(Exception):  # noqa: N818 - the regular end of a call
         self.exit_code = exit_code
 
 
+class Watch:
+    """One call as a service that watches over it hears of it: its verb, what it said, and its pings if it has any."""
+
+    def __init__(self, verb: str, arguments: Collection[str]) -> None:
+        self.verb = verb
+        self.dry_run = "--dry-run" in arguments
+        self.said: list[str] = []
+        self.pulse: Pulse | None = None
+
+    def wants(self, config: Config) -> bool:
+        """True when this call pings."""
+        return self.verb in config.health.verbs and bool(config.health.secret) and not self.dry_run
+
+    def end(self, code: int, err: IO[str]) -> int:
+        """Say how the call ended; the exit code."""
+        if self.pulse is not None:
+            try:
+                self.pulse.end(code, self.said)
+            except KeyboardInterrupt:
+                err.write("interrupted\n")
+        return code
+
+
+_WATCH: ContextVar[Watch | None] = ContextVar("_WATCH", default=None)
+"""The call at work: what ends it (`guarded`) and what begins it (`Session.context`) meet here."""
+
+
 class Session:
     """The global options of one call, and how its report is shown. Options that were not given are empty."""
 
@@ -69,6 +102,7 @@ class Session:
         self.as_json = False
         self.quiet = False
         self.verbose = False
+        self.began = time.time()
 
     def context(self, *, tolerant: bool = False) -> Context:
         """The parts of this call. Raises ConfigError when the configuration cannot be used, unless `tolerant`."""
@@ -84,7 +118,19 @@ class Session:
             settings = replace(settings, lock_timeout=self.lock_timeout)
         if self.verbose:
             self.say(f"home {self.home}\nconfiguration {self.config_path}\nroot {settings.root}\nemail {settings.email}")
-        return Context(settings, self.home, config_path=self.config_path, problems=loaded.problems, say=self.say)
+        rest: dict[str, Any] = {"config_path": self.config_path, "problems": loaded.problems, "say": self.say, "as_json": self.as_json}
+        watch = _WATCH.get()
+        if watch is not None and watch.wants(settings):
+            from scq.pinging import Pulse, WatchedContext
+
+            watch.pulse = Pulse(settings, os.environ, watch.verb, self.detail)
+            return WatchedContext(settings, self.home, pulse=watch.pulse, **rest)
+        return Context(settings, self.home, **rest)
+
+    def detail(self, text: str) -> None:
+        """Show a line on stderr to those who asked for more."""
+        if self.verbose:
+            sys.stderr.write(text + "\n")
 
     def say(self, text: str) -> None:
         """Show a line of progress at once, on stderr."""
@@ -93,6 +139,9 @@ class Session:
 
     def show(self, report: Report, *, pager: bool = False) -> NoReturn:
         """Print a report and end the call with its exit code."""
+        watch = _WATCH.get()
+        if watch is not None:
+            watch.said += _said(report)
         if self.as_json:
             _put(sys.stdout, as_json(report) + "\n")
         else:
@@ -103,7 +152,22 @@ class Session:
                 else:
                     _put(sys.stdout, text)
             _print_problems(report)
+        self._note_success(report)
         raise Ended(report.exit_code)
+
+    def _note_success(self, report: Report) -> None:
+        """Keep when a scheduled verb last went well, for `scq metrics` and `scq status`."""
+        well = report.exit_code in (OK, ACTION_NEEDED) and not report.data.get("dry_run")
+        if report.command in SCHEDULED and well:
+            from scq.measuring import mark_ended
+
+            mark_ended(self.home, report.command, self.began, time.time())
+
+
+def _said(report: Report) -> list[str]:
+    """What a report says to people, line by line."""
+    problems = [f"! {problem.where}: {problem.what}" for problem in report.problems]
+    return [*report.lines, *problems, *(f"scq: {error}" for error in report.errors)]
 
 
 def _page(text: str) -> None:
@@ -128,15 +192,26 @@ def asking() -> Callable[[str], bool] | None:
 
 def guarded(call: Callable[[], int], arguments: list[str], verbs: Collection[str], out: IO[str], err: IO[str]) -> int:
     """Run a call and return its exit code; every failure has one line on stderr, or a JSON document when asked for."""
+    watch = Watch(next((word for word in arguments if word in verbs), "scq"), arguments)
+    before = _WATCH.set(watch)
+    try:
+        code = _ended(call, arguments, watch, out, err)
+    finally:
+        _WATCH.reset(before)
+    return watch.end(code, err)
+
+
+def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[str], err: IO[str]) -> int:
+    """The exit code of a call, whatever becomes of it."""
     wants_json = "--json" in arguments
-    name = next((word for word in arguments if word in verbs), "scq")
     try:
         code = _code_of(call)
         _put(out, "")
         return code
     except ScqError as error:
         quiet = error.exit_code == BUSY and not err.isatty()
-        _fail(out, err, wants_json, name, str(error), error.advice, error.exit_code, quiet=quiet)
+        watch.said += [f"scq: {error}", error.advice]
+        _fail(out, err, wants_json, watch.verb, str(error), error.advice, error.exit_code, quiet=quiet)
         return error.exit_code
     except BrokenPipeError:
         # The reader went away (`scq list | head`): nothing is left to be said, not even at the end of the interpreter.
@@ -148,12 +223,13 @@ def guarded(call: Callable[[], int], arguments: list[str], verbs: Collection[str
     except OSError as error:
         advice = MACHINE_TROUBLE.get(error.errno or 0)
         if advice is None:
-            return _bug(err, error, arguments)
+            return _bug(err, error, arguments, watch)
         message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror)
-        _fail(out, err, wants_json, name, message, advice, FAILED)
+        watch.said += [f"scq: {message}", advice]
+        _fail(out, err, wants_json, watch.verb, message, advice, FAILED)
         return FAILED
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a report file and an exit code
-        return _bug(err, error, arguments)
+        return _bug(err, error, arguments, watch)
 
 
 def _code_of(call: Callable[[], int]) -> int:
@@ -208,17 +284,26 @@ def _print_problems(report: Report) -> None:
         sys.stderr.write(f"scq: {line(error, 1_000)}\n")
 
 
-def _bug(err: IO[str], error: BaseException, arguments: list[str]) -> int:
+def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch) -> int:
     import tempfile
     import traceback
 
     from scq import __version__
 
-    text = f"scq {__version__}\npython {sys.version}\narguments {arguments!r}\n\n{''.join(traceback.format_exception(error))}"
+    trace = "".join(traceback.format_exception(error))
+    text = f"scq {__version__}\npython {sys.version}\narguments {_public(arguments)!r}\n\n{trace}"
     with tempfile.NamedTemporaryFile("w", prefix="scq-bug-", suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(text)
     err.write(f"scq: this is a bug ({type(error).__name__}: {line(str(error), 300)})\n     Please report it with {file.name}\n")
+    watch.said.append(f"scq: this is a bug ({type(error).__name__})")
     return BUG
+
+
+def _public(arguments: list[str]) -> list[str]:
+    """The words of a call as a bug report may show them: what `config set` was to write may be a secret."""
+    if "config" not in arguments or "set" not in arguments:
+        return arguments
+    return [*arguments[: arguments.index("set") + 1], "(hidden)"]
 
 
 def session(ctx: Any) -> Session:

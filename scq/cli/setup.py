@@ -17,13 +17,18 @@ def init(
     root: Annotated[str | None, typer.Option(help="Your SyftBox folder.")] = None,
     notify_jobs: Annotated[bool | None, typer.Option("--notify-jobs/--no-notify-jobs", help="Messages about jobs.")] = None,
     notify_peers: Annotated[bool | None, typer.Option("--notify-peers/--no-notify-peers", help="Messages about peers.")] = None,
+    import_from: Annotated[
+        str, typer.Option("--import", metavar="DIR", help="Take over settings of syft-bg or syft-client, such as ~/.syft-bg.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="What is imported replaces what is set.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Write the configuration, or add to the one that is there; nothing is lost, a backup is kept."""
     from scq.commands import init as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(tolerant=True), email, root, notify_jobs, notify_peers, dry_run=dry_run))
+    place = here.context(tolerant=True)
+    here.show(verb.run(place, email, root, notify_jobs, notify_peers, dry_run=dry_run, import_from=import_from, force=force))
 
 
 def doctor(ctx: typer.Context) -> None:

@@ -149,7 +149,8 @@ def _allowed(key: Key, text: str) -> Any:
     for candidate in candidates:
         if candidate is not None and key.kind.parse(candidate) is not None:
             return candidate
-    raise UsageError(f"{key.path}: {text[:100]!a} is not allowed", f"Allowed: {key.kind.allowed}.")
+    shown = HIDDEN if is_secret(key.path) else ascii(text[:100])
+    raise UsageError(f"{key.path}: {shown} is not allowed", f"Allowed: {key.kind.allowed}.")
 
 
 def _refuse_new_errors(ctx: Context, values: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
+from scq import checking
+from scq.checking import Check, fail, fine, note
 from scq.config import load
 from scq.context import Context
 from scq.errors import CONFIG, FAILED, OK, ConfigError, InvalidFileError, ScqError
@@ -22,13 +22,10 @@ from scq.report import Report
 from scq.syftbox import lies_inside
 from scq.tree import DiskTree
 
-Level = Literal["ok", "warning", "failure", "config"]
 OLDEST_CLOCK = datetime(2024, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(minutes=5)
 SCARCE = 100 << 20
 """Free bytes below which nothing can be relied on."""
-PRIVATE_LIMIT = 10_000
-"""Entries of the home looked at for their rights."""
 TRY_LOCK = """
 import fcntl, sys
 with open(sys.argv[1]) as file:
@@ -37,16 +34,6 @@ with open(sys.argv[1]) as file:
     except OSError:
         sys.exit(3)
 """
-
-
-class Check(Struct, frozen=True):
-    """One finding. A warning is `ok`: everything works, and yet somebody should know."""
-
-    name: str
-    ok: bool
-    level: Level
-    detail: str
-    advice: str = ""
 
 
 def run(ctx: Context) -> Report:
@@ -67,98 +54,67 @@ def _lines(check: Check) -> Iterator[str]:
         yield f"      {check.advice}"
 
 
-def _ok(name: str, detail: str) -> Check:
-    return Check(name, True, "ok", detail)
-
-
-def _note(name: str, detail: str, advice: str) -> Check:
-    return Check(name, True, "warning", detail, advice)
-
-
-def _fail(name: str, detail: str, advice: str, level: Level = "failure") -> Check:
-    return Check(name, False, level, detail, advice)
-
-
 def _python(ctx: Context) -> Iterator[Check]:
-    yield _ok("python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
+    yield fine("python", f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}")
 
 
 def _configuration(ctx: Context) -> Iterator[Check]:
     loaded = load(ctx.config_path, ctx.env, {"email": ctx.config.email, "root": ctx.config.root}, home=ctx.home, strict=False)
     for problem in loaded.errors:
         advice = problem.advice or f"Correct {ctx.config_path}; `scq config validate` checks it."
-        yield _fail("configuration", f"{problem.where}: {problem.what}", advice, "config")
+        yield fail("configuration", f"{problem.where}: {problem.what}", advice, "config")
     for problem in loaded.problems:
         if problem not in loaded.errors:
-            yield _note("configuration", f"{problem.where}: {problem.what}", problem.advice)
+            yield note("configuration", f"{problem.where}: {problem.what}", problem.advice)
     if not loaded.errors:
-        yield _ok("configuration", ctx.config_path if loaded.source else f"{ctx.config_path} is not there, the defaults hold")
+        yield fine("configuration", ctx.config_path if loaded.source else f"{ctx.config_path} is not there, the defaults hold")
 
 
 def _home(ctx: Context) -> Iterator[Check]:
     try:
         found = os.lstat(os.path.realpath(ctx.home))
     except OSError as error:
-        yield _fail("home", f"{ctx.home}: {error.strerror}", "Run `scq init --email YOUR-ADDRESS`.", "config")
+        yield fail("home", f"{ctx.home}: {error.strerror}", "Run `scq init --email YOUR-ADDRESS`.", "config")
         return
     if not stat.S_ISDIR(found.st_mode) or not os.access(ctx.home, os.R_OK | os.W_OK | os.X_OK):
-        yield _fail("home", f"{ctx.home} is not a folder that can be read and written", "Choose another with --home.", "config")
+        yield fail("home", f"{ctx.home} is not a folder that can be read and written", "Choose another with --home.", "config")
     elif found.st_uid != os.geteuid():
-        yield _fail("home", f"{ctx.home} belongs to user {found.st_uid}", f"chown {os.geteuid()} {ctx.home}, or another --home.")
+        yield fail("home", f"{ctx.home} belongs to user {found.st_uid}", f"chown {os.geteuid()} {ctx.home}, or another --home.")
     elif stat.S_IMODE(found.st_mode) & 0o077:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        yield _fail("home", f"{ctx.home} is open to others ({mode})", f"chmod 700 {ctx.home}")
+        yield fail("home", f"{ctx.home} is open to others ({mode})", f"chmod 700 {ctx.home}")
     elif ctx.config.root and lies_inside(ctx.home, ctx.config.root):
-        yield _fail("home", f"{ctx.home} lies inside the SyftBox folder", "Choose another with --home or SCQ_HOME.", "config")
+        yield fail("home", f"{ctx.home} lies inside the SyftBox folder", "Choose another with --home or SCQ_HOME.", "config")
     else:
-        yield _ok("home", f"{ctx.home}, closed to others")
-
-
-def _private_files(ctx: Context) -> Iterator[Check]:
-    """Files directly in the home: state, sign-in tokens and configuration. Folders below it are closed by its own rights."""
-    try:
-        with os.scandir(ctx.home) as entries:
-            open_ones = sorted(
-                entry.name
-                for entry, _ in zip(entries, range(PRIVATE_LIMIT), strict=False)
-                if entry.is_file(follow_symlinks=False) and stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o077
-            )
-    except OSError as error:
-        yield _fail("files", f"{ctx.home}: {error.strerror}", "See the check `home`.")
-        return
-    if open_ones:
-        shown = ", ".join(open_ones[:10]) + (" …" if len(open_ones) > 10 else "")
-        yield _fail("files", f"open to others: {shown}", f"cd {ctx.home} && chmod go= {' '.join(open_ones[:10])}")
-    else:
-        yield _ok("files", "state, settings and sign-ins are closed to others")
+        yield fine("home", f"{ctx.home}, closed to others")
 
 
 def _identity(ctx: Context) -> Iterator[Check]:
     if ctx.config.email:
-        yield _ok("identity", ctx.config.email)
+        yield fine("identity", ctx.config.email)
     else:
-        yield _fail("identity", "your e-mail address is not known", "Run `scq init --email YOUR-ADDRESS`.", "config")
+        yield fail("identity", "your e-mail address is not known", "Run `scq init --email YOUR-ADDRESS`.", "config")
 
 
 def _syftbox(ctx: Context) -> Iterator[Check]:
     root, me = ctx.config.root, ctx.config.email
     if not root:
-        yield _fail("syftbox", "no SyftBox folder is known", "Run `scq init --root FOLDER`.", "config")
+        yield fail("syftbox", "no SyftBox folder is known", "Run `scq init --root FOLDER`.", "config")
         return
     if not os.path.isdir(root):
-        yield _fail("syftbox", f"{root} is not a folder", "Start SyftBox, or correct it: scq init --root FOLDER", "config")
+        yield fail("syftbox", f"{root} is not a folder", "Start SyftBox, or correct it: scq init --root FOLDER", "config")
         return
     if not os.access(root, os.R_OK | os.X_OK):
-        yield _fail("syftbox", f"{root} cannot be read", "Give your user access to it, or run scq as its owner.")
+        yield fail("syftbox", f"{root} cannot be read", "Give your user access to it, or run scq as its owner.")
         return
     mine = [folder for folder, address in DiskTree(root, me).datasites() if address.lower() == me]
     closed = [folder for folder in mine if not os.access(os.path.join(root, folder), os.R_OK | os.W_OK | os.X_OK)]
     if closed:
-        yield _fail("syftbox", f"{root}/{closed[0]} cannot be written", "Results could not be published: check rights and mount.")
+        yield fail("syftbox", f"{root}/{closed[0]} cannot be written", "Results could not be published: check rights and mount.")
     elif not mine:
-        yield _note("syftbox", f"{root} has no folder of {me or 'yours'} yet", "It appears when SyftBox has synced once.")
+        yield note("syftbox", f"{root} has no folder of {me or 'yours'} yet", "It appears when SyftBox has synced once.")
     else:
-        yield _ok("syftbox", f"{root}, own folder {' and '.join(mine)}")
+        yield fine("syftbox", f"{root}, own folder {' and '.join(mine)}")
 
 
 def _layouts(ctx: Context) -> Iterator[Check]:
@@ -167,9 +123,9 @@ def _layouts(ctx: Context) -> Iterator[Check]:
     tree = DiskTree(ctx.config.root, ctx.config.email)
     counts = {family: sum(1 for _ in layout.find(tree)) for family, layout in ctx.layouts.items()}
     found = ", ".join(f"{family} {count}" for family, count in counts.items() if count)
-    yield _ok("queues", f"jobs found: {found}" if found else "no jobs yet")
+    yield fine("queues", f"jobs found: {found}" if found else "no jobs yet")
     for problem in tree.problems[:20]:
-        yield _note("queues", f"{problem.where}: {problem.what}", problem.advice)
+        yield note("queues", f"{problem.where}: {problem.what}", problem.advice)
 
 
 def _state(ctx: Context) -> Iterator[Check]:
@@ -177,23 +133,23 @@ def _state(ctx: Context) -> Iterator[Check]:
         state = ctx.store.load()
         over = len(ctx.store.finished().jobs)
     except (ConfigError, InvalidFileError) as error:
-        yield _fail("state", str(error), error.advice, "config")
+        yield fail("state", str(error), error.advice, "config")
         return
     for problem in ctx.store.problems:
-        yield _note("state", f"{problem.where}: {problem.what}", problem.advice)
-    yield _ok("state", f"revision {state.revision}, {len(state.jobs)} live and {over} finished jobs remembered")
+        yield note("state", f"{problem.where}: {problem.what}", problem.advice)
+    yield fine("state", f"revision {state.revision}, {len(state.jobs)} live and {over} finished jobs remembered")
 
 
 def _sandbox(ctx: Context) -> Iterator[Check]:
     if ctx.config.sandbox == "none":
         advice = "Only for code you would run yourself: scq config set sandbox bwrap"
-        yield _note("sandbox", "switched off: a job can read and change whatever you can", advice)
+        yield note("sandbox", "switched off: a job can read and change whatever you can", advice)
         return
     problems = ctx.sandbox().check()
     for problem in problems:
-        yield _fail("sandbox", f"{problem.where}: {problem.what}", problem.advice)
+        yield fail("sandbox", f"{problem.where}: {problem.what}", problem.advice)
     if not problems:
-        yield _ok("sandbox", f"{ctx.config.sandbox} holds")
+        yield fine("sandbox", f"{ctx.config.sandbox} holds")
 
 
 def _limits(ctx: Context) -> Iterator[Check]:
@@ -201,9 +157,9 @@ def _limits(ctx: Context) -> Iterator[Check]:
     from scq.executors.cgroups import usable
 
     if usable():
-        yield _ok("limits", "memory and processes of boxed jobs are held by control groups")
+        yield fine("limits", "memory and processes of boxed jobs are held by control groups")
     else:
-        yield _ok("limits", "memory and processes are watched: systemd gives no control group here")
+        yield fine("limits", "memory and processes are watched: systemd gives no control group here")
 
 
 def _data(ctx: Context) -> Iterator[Check]:
@@ -213,16 +169,16 @@ def _data(ctx: Context) -> Iterator[Check]:
     from scq.sandbox.sources import prove_readable
 
     if not ctx.config.data:
-        yield _ok("data", "no folders are declared: jobs see only what they bring")
+        yield fine("data", "no folders are declared: jobs see only what they bring")
     box = ctx.sandbox()
     for folder in ctx.config.data:
         try:
             dropped = box.dropped() if isinstance(box, BwrapSandbox) else None
             prove_readable([data_mount(ctx, folder)], dropped, ctx.config.sandbox_user)
         except ConfigError as error:
-            yield _fail("data", str(error), error.advice, "config")
+            yield fail("data", str(error), error.advice, "config")
         else:
-            yield _ok("data", f"{folder.path}, shown as {folder.at}")
+            yield fine("data", f"{folder.path}, shown as {folder.at}")
 
 
 def _interpreters(ctx: Context) -> Iterator[Check]:
@@ -233,12 +189,12 @@ def _interpreters(ctx: Context) -> Iterator[Check]:
     bash, uv = _on_path("bash", path), _on_path("uv", path)
     brought = find_uv(path) if ctx.config.network == "prepare" else ""
     if not bash:
-        yield _fail("interpreters", f"no bash in {path}", "Install bash, or correct run.path: jobs start with run.sh.")
+        yield fail("interpreters", f"no bash in {path}", "Install bash, or correct run.path: jobs start with run.sh.")
     elif not uv and not brought:
         advice = "Python jobs of other tools call it: pip install 'scq[uv]', or install uv there."
-        yield _note("interpreters", f"{bash[0]}, but no uv in {path}", advice)
+        yield note("interpreters", f"{bash[0]}, but no uv in {path}", advice)
     else:
-        yield _ok("interpreters", f"{bash[0]}, {uv[0] if uv else brought}")
+        yield fine("interpreters", f"{bash[0]}, {uv[0] if uv else brought}")
 
 
 def _locks(ctx: Context) -> Iterator[Check]:
@@ -254,14 +210,14 @@ def _locks(ctx: Context) -> Iterator[Check]:
                 taken = _other_process_takes(path)
             freed = _other_process_takes(path)
     except (OSError, filelock.Timeout) as error:
-        yield _fail("locks", f"{ctx.home}: {error}", "Choose a --home on a local disk that you can write.")
+        yield fail("locks", f"{ctx.home}: {error}", "Choose a --home on a local disk that you can write.")
         return
     if taken:
-        yield _fail("locks", f"a lock in {ctx.home} keeps nobody out", "Choose a --home on a local disk.")
+        yield fail("locks", f"a lock in {ctx.home} keeps nobody out", "Choose a --home on a local disk.")
     elif not freed:
-        yield _fail("locks", f"a lock in {ctx.home} is never released", "Choose a --home on a local disk.")
+        yield fail("locks", f"a lock in {ctx.home} is never released", "Choose a --home on a local disk.")
     else:
-        yield _ok("locks", "a second process is kept out")
+        yield fine("locks", "a second process is kept out")
 
 
 def _other_process_takes(path: str) -> bool:
@@ -273,20 +229,18 @@ def _clock(ctx: Context) -> Iterator[Check]:
     now = ctx.now()
     advice = "Set the clock: timedatectl set-ntp true"
     if now < OLDEST_CLOCK:
-        yield _fail("clock", f"it says {now:%Y-%m-%d %H:%M} UTC", advice)
+        yield fail("clock", f"it says {now:%Y-%m-%d %H:%M} UTC", advice)
         return
     newest = _newest_memory(ctx)
     if newest is not None and newest > now + CLOCK_SLACK:
-        yield _fail("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, but something was remembered at {newest:%Y-%m-%d %H:%M}", advice)
+        yield fail("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, but something was remembered at {newest:%Y-%m-%d %H:%M}", advice)
         return
     drift = _file_system_drift(ctx.home)
     if drift is not None and abs(drift) > CLOCK_SLACK:
         seconds = drift.total_seconds()
-        yield _note(
-            "clock", f"files in {ctx.home} are dated {seconds:+.0f} s from the clock", "Set the clock of the file server."
-        )
+        yield note("clock", f"files in {ctx.home} are dated {seconds:+.0f} s from the clock", "Set the clock of the file server.")
         return
-    yield _ok("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+    yield fine("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def _newest_memory(ctx: Context) -> datetime | None:
@@ -317,11 +271,11 @@ def _disk(ctx: Context) -> Iterator[Check]:
         free = usage.f_bavail * usage.f_frsize
         shown = f"{free / (1 << 30):.1f} GiB free at {folder}"
         if free < SCARCE or (usage.f_files and not usage.f_favail):
-            yield _fail("disk", f"{shown}, {usage.f_favail} files", "Make room, for example with `scq cleanup`.")
+            yield fail("disk", f"{shown}, {usage.f_favail} files", "Make room, for example with `scq cleanup`.")
         elif free < ctx.config.output_bytes:
-            yield _note("disk", f"{shown}, less than the results one job may leave", "Make room, or lower run.output_bytes.")
+            yield note("disk", f"{shown}, less than the results one job may leave", "Make room, or lower run.output_bytes.")
         else:
-            yield _ok("disk", shown)
+            yield fine("disk", shown)
 
 
 def _programs(ctx: Context) -> Iterator[Check]:
@@ -331,15 +285,15 @@ def _programs(ctx: Context) -> Iterator[Check]:
     others = [path for path in found if os.path.realpath(path) not in own and not _starts_us(path)]
     if not found:
         advice = f"In a crontab write the whole path: {os.path.join(os.path.dirname(sys.executable), 'scq')}"
-        yield _note("programs", "no scq on PATH", advice)
+        yield note("programs", "no scq on PATH", advice)
     elif others and others[0] == found[0]:
-        yield _fail("programs", f"`scq` starts another program: {others[0]}", "Uninstall it, or put this one first on PATH.")
+        yield fail("programs", f"`scq` starts another program: {others[0]}", "Uninstall it, or put this one first on PATH.")
     elif others:
-        yield _note(
+        yield note(
             "programs", f"other programs of this name: {', '.join(others)}", "Uninstall them so that none starts by chance."
         )
     else:
-        yield _ok("programs", found[0])
+        yield fine("programs", found[0])
 
 
 def _starts_us(path: str) -> bool:
@@ -368,7 +322,7 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _identity,
     _syftbox,
     _home,
-    _private_files,
+    checking.private_files,
     _state,
     _locks,
     _clock,
@@ -379,4 +333,9 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _interpreters,
     _programs,
     _layouts,
+    checking.channels,
+    checking.secrets,
+    checking.health,
+    checking.hours,
+    checking.troubles,
 )

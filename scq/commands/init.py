@@ -6,17 +6,35 @@ import os
 import stat
 from typing import Any
 
-from scq import signing
-from scq.config_file import Change, plan_change, write_change
-from scq.config_keys import find_key
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scq import legacy, signing
+from scq.clean import line
+from scq.config_file import Change, get_value, parse, plan_change, read_config_text, write_change
+from scq.config_keys import ALIASES, find_key
 from scq.config_kinds import ADDRESS
 from scq.context import Context
-from scq.errors import ConfigError, UsageError
+from scq.errors import ConfigError, InvalidFileError, UsageError
 from scq.files import make_folder
 from scq.model import Problem
 from scq.report import Report
+from scq.state import State
 from scq.store import exclusive
 from scq.syftbox import expand, lies_inside
+
+
+class Import(Struct, frozen=True):
+    """What an older configuration brings: settings by key path, what was told already, and what is left where it is."""
+
+    source: str = ""
+    settings: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    """Settings that are not taken because config.yaml has others."""
+    notified: dict[str, tuple[str, ...]] = {}
+    threads: dict[str, str] = {}
+    left: tuple[Problem, ...] = ()
 
 
 def run(
@@ -27,20 +45,30 @@ def run(
     notify_peers: bool | None = None,
     *,
     dry_run: bool = False,
+    import_from: str = "",
+    force: bool = False,
 ) -> Report:
     """Merge the owner's address, the SyftBox folder and the choice of messages into config.yaml; keep a backup.
 
     Where `cryptography` is installed, a key to sign the audit log with is made once.
 
+    `import_from` is the folder (or a file) of older software: its settings are taken where config.yaml has none, or with
+    `force` in their place; sign-ins stay where they are and are referred to; what was told already is not told again.
+    Nothing that was approved there is taken over.
+
     Run again with the same words it changes nothing. Raises UsageError for an address that is none or not known, and
     ConfigError for a damaged config.yaml or a home inside the SyftBox folder.
     """
-    owner = _owner(ctx, email)
-    folder = os.path.abspath(expand(root, ctx.env)) if root else ctx.config.root
+    email, root = email or ctx.env.get("SCQ_EMAIL"), root or ctx.env.get("SCQ_ROOT")
+    chosen = {"do_email": email, "syftbox_root": root, **_choices(notify_jobs, notify_peers)}
+    found = _import(ctx, expand(import_from, ctx.env), force, chosen) if import_from else Import()
+    owner = _owner(ctx, email or found.settings.get("do_email"))
+    given = root or found.settings.get("syftbox_root")
+    folder = os.path.abspath(expand(given, ctx.env)) if given else ctx.config.root
     _refuse_home_inside(ctx.home, folder)
-    settings = _settings(owner, folder, notify_jobs, notify_peers)
+    settings = {**found.settings, **_settings(owner, folder, notify_jobs, notify_peers)}
     if dry_run:
-        return _report(ctx, plan_change(ctx.config_path, settings), "", owner, folder, dry_run=True)
+        return _with_import(_report(ctx, plan_change(ctx.config_path, settings), "", owner, folder, dry_run=True), found)
     make_folder(ctx.home, 0o700)
     _close(ctx.home, 0o700)
     with exclusive(os.path.join(ctx.home, "locks", "config.lock"), ctx.config.lock_timeout):
@@ -48,7 +76,101 @@ def run(
         backup = write_change(change, ctx.now())
         _close(os.path.realpath(ctx.config_path), 0o600)
         made = signing.make_key(ctx.home) if signing.is_available() else False
-    return _report(ctx, change, backup, owner, folder, dry_run=False, made_key=made)
+    if found.notified or found.threads:
+        ctx.store.update(lambda state: _remembered(state, found))
+    return _with_import(_report(ctx, change, backup, owner, folder, dry_run=False, made_key=made), found)
+
+
+def _import(ctx: Context, path: str, force: bool, chosen: dict[str, Any]) -> Import:
+    """What lies there and what of it neither config.yaml nor this call says yet. Raises UsageError and ConfigError."""
+    place = legacy.find(path)
+    read = legacy.Older({})
+    if place.config:
+        text = read_config_text(place.config)
+        read = legacy.modern(parse(text or "", place.config), place.folder, ctx.env)
+    elif not place.states:
+        raise UsageError(f"{path}: holds no configuration and no state", "Name the folder of the older software.")
+    values = legacy.with_usual_tokens(read.values, place.folder)
+    taken, left = legacy.importable(values)
+    present = parse(read_config_text(ctx.config_path) or "", ctx.config_path)
+    told = {key: value for key, value in taken.items() if not force and _is_set(present, key)}
+    kept = {key: value for key, value in told.items() if not _says(present, key, value)}
+    settings = {key: value for key, value in taken.items() if key not in told and chosen.get(key) is None}
+    named = values.get("state_file")
+    states = (named, *place.states) if isinstance(named, str) else place.states
+    notified, threads, unread = _told_there(ctx, states)
+    return Import(place.config or path, settings, kept, notified, threads, (*read.left, *left, *unread, *_no_files(settings)))
+
+
+def _told_there(ctx: Context, paths: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], dict[str, str], tuple[Problem, ...]]:
+    """(marks, conversations, problems) of older state files."""
+    notified: dict[str, tuple[str, ...]] = {}
+    threads: dict[str, str] = {}
+    problems: list[Problem] = []
+    for path in dict.fromkeys(os.path.realpath(path) for path in paths):
+        if path == os.path.realpath(ctx.store.path) or not os.path.lexists(path):
+            continue  # the state file of scq itself: an older form is taken over by the store
+        try:
+            state = legacy.read_state(path)
+        except InvalidFileError as error:
+            problems.append(Problem(path, f"was not taken over ({error})", "What it remembers may be told again."))
+            continue
+        notified = _joined(notified, state.notified)
+        threads = {**state.threads, **threads}
+        if state.approvals:
+            what = f"its {state.approvals} approvals were not taken over: they do not say what content they are for"
+            problems.append(Problem(path, what, "scq pending lists what waits for a decision here."))
+    return notified, threads, tuple(problems)
+
+
+def _joined(one: dict[str, tuple[str, ...]], other: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {**one, **{name: tuple(dict.fromkeys((*one.get(name, ()), *words))) for name, words in other.items()}}
+
+
+def _remembered(state: State, found: Import) -> State:
+    """The state with what was told elsewhere; it is then not told again."""
+    values = state.values
+    if found.threads and "thread_ids" not in values:
+        values = {**values, "thread_ids": msgspec.Raw(msgspec.json.encode(found.threads))}
+    return replace(state, notified=_joined(state.notified, found.notified), values=values)
+
+
+def _is_set(values: dict[str, Any], key: str) -> bool:
+    return any(get_value(values, tuple(name.split(".")))[1] for name in _spellings(key))
+
+
+def _says(values: dict[str, Any], key: str, value: object) -> bool:
+    return any(get_value(values, tuple(name.split("."))) == (value, True) for name in _spellings(key))
+
+
+def _spellings(key: str) -> list[str]:
+    return [key, *(other for other, real in ALIASES.items() if real == key)]
+
+
+def _no_files(settings: dict[str, Any]) -> list[Problem]:
+    missing = [key for key in legacy.TOKENS if key in settings and not os.path.isfile(settings[key])]
+    return [Problem(key, f"{settings[key]}: no such file", "Sign in: scq auth google") for key in missing]
+
+
+def _with_import(report: Report, found: Import) -> Report:
+    """The report with what was taken, what was not, and why."""
+    if not found.source:
+        return report
+    words = {"taken": found.settings, "kept": found.kept, "told": len(found.notified), "threads": len(found.threads)}
+    left = [{"where": each.where, "what": each.what, "advice": each.advice} for each in found.left]
+    lines = [f"imported from {found.source}:"]
+    lines += [f"  {key}: {line(str(value), 300)}" for key, value in found.settings.items()]
+    lines += [f"  {key}: kept as config.yaml has it, not {line(str(value), 300)} (--force)" for key, value in found.kept.items()]
+    if found.notified:
+        lines.append(f"  {len(found.notified)} jobs and peers that were announced already are not announced again")
+    if len(lines) == 1:
+        lines.append("  nothing that is not here already")
+    return replace(
+        report,
+        data={**report.data, "imported": {"from": found.source, **words, "left": left}},
+        lines=(*report.lines[:-1], *lines, *report.lines[-1:]),
+        problems=(*report.problems, *found.left),
+    )
 
 
 def _owner(ctx: Context, email: str | None) -> str:
@@ -67,13 +189,12 @@ def _refuse_home_inside(home: str, root: str) -> None:
 
 
 def _settings(owner: str, root: str, notify_jobs: bool | None, notify_peers: bool | None) -> dict[str, Any]:
-    wanted = {
-        "do_email": owner,
-        "syftbox_root": root or None,
-        "notify.monitor_jobs": notify_jobs,
-        "notify.monitor_peers": notify_peers,
-    }
+    wanted = {"do_email": owner, "syftbox_root": root or None, **_choices(notify_jobs, notify_peers)}
     return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _choices(notify_jobs: bool | None, notify_peers: bool | None) -> dict[str, bool | None]:
+    return {"notify.monitor_jobs": notify_jobs, "notify.monitor_peers": notify_peers}
 
 
 def _close(path: str, mode: int) -> None:

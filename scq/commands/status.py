@@ -2,72 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from scq.clean import line
 from scq.context import Context
 from scq.errors import ACTION_NEEDED, OK
-from scq.looking import view
-from scq.model import Job
+from scq.measuring import STATUSES, Figures, measure
+from scq.model import Trouble
 from scq.report import Report
 from scq.showing import seconds, when
-from scq.view import awaits_answer, oldest_first, sent_at
-
-WORDS = ("pending", "approved", "running", "completed", "failed", "rejected")
 
 
 def run(ctx: Context, *, exit_code: bool = False) -> Report:
-    """Counts by status, the oldest wait, when each verb last looked, the outbox and the sandbox.
+    """Counts by status, the oldest wait, the outbox, what does not work, when each verb last went well, and the sandbox.
 
     Live jobs are looked at; jobs that are over are counted as of the last sweep. With `exit_code` the code is 3 when jobs wait.
     """
-    shown = view(ctx, full=False)
-    state = ctx.store.load()
-    counts = dict.fromkeys(WORDS, 0)
-    jobs = [job for job in shown.jobs().values() if job.sighting.owner == ctx.config.email]
-    for job in jobs:
-        counts[job.status] += 1
-    for status, number in ctx.store.finished_counts().items():
-        counts[status] = counts.get(status, 0) + number
-    unanswered = ctx.store.finished_unanswered() + sum(awaits_answer(record) for record in state.jobs.values())
-    for key in state.jobs:
-        came_back = ctx.store.finished_record(key)
-        if came_back is not None:  # still remembered as over, too, until the next full look
-            counts[came_back.status] -= 1
-            unanswered -= awaits_answer(came_back)
-    waiting = oldest_first(job for job in jobs if job.status == "pending")
-    outbox = _outbox(state.outbox.values())
+    figures = measure(ctx)
     data: dict[str, Any] = {
         "email": ctx.config.email,
         "root": ctx.config.root,
         "home": ctx.home,
-        "counts": counts,
-        "oldest_pending": waiting[0].id if waiting else None,
-        "oldest_wait_s": _wait(ctx, waiting[0]) if waiting else None,
-        "results_waiting": unanswered,
+        "counts": figures.counts,
+        "oldest_pending": figures.oldest.id if figures.oldest else None,
+        "oldest_wait_s": figures.oldest_wait_s,
+        "results_waiting": figures.results_waiting,
         "sandbox": ctx.config.sandbox,
-        "outbox": outbox,
-        "looked_at": _iso(state.swept_at),
-        "source": {"name": shown.source.name, "ok": shown.source.ok},
+        "outbox": figures.outbox,
+        "outbox_wait_s": figures.outbox_wait_s,
+        "troubles": [_trouble(what, trouble) for what, trouble in figures.troubles.items()],
+        "last_ok": {verb: _iso(ended.at) for verb, ended in figures.ended.items()},
+        "looked_at": _iso(figures.looked_at),
+        "source": {"name": figures.source.name, "ok": figures.source.ok},
     }
-    lines = _lines(ctx, data, waiting, when(state.swept_at))
-    code = ACTION_NEEDED if exit_code and waiting else OK
-    return Report("status", data, tuple(lines), shown.problems, code)
+    code = ACTION_NEEDED if exit_code and figures.oldest else OK
+    return Report("status", data, tuple(_lines(ctx, figures)), figures.problems, code)
 
 
-def _lines(ctx: Context, data: dict[str, Any], waiting: list[Job], swept: str) -> list[str]:
+def _lines(ctx: Context, figures: Figures) -> list[str]:
     lines = [f"{line(ctx.config.email) or '(no email configured: scq init --email YOU)'}   {line(ctx.config.root, 300)}"]
-    lines.append("  ".join(f"{data['counts'][word]} {word}" for word in WORDS))
-    if waiting:
-        first = waiting[0]
-        lines.append(f"waiting longest: {first.short_id} {line(first.name)}, {seconds(data['oldest_wait_s'])}")
-    if data["results_waiting"]:
+    lines.append("  ".join(f"{figures.counts[word]} {word}" for word in STATUSES))
+    if figures.oldest is not None and figures.oldest_wait_s is not None:
+        lines.append(f"waiting longest: {figures.oldest.short_id} {line(figures.oldest.name)}, {seconds(figures.oldest_wait_s)}")
+    if figures.results_waiting:
         lines.append(
-            f"results waiting for your answer: {data['results_waiting']}; scq output ID, then scq release or scq withhold"
+            f"results waiting for your answer: {figures.results_waiting}; scq output ID, then scq release or scq withhold"
         )
-    lines.append(f"last full look: {swept}")
-    box = data["outbox"]
-    lines.append(f"outbox: {box['queued']} to send, {box['sent']} sent, {box['failed']} failed")
+    lines.append(f"last full look: {when(figures.looked_at)}")
+    lines.append(_outbox(figures))
+    for what, trouble in figures.troubles.items():
+        advice = f"; {line(trouble.advice, 300)}" if trouble.advice else ""
+        lines.append(f"! {line(what)}: {line(trouble.what, 300)} since {when(trouble.since)}{advice}")
     if ctx.config.sandbox == "none":
         lines.append("sandbox: NONE. Jobs run with the rights of this account; see docs/configuration.md")
     else:
@@ -75,17 +61,22 @@ def _lines(ctx: Context, data: dict[str, Any], waiting: list[Job], swept: str) -
     return lines
 
 
-def _wait(ctx: Context, job: Job) -> float:
-    return max(0.0, (ctx.now() - sent_at(job)).total_seconds())
+def _outbox(figures: Figures) -> str:
+    """`outbox: 2 to send (longest for 3 min 0 s), 1 tried again later, 1 uncertain, 5 sent, 1 given up`."""
+    box = figures.outbox
+    wait = "" if figures.outbox_wait_s is None else f" (longest for {seconds(figures.outbox_wait_s)})"
+    parts = [f"{box['queued']} to send{wait}"]
+    parts += [
+        f"{box[word]} {text}" for word, text in (("deferred", "tried again later"), ("ambiguous", "uncertain")) if box[word]
+    ]
+    parts.append(f"{box['sent']} sent")
+    parts += [f"{box['dead']} given up; scq outbox list"] if box["dead"] else []
+    return "outbox: " + ", ".join(parts)
 
 
-def _outbox(rows: Any) -> dict[str, int]:
-    counts = {"queued": 0, "sent": 0, "failed": 0}
-    for row in rows:
-        word = {"queued": "queued", "sending": "queued", "sent": "sent"}.get(row.state, "failed")
-        counts[word] += 1
-    return counts
+def _trouble(what: str, trouble: Trouble) -> dict[str, Any]:
+    return {"where": what, "what": trouble.what, "since": _iso(trouble.since), "advice": trouble.advice}
 
 
-def _iso(moment: Any) -> str | None:
+def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -20,12 +20,14 @@ from scq.errors import (
     INTEGRITY,
     JOB_FAILED,
     OK,
+    SIGN_IN,
     USAGE,
     BusyError,
     ConfigError,
     IntegrityError,
     JobFailedError,
     ScqError,
+    SignInError,
     UsageError,
 )
 from scq.library import settings
@@ -40,6 +42,7 @@ FAILURES: dict[int, type[ScqError]] = {
     JOB_FAILED: JobFailedError,
     INTEGRITY: IntegrityError,
     BUSY: BusyError,
+    SIGN_IN: SignInError,
     CONFIG: ConfigError,
 }
 SHOWN_PROBLEMS = 20

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from scq import config_file
-from scq.config import Config, Loaded, judge, keys, load, value_of
+from scq.config import Config, Health, Loaded, judge, keys, load, value_of
 from scq.config_channels import ChannelSetting
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
 from scq.errors import ConfigError
 from scq.model import DataFolder
+from scq.secrets import Secret
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -177,6 +178,7 @@ def test_what_is_no_duration_is_refused(text: str, home: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        "notify: {channels: [mail]}",
         "max_concurrent_jobs: 0",
         "max_concurrent_jobs: 1.5",
         "max_concurrent_jobs: true",
@@ -207,12 +209,12 @@ def test_what_is_no_duration_is_refused(text: str, home: Path) -> None:
         "sandbox: {interpreters: {a: b}}",
         "notify: 5",
         "approvals: true",
-        "notify: {channels: [mail]}",
-        "notify: {channels: {mail: file}}",
-        "notify: {channels: {mail: {path: /x}}}",
-        "notify: {channels: {mail: {type: pigeon}}}",
-        "notify: {channels: {mail: {type: file, format: box}}}",
-        "notify: {channels: {'a b': {type: file}}}",
+        "channels: [mail]",
+        "channels: {mail: file}",
+        "channels: {mail: {path: /x}}",
+        "channels: {mail: {type: pigeon}}",
+        "channels: {mail: {type: file, format: box}}",
+        "channels: {'a b': {type: file}}",
     ],
 )
 def test_each_wrong_value_is_named_with_what_is_allowed(line: str, home: Path) -> None:
@@ -257,7 +259,12 @@ def test_without_strictness_errors_are_problems_and_defaults_stand(home: Path) -
         ("zzz: 3\n", "zzz", ""),
         ("1: 3\n", "1", ""),
         ("on: 3\n", "on", ""),
-        ("notify: {channels: {mail: {type: file, colour: red}}}\n", "notify.channels.mail.colour", ""),
+        ("channels: {mail: {type: file, colour: red}}\n", "channels.mail.colour", ""),
+        ("notify: {channels: {mail: {type: file, colour: red}}}\n", "channels.mail.colour", ""),
+        ("channels: {mail: {type: file, host: example.org}}\n", "channels.mail.host", ""),
+        ("channels: {mail: {type: file, url_env: X}}\n", "channels.mail.url_env", ""),
+        ("chanels: {}\n", "chanels", "channels"),
+        ("routing: {order: [], orders: []}\n", "routing.orders", "routing.order"),
     ],
 )
 def test_an_unknown_key_is_a_warning_with_the_nearest_name(text: str, where: str, close: str, home: Path) -> None:
@@ -266,23 +273,204 @@ def test_an_unknown_key_is_a_warning_with_the_nearest_name(text: str, where: str
     assert (f"Did you mean {close}?" == problem.advice) if close else "scq config show" in problem.advice
 
 
-# Channels
+# Channels (what single types need is in test_config_channels.py)
 
 
 def test_the_default_channel_is_a_mailbox_in_the_home(home: Path) -> None:
     assert read(home, "").config.channels == (ChannelSetting("mailbox", "file", f"{home}/mailbox", "maildir"),)
 
 
-def test_channels_are_read_with_their_names(home: Path) -> None:
-    text = "notify:\n  channels:\n    a: {type: file, path: ~/mail.mbox, format: mbox}\n    b: {type: file}\n"
-    assert read(home, text).config.channels == (
+@pytest.mark.parametrize("place", ["channels:", "notify:\n  channels:"])
+def test_channels_are_read_with_their_names_in_both_places(place: str, home: Path) -> None:
+    text = f"{place}\n    a: {{type: file, path: ~/mail.mbox, format: mbox}}\n    b: {{type: file}}\n"
+    loaded = read(home, text)
+    assert loaded.config.channels == (
         ChannelSetting("a", "file", f"{home.parent}/mail.mbox", "mbox"),
         ChannelSetting("b", "file", f"{home}/mailbox", "maildir"),
     )
+    assert (loaded.problems, loaded.origins["channels"]) == ((), "config.yaml")
 
 
 def test_no_channels_can_be_wanted(home: Path) -> None:
+    assert read(home, "channels: {}\n").config.channels == ()
     assert read(home, "notify: {channels: {}}\n").config.channels == ()
+
+
+def test_an_empty_group_of_channels_means_the_default(home: Path) -> None:
+    assert [channel.name for channel in read(home, "channels:\n").config.channels] == ["mailbox"]
+
+
+def test_channels_in_both_places_are_all_there_and_none_twice(home: Path) -> None:
+    text = "channels: {a: {type: file}}\nnotify: {channels: {b: {type: file}}}\n"
+    assert [channel.name for channel in read(home, text).config.channels] == ["a", "b"]
+    (error,) = errors(home, text.replace("b:", "a:"))
+    assert error.startswith("config.yaml: channels.a: ")
+
+
+# Messages: events, hours, routing, pings
+
+
+def test_the_groups_of_messages_reach_their_settings(home: Path) -> None:
+    config = read(
+        home,
+        """
+notify:
+  events: {job.received: digest, job.started: both}
+  remind_after: 3d
+  digest: hourly
+  digest_at: "07:30"
+  quiet_hours: 22:00-07:00
+  timezone: Europe/Berlin
+  max_per_run: 5
+  max_per_hour_per_recipient: 2
+  on_ambiguous: verify
+  heartbeat_enabled: true
+  heartbeat_interval: 12h
+channels: {a: {type: file}, b: {type: stdout}}
+routing:
+  levels: {info: a, critical: [a, b, a]}
+  events: {job.integrity: [b]}
+  order: [b, a]
+mail: {message_id_domain: example.org}
+credentials_path: /g/client.json
+check: {stale_after: 2h}
+health: {url_file: ~/ping.url, verbs: [check, notify]}
+""",
+    ).config
+    notify = config.notify
+    assert notify.events == {"job.received": "digest", "job.started": "both"}
+    assert (notify.remind_after, notify.digest, notify.digest_at) == (259_200.0, "hourly", "07:30")
+    assert (notify.quiet_hours, notify.timezone) == ("22:00-07:00", "Europe/Berlin")
+    assert (notify.max_per_run, notify.max_per_hour, notify.on_ambiguous) == (5, 2, "verify")
+    assert (notify.heartbeat_enabled, notify.heartbeat_interval) == (True, 43_200.0)
+    assert config.routing_levels == {"info": ("a",), "critical": ("a", "b")}
+    assert (config.routing_events, config.routing_order) == ({"job.integrity": ("b",)}, ("b", "a"))
+    assert (config.message_id_domain, config.credentials_path) == ("example.org", "/g/client.json")
+    assert config.stale_after == 7200.0
+    assert config.health == Health(url_file=f"{home.parent}/ping.url", verbs=("check", "notify"))
+    assert config.health.secret == Secret(file=f"{home.parent}/ping.url")
+
+
+def test_what_yaml_makes_of_hours_and_of_off_is_understood(home: Path) -> None:
+    notify = read(home, "notify: {digest_at: 22:30, events: {job.started: off, job.received: ds}}\n").config.notify
+    assert notify.digest_at == "22:30"
+    assert notify.events == {"job.started": "off", "job.received": "ds"}
+
+
+@pytest.mark.parametrize(("text", "clock"), [("7:05", "07:05"), ('"00:00"', "00:00"), ("23:59", "23:59"), ('" 8:00 "', "08:00")])
+def test_a_time_of_day_has_hours_and_minutes(text: str, clock: str, home: Path) -> None:
+    assert read(home, f"notify: {{digest_at: {text}}}\n").config.notify.digest_at == clock
+
+
+@pytest.mark.parametrize(("text", "span"), [("9:00-17:30", "09:00-17:30"), ('"22:00 - 07:00"', "22:00-07:00"), ('""', "")])
+def test_quiet_hours_are_a_span_that_may_pass_midnight(text: str, span: str, home: Path) -> None:
+    assert read(home, f"notify: {{quiet_hours: {text}}}\n").config.notify.quiet_hours == span
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "notify: {digest_at: 8}",
+        "notify: {digest_at: 24:00}",
+        "notify: {digest_at: '12:60'}",
+        "notify: {digest_at: '1:2:3'}",
+        "notify: {digest_at: '٠٨:٠٠'}",
+        "notify: {digest_at: true}",
+        "notify: {digest_at: -5}",
+        "notify: {digest_at: soon}",
+        "notify: {quiet_hours: 22:00}",
+        "notify: {quiet_hours: 22:00-}",
+        "notify: {quiet_hours: 22:00-22:00}",
+        "notify: {quiet_hours: [22:00, 07:00]}",
+        "notify: {quiet_hours: 5}",
+        "notify: {timezone: ../../etc/passwd}",
+        "notify: {timezone: /etc/localtime}",
+        "notify: {timezone: 'a b'}",
+        "notify: {timezone: 1}",
+        "notify: {timezone: a/b/c/d}",
+        "notify: {timezone: 'Zürich'}",
+        "notify: {digest: weekly}",
+        "notify: {max_per_run: 0}",
+        "notify: {max_per_hour_per_recipient: no}",
+        "notify: {on_ambiguous: maybe}",
+        "notify: {remind_after: -1}",
+        "notify: {heartbeat_interval: 0}",
+        "notify: {heartbeat_enabled: 'on'}",
+        "notify: {events: {job.unknown: ds}}",
+        "notify: {events: {job.received: nobody}}",
+        "notify: {events: {job.received: true}}",
+        "notify: {events: {job.received: [ds]}}",
+        "notify: {events: [job.received]}",
+        "notify: {events: off}",
+        "routing: {levels: {loud: [mailbox]}}",
+        "routing: {levels: {info: [gone]}}",
+        "routing: {levels: {info: [[mailbox]]}}",
+        "routing: {levels: [mailbox]}",
+        "routing: {levels: {info: 7}}",
+        "routing: {events: {job.unknown: [mailbox]}}",
+        "routing: {events: {digest: gone}}",
+        "routing: {order: [mailbox, gone]}",
+        "routing: {order: ['a b']}",
+        "routing: {order: {a: b}}",
+        "channels: {}\nrouting: {order: [mailbox]}",
+        "routing: 7",
+        "mail: {message_id_domain: 'a b'}",
+        "mail: {message_id_domain: 'a\\nb'}",
+        "mail: {message_id_domain: 7}",
+        "check: {stale_after: 0}",
+        "health: {url: ftp://example.org/ping}",
+        "health: {url: 'https://example.org/a b'}",
+        'health: {url: "https://example.org/a\\nb"}',
+        "health: {url: 7}",
+        "health: {url_env: A-B}",
+        "health: {url_env: 'A=B'}",
+        "health: {url_file: ping.url}",
+        "health: {url_keyring: 7}",
+        "health: {verbs: [approve]}",
+        "health: {verbs: []}",
+        "health: {verbs: {notify: true}}",
+        "health: https://example.org/key",
+    ],
+)
+def test_each_wrong_value_of_messages_is_named_with_what_is_allowed(line: str, home: Path) -> None:
+    found = errors(home, line + "\n")
+    assert len(found) == 1
+    assert found[0].startswith(f"config.yaml: {line.splitlines()[-1].partition(':')[0]}")
+    assert " is not allowed: " in found[0]
+
+
+def test_a_route_names_the_channels_there_are(home: Path) -> None:
+    (error,) = errors(home, "channels: {a: {type: file}, b: {type: stdout}}\nrouting: {events: {heartbeat: [a, c]}}\n")
+    assert error == 'config.yaml: routing.events: "c" is not allowed: one of your channels: a, b'
+    (error,) = errors(home, "channels: {}\nrouting: {order: c}\n")
+    assert error.endswith("one of your channels: there are none")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"channels": {"a": {"type": "smtp", "host": "h", "password": 12345678}}},
+        {"channels": {"a": {"type": "slack", "url": "https://x/12345678", "url_env": "X"}}},
+        {"channels": {"a": "https://x/12345678"}},
+        {"channels": {"a": {"url": "https://x/12345678"}}},
+        {"channels": {"a": {"type": "telegram", "to": "1", "token": ["12345678"]}}},
+        {"channels": ["https://x/12345678"]},
+        {"health": {"url": "x/12345678"}},
+        {"health": "https://x/12345678"},
+    ],
+)
+def test_an_error_never_shows_what_may_be_a_secret(value: dict[str, Any], tmp_path: Path) -> None:
+    loaded = judge(value, "config.yaml", {}, {}, home=str(tmp_path))
+    assert loaded.errors
+    assert "12345678" not in repr(loaded.problems)
+
+
+def test_no_settings_show_a_secret_when_they_are_printed(tmp_path: Path) -> None:
+    value = {"channels": {"a": {"type": "slack", "url": "https://x/12345678"}}, "health": {"url": "https://x/12345678"}}
+    loaded = judge(value, "config.yaml", {}, {}, home=str(tmp_path))
+    assert loaded.errors == ()
+    assert loaded.config.health.url.endswith("12345678")
+    assert "12345678" not in repr(loaded)
 
 
 # Where values come from
@@ -651,19 +839,18 @@ def test_a_link_stays_a_link_when_its_file_is_changed(home: Path) -> None:
 
 def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     config = Config()
-    own = {key.attribute for key in KEYS if not key.path.startswith(("notify.", "auto_release."))}
-    released = {key.attribute for key in KEYS if key.path.startswith("auto_release.")}
-    notify = {key.attribute for key in KEYS if key.path.startswith("notify.")}
-    assert own == set(Config.__struct_fields__) - {"notify", "auto_release"}
-    assert released == set(type(config.auto_release).__struct_fields__)
-    assert notify == set(type(config.notify).__struct_fields__) - {"channels"}
+    groups = {"notify": config.notify, "auto_release": config.auto_release, "health": config.health}
+    for name, group in groups.items():
+        assert {key.attribute for key in KEYS if key.path.startswith(f"{name}.")} == set(group.__struct_fields__), name
+    own = {key.attribute for key in KEYS if key.path.partition(".")[0] not in groups}
+    assert own == set(config.__struct_fields__) - set(groups) - {"channels"}
 
 
-def test_every_default_is_allowed_by_its_own_key() -> None:
+def test_every_default_is_allowed_by_its_own_key_or_means_that_nothing_is_set() -> None:
     for info in keys():
         key = find_key(info.path.replace("NAME", "mailbox"))
         assert key is not None
-        if info.default not in (None, ""):
+        if info.default not in (None, "", 0, (), []):
             default = list(info.default) if isinstance(info.default, tuple) else info.default
             assert key.kind.parse(default) is not None, info.path
 
@@ -675,12 +862,17 @@ def test_every_value_can_be_asked_for() -> None:
     assert value_of(config, "email") == ""
     assert value_of(config, "sandbox") == "bwrap"
     assert value_of(config, "channels.mailbox.format") == "maildir"
+    assert value_of(config, "notify.channels.mailbox.format") == "maildir"
     assert value_of(config, "channels.gone.format") is None
+    assert value_of(config, "health.verbs") == ("notify",)
     with pytest.raises(KeyError):
         value_of(config, "nothing")
 
 
-@pytest.mark.parametrize("path", ["", "notify", "notify.channels", "notify.channels.a", "notify.channels.a b.type", "x.y"])
+@pytest.mark.parametrize(
+    "path",
+    ["", "notify", "channels", "notify.channels", "channels.a", "notify.channels.a", "channels.a b.type", "channels.a.x", "x.y"],
+)
 def test_what_is_no_setting_has_no_key(path: str) -> None:
     assert find_key(path) is None
 

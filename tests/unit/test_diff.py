@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from scq.diff import events
-from scq.model import Answer, ReleasedFile
+from scq.diff import events, is_beat, overdue, reminder
+from scq.model import Answer, Bounds, ReleasedFile
 from scq.state import Record
 from tests.making import ME, NOW, THEM, decision, record, run
 
@@ -44,7 +44,12 @@ def test_a_new_invalid_job_says_so_once() -> None:
         ("pending", {"status": "completed"}, ["job.approved", "job.completed"]),
         ("approved", {"status": "completed"}, ["job.completed"]),
         ("approved", {"status": "failed"}, ["job.failed"]),
-        ("running", {"status": "failed", "run": run(cause="interrupted")}, ["job.interrupted"]),
+        ("running", {"status": "failed", "run": run(cause="interrupted")}, ["job.interrupted", "job.failed"]),
+        ("running", {"status": "failed", "run": run(cause="integrity")}, ["job.integrity", "job.failed"]),
+        ("approved", {"status": "completed", "outputs": "withheld"}, ["job.completed", "outputs.withheld"]),
+        ("approved", {"status": "completed", "logs": "withheld"}, ["job.completed", "outputs.withheld"]),
+        ("approved", {"status": "completed", "outputs": "released", "logs": "withheld"}, ["job.completed"]),
+        ("approved", {"status": "failed", "outputs": "withheld"}, ["job.failed"]),
         ("running", {"status": "failed", "run": run(cause="timeout")}, ["job.failed"]),
         ("approved", {"status": "pending"}, []),
         ("approved", {"status": "pending", "changed": True}, ["job.changed"]),
@@ -109,3 +114,84 @@ def test_ids_are_unique_and_ordered_by_age() -> None:
     old = record(name="old", first_seen_at=NOW - timedelta(days=1))
     found = events({}, {"a": young, "b": old}, me=ME, first=False, revision=3, at=NOW)
     assert [(event.id, event.ref) for event in found] == [("3-0", "b"), ("3-1", "a")]
+
+
+def test_an_approval_that_was_in_force_and_expired_is_told_once() -> None:
+    until = decision(bounds=Bounds(expires_at=NOW))
+    before, after = record(status="approved", decision=until), record(status="pending", decision=until)
+    (event,) = events({"key": before}, {"key": after}, me=ME, first=False, revision=1, at=NOW)
+    assert (event.kind, event.detail) == ("job.expired", "the approval was in force until 2026-11-21 12:00 UTC")
+    assert kinds(after, after) == []
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        {"decision": None},
+        {"decision": decision()},
+        {"decision": decision(bounds=Bounds(max_runs=1))},
+        {"decision": decision(bounds=Bounds(expires_at=NOW + timedelta(seconds=1)))},
+        {"decision": decision("reject", bounds=Bounds(expires_at=NOW))},
+        {"decision": decision(bounds=Bounds(expires_at=NOW)), "digest": "sha256:other"},
+    ],
+)
+def test_an_approval_that_ended_otherwise_has_not_expired(after: dict[str, Any]) -> None:
+    assert kinds(record(status="approved"), record(status="pending", **after)) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "rejected"])
+def test_a_job_whose_time_ran_out_in_the_folders_has_expired(status: Any) -> None:
+    over = record(status=status)
+    over = replace(over, sighting=replace(over.sighting, reason="expired"))
+    assert kinds(record(), over) == ["job.expired"]
+    assert kinds(record(), replace(over, decision=decision("reject"))) != ["job.expired"]
+
+
+DAY = timedelta(days=1)
+LIMIT = DAY.total_seconds()
+
+
+def waits(since: timedelta = 2 * DAY, **fields: Any) -> Record:
+    fields = {"submitted_at": NOW - since, "first_seen_at": NOW - since} | fields
+    return record(**fields)
+
+
+def test_the_owner_is_reminded_of_everything_that_waits_too_long() -> None:
+    records = {"old": waits(name="old"), "young": waits(DAY - timedelta(seconds=1)), "exact": waits(DAY, name="exact")}
+    keys = overdue(records, ME, NOW, LIMIT)
+    assert keys == ["old", "exact"]
+    event = reminder([records[key] for key in keys], "7-3", NOW)
+    assert (event.id, event.kind) == ("7-3", "review.reminder")
+    assert [line.split("\t")[1:] for line in event.detail.splitlines()] == [
+        ["exact", THEM, "since 2026-11-20 12:00 UTC"],
+        ["old", THEM, "since 2026-11-19 12:00 UTC"],
+    ]
+
+
+@pytest.mark.parametrize("other", [{"status": "approved"}, {"owner": THEM}, {"missing_since": NOW}])
+def test_nobody_is_reminded_of_what_does_not_wait_for_the_owner(other: dict[str, Any]) -> None:
+    assert overdue({"key": waits(**other)}, ME, NOW, LIMIT) == []
+
+
+def test_reminders_can_be_turned_off() -> None:
+    assert overdue({"key": waits()}, ME, NOW, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("reminded_at", "expected"),
+    [(NOW, []), (NOW - DAY + timedelta(seconds=1), []), (NOW - DAY, ["a", "b"]), (NOW + DAY, ["a", "b"])],
+)
+def test_there_is_at_most_one_reminder_a_day(reminded_at: datetime, expected: list[str]) -> None:
+    assert overdue({"a": waits(reminded_at=reminded_at), "b": waits()}, ME, NOW, LIMIT) == expected
+
+
+def test_a_submission_time_in_the_future_is_the_clock_of_a_stranger() -> None:
+    assert overdue({"key": waits(submitted_at=NOW + 999 * DAY)}, ME, NOW, LIMIT) == ["key"]
+    assert overdue({"key": waits(submitted_at=None)}, ME, NOW, LIMIT) == ["key"]
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [(None, True), (NOW, False), (NOW - DAY, True), (NOW - DAY / 2, False), (NOW + DAY, True)]
+)
+def test_the_heartbeat_beats_at_its_interval_the_first_time_at_once(last: datetime | None, expected: bool) -> None:
+    assert is_beat(last, NOW, LIMIT) is expected

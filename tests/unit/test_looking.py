@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from scq.config import AutoRelease, Config
+from scq.config import AutoRelease, Config, Notify
 from scq.context import Context, utc_now
 from scq.errors import InvalidFileError
 from scq.looking import Observation, noted, observe, view
@@ -50,7 +50,7 @@ def test_every_change_makes_its_event_once(world: World) -> None:
     world.owner.scq("approve", "count")
     assert eye.kinds() == ["job.approved"]
     world.owner.scq("run-approved")
-    assert eye.kinds() == ["job.completed"]
+    assert eye.kinds() == ["job.completed", "outputs.withheld"]
     assert eye.kinds(full=True) == []
 
 
@@ -146,7 +146,7 @@ def test_a_job_that_is_over_leaves_the_live_document_and_changes_of_it_are_still
 
 
 def test_a_vanished_job_is_remembered_for_a_week(world: World) -> None:
-    eye = Eye(world)
+    eye = Eye(world, notify=Notify(remind_after=0.0))
     uid = world.submit("gone", layout="a3")
     world.submit("stays", layout="a3")
     eye.look()
@@ -167,14 +167,107 @@ def test_a_vanished_job_is_remembered_for_a_week(world: World) -> None:
     assert eye.kinds(full=True) == ["job.received"]
 
 
-def test_a_source_that_cannot_be_read_changes_nothing(world: World) -> None:
+def test_a_source_that_cannot_be_read_changes_nothing_but_is_remembered_as_a_trouble(world: World) -> None:
     eye = Eye(world)
     world.submit()
     before = eye.look().state
     world.root.rename(world.folder / "aside")
     found = eye.look()
-    assert (found.source.ok, found.events, found.state) == (False, (), before)
-    assert eye.context().store.load() == before
+    assert (found.source.ok, found.events) == (False, ())
+    assert found.state.troubles.keys() == {"source syftbox"}
+    assert replace(found.state, troubles={}, revision=before.revision, audit=before.audit) == before
+    assert eye.look().state == found.state == eye.context().store.load(), "a second failing look writes nothing"
+    (world.folder / "aside").rename(world.root)
+    assert eye.look().state.troubles == {}
+
+
+def test_a_source_out_of_reach_for_long_is_told_once_and_again_when_it_was_there_meanwhile(world: World) -> None:
+    eye = Eye(world, stale_after=3_600.0)
+    eye.look()
+    for _ in range(2):
+        world.root.rename(world.folder / "aside")
+        assert eye.kinds() == []
+        eye.moved += timedelta(hours=1)
+        assert eye.kinds() == ["source.stale"]
+        assert eye.kinds() == []
+        (world.folder / "aside").rename(world.root)
+        eye.look()
+    rows = eye.context().store.load().outbox.values()
+    assert [(row.kind, row.recipient, row.level) for row in rows] == [("source.stale", OWNER, "warning")] * 2
+    assert {row.context["source"] for row in rows} == {"syftbox"}
+
+
+def test_a_source_nobody_wants_to_hear_about_is_not_told(world: World) -> None:
+    eye = Eye(world, stale_after=1.0, notify=Notify(events={"source.stale": "off"}))
+    world.root.rename(world.folder / "aside")
+    eye.look()
+    eye.moved += timedelta(days=1)
+    assert eye.kinds() == []
+
+
+def test_the_owner_is_reminded_daily_of_jobs_that_wait_too_long(world: World) -> None:
+    eye = Eye(world, notify=Notify(remind_after=3_600.0))
+    eye.look()
+    world.submit("one")
+    world.submit("two")
+    eye.look()
+    eye.moved = timedelta(hours=1)
+    assert eye.kinds() == ["review.reminder"]
+    assert eye.kinds() == []
+    eye.moved = timedelta(hours=26)
+    world.owner.scq("reject", "one", "-r", "no")
+    assert eye.kinds() == ["job.rejected", "review.reminder"]
+    (row,) = (
+        row
+        for row in eye.context().store.load().outbox.values()
+        if row.kind == "review.reminder" and "one" not in row.context["waiting"]
+    )
+    assert row.context["count"] == "1"
+
+
+def test_what_the_first_look_tells_of_is_not_reminded_of_at_once(world: World) -> None:
+    world.submit()
+    eye = Eye(world, notify=Notify(remind_after=3_600.0))
+    eye.moved = timedelta(days=3)
+    assert eye.kinds() == ["baseline"]
+    eye.moved += timedelta(hours=1)
+    assert eye.kinds() == []
+
+
+def test_the_heartbeat_is_told_at_its_interval(world: World) -> None:
+    eye = Eye(world, notify=Notify(heartbeat_enabled=True, heartbeat_interval=600.0))
+    assert eye.kinds() == ["heartbeat"], "the first at once"
+    assert eye.kinds() == []
+    eye.moved = timedelta(minutes=10)
+    assert eye.kinds() == ["heartbeat"]
+    assert {row.context["interval_human"] for row in eye.context().store.load().outbox.values()} == {"10 minutes"}
+
+
+def marked(eye: Eye, entity: str, word: str) -> None:
+    store = eye.context().store
+    store.update(lambda state: replace(state, notified={**state.notified, entity: (word,)}))
+
+
+def test_what_other_software_with_this_state_has_told_is_not_told_again(world: World) -> None:
+    eye = Eye(world)
+    eye.look()
+    marked(eye, "count", "new")
+    world.submit("count")
+    assert eye.kinds() == ["job.received"]
+    assert eye.context().store.load().outbox == {}
+
+
+def test_a_name_a_job_had_that_is_over_says_nothing_about_a_new_one(world: World) -> None:
+    eye = Eye(world)
+    eye.look()
+    world.ended("count")
+    eye.look(full=True)
+    known = eye.context().store.load().outbox.keys()
+    marked(eye, "count", "new")
+    world.submit("count", by=world.second)
+    eye.look()
+    state = eye.context().store.load()
+    assert {row.kind for key, row in state.outbox.items() if key not in known} == {"job.received"}
 
 
 def test_an_approval_by_other_software_is_adopted_only_when_allowed_and_written_into_the_audit_log(

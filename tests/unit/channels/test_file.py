@@ -26,9 +26,13 @@ KEY = "ab" * 32
 MESSAGE = Message(KEY, "job.received", "o@x.org", "a@b.org", "Job: s [scq 1]", "text\n", None, "2026-03-02T10:30:00+00:00")
 
 
+def box(path: Path, format: str = "maildir") -> FileChannel:
+    return FileChannel(ChannelSetting("m", "file", str(path), format), Place(env={}))
+
+
 def in_mbox(path: Path) -> list[str]:
-    with closing(mailbox.mbox(path, create=False)) as box:
-        return [str(mail["Subject"]) for mail in box]
+    with closing(mailbox.mbox(path, create=False)) as mails:
+        return [str(mail["Subject"]) for mail in mails]
 
 
 def mode(path: Path) -> int:
@@ -36,16 +40,17 @@ def mode(path: Path) -> int:
 
 
 def test_a_maildir_is_private_and_complete(tmp_path: Path) -> None:
-    box = tmp_path / "home" / "mailbox"
-    receipt = FileChannel("m", str(box)).send(MESSAGE)
-    assert receipt == str(box / "new" / f"{KEY}.scq")
-    assert [mode(path) for path in (box, box / "new", box / "cur", box / "tmp")] == [0o700] * 4
-    assert mode(box / "new" / f"{KEY}.scq") == 0o600
-    assert os.listdir(box / "tmp") == []
+    mails = tmp_path / "home" / "mailbox"
+    receipt = box(mails).send(MESSAGE)
+    assert receipt.text == str(mails / "new" / f"{KEY}.scq")
+    assert receipt.message_id == f"<{KEY[:32]}@x.org>"
+    assert [mode(path) for path in (mails, mails / "new", mails / "cur", mails / "tmp")] == [0o700] * 4
+    assert mode(mails / "new" / f"{KEY}.scq") == 0o600
+    assert os.listdir(mails / "tmp") == []
 
 
 def test_a_second_delivery_replaces_the_first_in_a_maildir(tmp_path: Path) -> None:
-    channel = FileChannel("m", str(tmp_path / "m"))
+    channel = box(tmp_path / "m")
     channel.send(MESSAGE)
     channel.send(replace(MESSAGE, text="newer\n"))
     (name,) = os.listdir(tmp_path / "m" / "new")
@@ -53,33 +58,33 @@ def test_a_second_delivery_replaces_the_first_in_a_maildir(tmp_path: Path) -> No
 
 
 def test_a_message_that_was_read_already_is_not_delivered_again(tmp_path: Path) -> None:
-    channel = FileChannel("m", str(tmp_path / "m"))
-    delivered = Path(channel.send(MESSAGE))
+    channel = box(tmp_path / "m")
+    delivered = Path(channel.send(MESSAGE).text)
     read = tmp_path / "m" / "cur" / f"{delivered.name}:2,S"
     delivered.rename(read)
-    assert channel.send(MESSAGE) == str(read)
+    assert channel.send(MESSAGE).text == str(read)
     assert os.listdir(tmp_path / "m" / "new") == []
 
 
 def test_an_mbox_is_private_and_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "box"
     path.write_bytes(b"From old@x Mon Mar  2 10:30:00 2026\nSubject: old\n\nbody without end")
-    FileChannel("m", str(path), "mbox").send(MESSAGE)
+    box(path, "mbox").send(MESSAGE)
     assert in_mbox(path) == ["old", "Job: s [scq 1]"]
     fresh = tmp_path / "fresh"
-    FileChannel("m", str(fresh), "mbox").send(MESSAGE)
+    box(fresh, "mbox").send(MESSAGE)
     assert mode(fresh) == 0o600
 
 
 def test_a_key_in_the_text_of_another_message_does_not_count_as_delivered(tmp_path: Path) -> None:
-    channel = FileChannel("m", str(tmp_path / "box"), "mbox")
+    channel = box(tmp_path / "box", "mbox")
     channel.send(replace(MESSAGE, key="cd" * 32, text=f"\nX-SCQ-Key: {KEY}\n\nX-SCQ-Key: {KEY}\n"))
     channel.send(MESSAGE)
     assert len(in_mbox(tmp_path / "box")) == 2
 
 
 def test_lines_that_begin_a_message_in_an_mbox_are_quoted(tmp_path: Path) -> None:
-    FileChannel("m", str(tmp_path / "box"), "mbox").send(replace(MESSAGE, text="From a\n>From b\n"))
+    box(tmp_path / "box", "mbox").send(replace(MESSAGE, text="From a\n>From b\n"))
     text = (tmp_path / "box").read_text()
     assert "\n>From a\n>>From b\n" in text
 
@@ -92,21 +97,21 @@ def test_a_locked_mbox_is_left_alone_and_tried_later(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(ChannelError, match="locked") as caught:
-            FileChannel("m", str(path), "mbox").send(MESSAGE)
+            box(path, "mbox").send(MESSAGE)
         holder.communicate()
-    assert not caught.value.permanent
+    assert caught.value.kind == "transient"
     assert path.read_bytes() == b""
 
 
 def test_the_lock_is_free_after_a_delivery(tmp_path: Path) -> None:
-    FileChannel("m", str(tmp_path / "box"), "mbox").send(MESSAGE)
+    box(tmp_path / "box", "mbox").send(MESSAGE)
     take = "import fcntl,sys; f=open(sys.argv[1],'a'); fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)"
     assert subprocess.run([sys.executable, "-c", take, str(tmp_path / "box")], check=False).returncode == 0
 
 
 def test_a_full_disk_leaves_the_mbox_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "box"
-    channel = FileChannel("m", str(path), "mbox")
+    channel = box(path, "mbox")
     channel.send(MESSAGE)
     before = path.read_bytes()
     real, written = os.write, []
@@ -121,7 +126,7 @@ def test_a_full_disk_leaves_the_mbox_as_it_was(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ChannelError, match="No space left") as caught:
         channel.send(replace(MESSAGE, key="cd" * 32))
     assert written == [10]
-    assert not caught.value.permanent
+    assert caught.value.kind == "transient"
     assert path.read_bytes() == before
 
 
@@ -129,8 +134,8 @@ def test_a_full_disk_leaves_the_mbox_as_it_was(tmp_path: Path, monkeypatch: pyte
 def test_a_mailbox_that_cannot_be_made_may_work_later(tmp_path: Path, format: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ChannelError, match="cannot be written") as caught:
-        FileChannel("m", str(tmp_path / "file" / "box"), format).send(MESSAGE)
-    assert not caught.value.permanent
+        box(tmp_path / "file" / "box", format).send(MESSAGE)
+    assert caught.value.kind == "transient"
     assert caught.value.advice
 
 
@@ -140,7 +145,7 @@ def test_an_mbox_is_never_written_through_a_link_or_into_a_fifo(tmp_path: Path) 
     os.mkfifo(tmp_path / "fifo")
     for name in ("link", "fifo"):
         with pytest.raises(ChannelError):
-            FileChannel("m", str(tmp_path / name), "mbox").send(MESSAGE)
+            box(tmp_path / name, "mbox").send(MESSAGE)
     assert (tmp_path / "secret").read_bytes() == b"untouched"
 
 
@@ -164,4 +169,4 @@ def test_every_lock_error_of_a_kernel_counts_as_locked(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(fcntl, "lockf", denied)
     with pytest.raises(ChannelError, match="locked by another program"):
-        FileChannel("m", str(tmp_path / "box"), "mbox").send(MESSAGE)
+        box(tmp_path / "box", "mbox").send(MESSAGE)

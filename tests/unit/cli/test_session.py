@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from scq.cli import session
-from scq.errors import BusyError, ChannelError, ConfigError, IntegrityError, JobFailedError, ScqError, UsageError
+from scq.errors import BusyError, ChannelError, ConfigError, IntegrityError, JobFailedError, ScqError, SignInError, UsageError
 from scq.model import Problem
 from scq.report import Report
 from tests.people import World
@@ -48,6 +48,7 @@ def raising(error: BaseException) -> Callable[[], int]:
         (JobFailedError, 4),
         (IntegrityError, 5),
         (BusyError, 75),
+        (SignInError, 77),
         (ConfigError, 78),
         (ChannelError, 1),
     ],
@@ -107,6 +108,15 @@ def test_a_bug_leaves_a_report_file(error: Exception, tmp_path: Path, monkeypatc
     assert "['list', '--json']" in text
 
 
+def test_a_bug_report_never_holds_what_was_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    words = ["config", "set", "channels.relay.password", "hush"]
+    assert session.guarded(raising(ValueError()), words, {"config"}, io.StringIO(), io.StringIO()) == 70
+    (report,) = tmp_path.glob("scq-bug-*.txt")
+    assert "arguments ['config', 'set', '(hidden)']" in report.read_text()
+    assert "hush" not in report.read_text()
+
+
 def test_an_interrupted_call_is_130() -> None:
     assert guarded(raising(KeyboardInterrupt())) == (130, "", "interrupted\n")
 
@@ -163,6 +173,43 @@ def test_progress_is_silent_when_quiet(capsys: pytest.CaptureFixture[str]) -> No
     here.quiet = True
     here.say("two")
     assert capsys.readouterr().err == "one\n"
+
+
+def test_the_good_end_of_a_scheduled_verb_is_kept_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locks").mkdir()
+
+    def kept(report: Report) -> list[str]:
+        here = session.Session(str(tmp_path), "", "", "", -1.0)
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        with pytest.raises(session.Ended):
+            here.show(report)
+        return sorted(path.name for path in (tmp_path / "locks").iterdir())
+
+    assert kept(Report("list")) == []
+    assert kept(Report("check", {"dry_run": True})) == []
+    assert kept(Report("check", exit_code=75)) == []
+    assert kept(Report("check")) == ["check.done"]
+    assert kept(Report("run-approved", exit_code=3)) == ["check.done", "run-approved.done"]
+
+
+def test_a_good_end_whose_words_could_not_be_shown_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OSError, match="standard output"):
+        session.Session(str(tmp_path), "", "", "", -1.0).show(Report("check", lines=("a",)))
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_details_are_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    here = session.Session("", "", "", "", -1.0)
+    here.detail("one")
+    here.verbose = True
+    here.detail("two")
+    assert capsys.readouterr().err == "two\n"
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from scq.commands import config as verb
 from scq.config import keys, load
 from scq.context import Context
 from scq.errors import CONFIG, ConfigError, UsageError
+from scq.report import as_json
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -45,7 +46,8 @@ def test_show_lists_every_key_with_value_and_origin(home: Path) -> None:
     write(home, "job_timeout: 10m\ndo_email: file@example.org\n")
     ctx = context(home, email="line@example.org")
     found = settings(ctx)
-    assert set(found) == {info.path.replace("NAME", "mailbox") for info in keys()}
+    of_a_file = {f"channels.mailbox.{name}" for name in ("type", "path", "format", "to")}
+    assert set(found) == {info.path for info in keys() if "NAME" not in info.path} | of_a_file
     assert (found["job_timeout"]["value"], found["job_timeout"]["origin"]) == (600.0, "config.yaml")
     assert (found["do_email"]["value"], found["do_email"]["origin"]) == ("line@example.org", "command line")
     assert (found["queue_name"]["value"], found["queue_name"]["origin"]) == ("code-queue", "default")
@@ -54,11 +56,55 @@ def test_show_lists_every_key_with_value_and_origin(home: Path) -> None:
 
 
 def test_show_lists_the_channels_that_are_configured(home: Path) -> None:
-    write(home, "notify: {channels: {one: {type: file, path: /m}}}\n")
+    write(home, "notify: {channels: {one: {type: file, path: /m}}}\nrouting: {levels: {error: one}}\n")
     found = settings(context(home))
     assert found["channels.one.path"]["value"] == "/m"
     assert found["channels.one.path"]["origin"] == "config.yaml"
+    assert found["routing.levels"]["value"] == {"error": ("one",)}
     assert not any("mailbox" in key for key in found)
+
+
+SECRETS = """
+channels:
+  relay: {type: smtp, host: mail.example.org, user: bot, password: hush-1}
+  pager: {type: twilio-call, sid: hush-2, token: hush-3, from: "+15550100", to: ["+15550101"]}
+  hook: {type: webhook, url: "https://example.org/hush-4", signing: hush-5}
+  kept: {type: slack, url_env: SLACK_URL}
+health: {url: "https://example.org/hush-6"}
+"""
+
+
+def test_no_secret_of_the_settings_is_ever_shown(home: Path) -> None:
+    write(home, SECRETS)
+    ctx = context(home)
+    report = verb.show(ctx)
+    assert "hush" not in as_json(report)
+    assert "hush" not in "\n".join(report.lines)
+    found = settings(ctx)
+    secrets = ["relay.password", "pager.sid", "pager.token", "hook.url", "hook.signing"]
+    for name in [f"channels.{name}" for name in secrets] + ["health.url"]:
+        assert (found[name]["value"], found[name]["origin"]) == (verb.HIDDEN, "config.yaml"), name
+        assert verb.get(ctx, name).lines == (verb.HIDDEN,)
+    assert found["channels.kept.url_env"]["value"] == "SLACK_URL"
+    assert found["channels.kept.url"]["value"] == ""
+
+
+def test_a_secret_that_is_set_is_written_but_not_shown(home: Path) -> None:
+    write(home, SECRETS)
+    report = verb.set_(context(home), "channels.relay.password", "hush-9")
+    assert "hush" not in as_json(report) + "".join(report.lines)
+    assert "password: hush-9" in text(home)
+    again = verb.set_(context(home), "channels.relay.password", "hush-9")
+    assert (again.data["changed"], again.lines) == (False, (f"channels.relay.password is {verb.HIDDEN} already",))
+
+
+@pytest.mark.parametrize("key", ["health.url", "channels.relay.password"])
+def test_a_secret_that_is_not_allowed_is_not_repeated(key: str, home: Path) -> None:
+    write(home, SECRETS)
+    with pytest.raises(UsageError) as caught:
+        verb.set_(context(home), key, "hush\x07hush")
+    assert str(caught.value) == f"{key}: {verb.HIDDEN} is not allowed"
+    assert text(home) == SECRETS
 
 
 def test_show_of_a_damaged_file_shows_the_defaults_and_the_problem(home: Path) -> None:
@@ -106,7 +152,15 @@ def test_get_and_set_of_an_unknown_key_name_the_nearest(home: Path) -> None:
         ("queue_name", "#x", "queue_name: '#x'"),
         ("sandbox.interpreters", "[/opt/py, /opt/r]", "sandbox:\n  interpreters: [/opt/py, /opt/r]"),
         ("email", "Me@Example.org", "do_email: Me@Example.org"),
-        ("notify.channels.mail.type", "file", "notify:\n  channels:\n    mail:\n      type: file"),
+        ("notify.channels.mail.type", "file", "channels:\n  mail:\n    type: file"),
+        ("channels.mail.type", "stdout", "channels:\n  mail:\n    type: stdout"),
+        ("routing.levels", "{info: [mailbox]}", "routing:\n  levels: {info: [mailbox]}"),
+        ("routing.order", "mailbox", "routing:\n  order: mailbox"),
+        ("notify.events", "{job.started: off}", "notify:\n  events: {job.started: false}"),
+        ("notify.digest_at", "22:30", "notify:\n  digest_at: 1350"),
+        ("notify.quiet_hours", "22:00-07:00", "notify:\n  quiet_hours: 22:00-07:00"),
+        ("health.url", "https://hc.example.org/key", "health:\n  url: https://hc.example.org/key"),
+        ("health.verbs", "[check, notify]", "health:\n  verbs: [check, notify]"),
     ],
 )
 def test_set_writes_the_key_and_keeps_the_rest(key: str, value: str, line: str, home: Path) -> None:
@@ -128,6 +182,11 @@ def test_set_writes_the_key_and_keeps_the_rest(key: str, value: str, line: str, 
         ("email", "nobody"),
         ("email_format", "html\nsandbox: none"),
         ("notify_on_new_job", "maybe"),
+        ("notify.events", "{job.started: nobody}"),
+        ("notify.quiet_hours", "always"),
+        ("notify.timezone", "../etc"),
+        ("health.verbs", "[approve]"),
+        ("channels.mailbox.type", "pigeon"),
     ],
 )
 def test_set_refuses_what_is_not_allowed_and_writes_nothing(key: str, value: str, home: Path) -> None:
@@ -141,6 +200,12 @@ def test_set_refuses_what_is_not_allowed_and_writes_nothing(key: str, value: str
 def test_set_refuses_a_channel_without_a_type(home: Path) -> None:
     with pytest.raises(UsageError, match="a `type`"):
         verb.set_(context(home), "notify.channels.mail.path", "/m")
+    assert not (home / "config.yaml").exists()
+
+
+def test_set_refuses_a_route_to_a_channel_that_is_not_there(home: Path) -> None:
+    with pytest.raises(UsageError, match="one of your channels: mailbox"):
+        verb.set_(context(home), "routing.order", "[pager]")
     assert not (home / "config.yaml").exists()
 
 

@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import scq.commands.doctor as doctor
+from scq.channels.file import FileChannel
+from scq.channels.place import Place
 from scq.config import load
+from scq.config_channels import ChannelSetting
 from scq.context import Context
-from scq.errors import CONFIG, FAILED, OK
-from scq.model import Problem
-from scq.report import Report
+from scq.errors import CONFIG, FAILED, OK, ConfigError
+from scq.model import Problem, Trouble
+from scq.ports import Message, Receipt
+from scq.report import Report, as_json
 from scq.state import State
+from scq.store import Store
 
 ME = "owner@example.org"
 
@@ -99,7 +105,7 @@ def test_a_good_installation_has_nothing_to_say(home: Path, box: Path, programs:
     names = {check["name"] for check in report.data["checks"]}
     assert names == {
         "python", "configuration", "identity", "syftbox", "home", "files", "state", "locks", "clock", "disk", "sandbox",
-        "limits", "data", "interpreters", "programs", "queues",
+        "limits", "data", "interpreters", "programs", "queues", "channels",
     }  # fmt: skip
 
 
@@ -429,3 +435,156 @@ def test_uv_that_scq_brings_along_is_good_enough(home: Path, box: Path, programs
     configure(home, box, programs)
     (programs / "uv").unlink()
     assert one(doctor.run(context(home, str(programs))), "interpreters")["level"] == "ok"
+
+
+# Channels, secrets, hours, pings
+
+
+def test_every_channel_is_asked_whether_it_could_be_used(home: Path, box: Path, programs: Path) -> None:
+    more = "channels: {box: {type: file}, run: {type: exec, command: [/no/such/program]}, out: {type: stdout}}\n"
+    configure(home, box, programs, more)
+    report = doctor.run(context(home, str(programs)))
+    by_name = {check["detail"].split(" ")[0]: check for check in found(report, "channels")}
+    assert (by_name["box"]["level"], by_name["run"]["level"], by_name["out"]["level"]) == ("ok", "failure", "ok")
+    assert by_name["run"]["advice"]
+    assert report.exit_code == FAILED
+
+
+def test_a_channel_that_cannot_even_be_made_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    class Broken:
+        name = "mailbox"
+
+        def usable(self) -> str:
+            raise ConfigError("the environment variable WORD is not set")
+
+        def send(self, message: Message) -> Receipt:
+            raise AssertionError
+
+    configure(home, box, programs)
+    ctx = context(home, str(programs))
+    ctx.channels["mailbox"] = Broken()
+    check = one(doctor.run(ctx), "channels")
+    assert (check["level"], check["detail"]) == ("failure", "mailbox (file): the environment variable WORD is not set")
+    assert check["advice"] == "Correct its settings."
+
+
+def test_nobody_to_tell_and_submitters_who_cannot_be_told_are_notes(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "channels: {}\n")
+    report = doctor.run(context(home, str(programs)))
+    assert (one(report, "channels")["level"], report.exit_code) == ("warning", OK)
+    assert "nobody is told anything" in one(report, "channels")["detail"]
+    configure(home, box, programs, "channels: {out: {type: stdout}}\n")
+    notes = [check for check in found(doctor.run(context(home, str(programs))), "channels") if check["level"] == "warning"]
+    assert ["submitters are told nothing" in check["detail"] for check in notes] == [True]
+
+
+def test_a_missing_sign_in_says_how_to_sign_in(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "channels: {mail: {type: gmail}}\n")
+    check = one(doctor.run(context(home, str(programs))), "channels")
+    assert (check["level"], check["advice"]) == ("failure", "Run: scq auth google --send")
+    assert str(home / "gmail_token.json") in check["detail"]
+
+
+def test_a_saved_sign_in_that_others_can_read_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    token = home.parent / "token.json"
+    token.write_text("{}")
+    token.chmod(0o644)
+    configure(home, box, programs, f"gmail_token_path: {token}\nchannels: {{mail: {{type: gmail}}}}\n")
+    ctx = context(home, str(programs))
+    ctx.channels["mail"] = FileChannel(ChannelSetting("mail"), Place(env={}))
+    check = one(doctor.run(ctx), "secrets")
+    assert (check["level"], check["advice"]) == ("failure", f"chmod 600 {token}")
+
+
+def test_secrets_in_the_settings_and_in_open_files_are_found(home: Path, box: Path, programs: Path) -> None:
+    token = home.parent / "token"
+    token.write_text("hush-1")
+    token.chmod(0o640)
+    more = (
+        "channels:\n"
+        "  relay: {type: smtp, host: mail.example.org, user: bot, password: hush-2}\n"
+        f"  bot: {{type: telegram, to: '1', token_file: {token}}}\n"
+        f"  gone: {{type: slack, url_file: {home}/gone}}\n"
+        "  kept: {type: slack, url_env: SLACK_URL}\n"
+        "health: {url: 'https://hc.example.org/hush-3'}\n"
+    )
+    configure(home, box, programs, more)
+    ctx = context(home, str(programs))
+    ctx.channels.update({name: FileChannel(ChannelSetting(name), Place(env={})) for name in ("relay", "bot", "gone", "kept")})
+    report = doctor.run(ctx)
+    assert [(check["level"], check["detail"]) for check in found(report, "secrets")] == [
+        ("warning", "channels.relay.password stands in config.yaml itself"),
+        ("failure", f"{token} is open to others"),
+        ("warning", "health.url stands in config.yaml itself"),
+    ]
+    assert "channels.relay.password_file" in found(report, "secrets")[0]["advice"]
+    assert one(report, "health")["detail"] == "hc.example.org is told about notify"
+    assert "hush" not in as_json(report) + "\n".join(report.lines)
+
+
+def test_an_address_to_ping_that_cannot_be_read_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "health: {url_env: NO_SUCH_VARIABLE}\n")
+    report = doctor.run(context(home, str(programs)))
+    assert (one(report, "health")["level"], report.exit_code) == ("failure", FAILED)
+    assert "NO_SUCH_VARIABLE" in one(report, "health")["detail"]
+    (home / "url").write_text("not an address: hush")
+    (home / "url").chmod(0o600)
+    configure(home, box, programs, "health: {url_file: $SCQ_HOME/url}\n")
+    check = one(doctor.run(context(home, str(programs))), "health")
+    assert check["level"] == "failure"
+    assert "hush" not in check["detail"]
+
+
+def test_an_address_to_ping_in_two_places_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "health: {url: 'https://hc.example.org/hush', url_env: PING}\n")
+    checks = found(doctor.run(context(home, str(programs))), "health")
+    assert [check["level"] for check in checks] == ["ok", "warning"]
+    assert checks[1]["advice"] == "Keep one of url, url_env, url_file and url_keyring."
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "Europe", "x" * 300])
+def test_a_time_zone_this_machine_does_not_know_is_a_failure(zone: str, home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, f"notify: {{timezone: {zone}}}\n")
+    report = doctor.run(context(home, str(programs)))
+    assert (one(report, "hours")["level"], report.exit_code) == ("config", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "at", "noted"),
+    [
+        ("22:00-07:00", "23:00", True),
+        ("22:00-07:00", "06:59", True),
+        ("22:00-07:00", "07:00", False),
+        ("09:00-17:00", "12:00", True),
+        ("09:00-17:00", "08:59", False),
+        ("09:00-17:00", "17:00", False),
+    ],
+)
+def test_a_digest_in_quiet_hours_is_a_note(quiet: str, at: str, noted: bool, home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, f"notify: {{timezone: UTC, quiet_hours: '{quiet}', digest_at: '{at}'}}\n")
+    assert [check["level"] for check in found(doctor.run(context(home, str(programs))), "hours")] == ["warning"] * noted
+
+
+def test_a_heartbeat_every_few_minutes_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs, "notify: {heartbeat_enabled: true, heartbeat_interval: 10m}\n")
+    assert "health.url" in one(doctor.run(context(home, str(programs))), "hours")["advice"]
+
+
+def test_what_did_not_work_when_last_tried_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    troubles = {
+        "channel relay": Trouble("sign-in needed", at, "Run: scq auth google --send"),
+        "source syftbox": Trouble("is away", at),
+    }
+    Store(str(home)).update(lambda state: replace(state, troubles=troubles))
+    report = doctor.run(context(home, str(programs)))
+    assert [check["detail"].split(" since ")[0] for check in found(report, "troubles")] == [
+        "channel relay: sign-in needed",
+        "source syftbox: is away",
+    ]
+    assert [check["advice"] for check in found(report, "troubles")] == [
+        "Run: scq auth google --send",
+        "It goes away when it works again.",
+    ]
+    assert report.exit_code == OK

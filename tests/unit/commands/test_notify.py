@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from scq import layouts, outbox
+from scq import layouts
 from scq.channels.file import FileChannel
 from scq.commands import notify
-from scq.config import Config
+from scq.config import Config, Notify
 from scq.config_channels import ChannelSetting
 from scq.context import Context
-from scq.errors import BUSY, FAILED, OK, BusyError, ChannelError
+from scq.errors import BUSY, FAILED, OK, SIGN_IN, BusyError, ChannelError
 from scq.model import Notification
-from scq.ports import Message, Submission
+from scq.ports import Message, Receipt, Submission
 from scq.store import exclusive
 
 OWNER, ANA, BEN = "owner@example.org", "ana@uni.example", "ben@lab.example"
@@ -40,6 +40,7 @@ class Place:
             root=str(self.root),
             sandbox="none",
             channels=(ChannelSetting("post", "file", str(self.box), "maildir"),),
+            notify=Notify(remind_after=0.0),
         )
 
     def context(self) -> Context:
@@ -92,7 +93,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Message], ChannelEr
     """Let the channel raise what `fails` says for a message, and deliver the others."""
     real = FileChannel.send
 
-    def send(self: FileChannel, message: Message) -> str:
+    def send(self: FileChannel, message: Message) -> Receipt:
         error = fails(message)
         if error is not None:
             raise error
@@ -175,7 +176,7 @@ def test_a_message_that_fails_now_is_sent_later_and_stops_no_other(seen: Place, 
 
 def test_a_message_that_can_never_be_sent_fails_the_call_once(seen: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen.submit("survey")
-    broken(monkeypatch, lambda message: ChannelError("no such box", permanent=True) if message.recipient == ANA else None)
+    broken(monkeypatch, lambda message: ChannelError("no such box", kind="permanent") if message.recipient == ANA else None)
     report = notify.run(seen.context())
     assert report.exit_code == FAILED
     assert len(report.errors) == 1
@@ -185,15 +186,14 @@ def test_a_message_that_can_never_be_sent_fails_the_call_once(seen: Place, monke
     assert notify.run(seen.context()).exit_code == OK
 
 
-def test_a_message_given_up_after_a_week_fails_the_call(seen: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_given_up_after_three_days_fails_the_call(seen: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen.submit("survey")
     broken(monkeypatch, lambda message: ChannelError("is away"))
-    codes = []
-    for wait in (timedelta(0), *outbox.WAITS):
-        seen.now += wait
-        codes.append(notify.run(seen.context()).exit_code)
-    assert codes == [OK] * len(outbox.WAITS) + [FAILED]
-    assert {row.state for row in seen.rows()} == {"dropped"}
+    assert notify.run(seen.context()).exit_code == OK
+    seen.now += timedelta(days=3)
+    assert notify.run(seen.context()).exit_code == FAILED
+    assert {row.state for row in seen.rows()} == {"dead"}
+    assert notify.run(seen.context()).exit_code == OK
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -203,7 +203,7 @@ def test_a_call_killed_while_it_sends_loses_and_doubles_nothing(
     seen.submit("survey")
     real = FileChannel.send
 
-    def killed(self: FileChannel, message: Message) -> str:
+    def killed(self: FileChannel, message: Message) -> Receipt:
         if moment == "after":
             real(self, message)
         raise KeyboardInterrupt
@@ -216,6 +216,7 @@ def test_a_call_killed_while_it_sends_loses_and_doubles_nothing(
     notify.run(seen.context())
     assert seen.mails() == {(OWNER, "Job: survey"), (ANA, "Job Submitted: survey")}
     assert {row.state for row in seen.rows()} == {"sent"}
+    assert sorted(row.repeat for row in seen.rows()) == [False, True], "only what may have arrived is marked"
 
 
 def test_a_message_that_kills_the_call_each_time_does_not_hold_up_the_others(
@@ -252,7 +253,7 @@ def test_a_channel_that_was_taken_out_of_the_configuration_is_named_and_may_come
     observe(seen.context())
     seen.config = replace(configured, channels=())
     report = notify.run(seen.context())
-    assert "not configured any more" in report.problems[0].what
+    assert "there is no channel 'post'" in report.problems[0].what
     assert report.problems[0].where == "channel post"
     seen.config = configured
     seen.now += timedelta(hours=1)
@@ -300,6 +301,29 @@ def test_two_calls_at_once_are_one_call(seen: Place) -> None:
         notify.run(seen.context())
 
 
+def test_a_channel_that_needs_a_sign_in_exits_77_and_names_the_command(seen: Place) -> None:
+    from tests.unit.test_delivering import Recorder
+
+    seen.config = replace(seen.config, channels=(ChannelSetting("post", "gmail"),))
+    seen.submit("survey")
+    ctx = seen.context()
+    ctx.channels["post"] = Recorder("post", fails=lambda message: ChannelError("is signed out", kind="auth"))
+    report = notify.run(ctx)
+    assert report.exit_code == SIGN_IN
+    assert report.errors == ("channel post needs a sign-in. Run: scq auth google --send",)
+
+
+def test_what_one_call_may_not_send_is_left_for_the_next_one_and_said(seen: Place) -> None:
+    seen.config = replace(seen.config, notify=replace(seen.config.notify, max_per_run=3))
+    for name in ("one", "two", "six"):
+        seen.submit(name)
+    report = notify.run(seen.context())
+    assert (report.data["left"], len(report.data["messages"])) == (3, 3)
+    assert report.lines[-1].startswith("3 more wait")
+    assert notify.run(seen.context()).data["left"] == 0
+    assert len(seen.mails()) == 6
+
+
 def test_a_source_that_cannot_be_read_is_said_and_what_is_due_is_sent_all_the_same(seen: Place) -> None:
     from scq.looking import observe
 
@@ -323,7 +347,7 @@ def test_hostile_names_stay_one_line_everywhere(seen: Place) -> None:
 
 def test_an_idle_call_loads_neither_templates_nor_mail(seen: Place) -> None:
     code = (
-        "import sys; from scq.commands import notify; from scq.config import Config; from scq.context import Context\n"
+        "import sys; from scq.commands import notify; from scq.config import Config, Notify; from scq.context import Context\n"
         "root, home = sys.argv[1:]\n"
         f"notify.run(Context(Config(email={OWNER!r}, root=root, sandbox='none'), home, env={{}}))\n"
         "print(sorted({'jinja2', 'email', 'scq.render', 'scq.channels'} & set(sys.modules)))"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from msgspec.structs import replace
 from scq.commands import status
 from scq.config import Config
 from scq.context import Context
-from scq.model import Notification
+from scq.model import Notification, OutboxState, Trouble
+from scq.report import Report
+from scq.showing import when
 from scq.store import Store
 from tests.making import NOW
 from tests.people import OWNER, SCIENTIST, World
@@ -127,7 +130,9 @@ class TestStatus:
         data = world.owner.json("status")
         assert set(data["counts"].values()) == {0}
         assert (data["oldest_pending"], data["oldest_wait_s"], data["looked_at"]) == (None, None, None)
-        assert data["outbox"] == {"queued": 0, "sent": 0, "failed": 0}
+        words = ("queued", "deferred", "ambiguous", "sent", "dead", "dropped", "bundled")
+        assert data["outbox"] == dict.fromkeys(words, 0)
+        assert (data["outbox_wait_s"], data["troubles"], data["last_ok"]) == (None, [], {})
         assert (data["email"], data["root"], data["sandbox"]) == (OWNER, str(world.root), "none")
 
     def test_jobs_are_counted_whether_they_are_over_or_not(self, world: World, three: dict[str, str]) -> None:
@@ -165,14 +170,41 @@ class TestStatus:
         assert "(no email configured: scq init --email YOU)" in world.owner.scq("status").out
 
     def test_messages_are_counted_by_what_became_of_them(self, tmp_path: Path) -> None:
-        def row(key: str, state: str) -> Notification:
-            return Notification(key, "1-0", "job.new", "j", "file", OWNER, "do", NOW, state=state)  # type: ignore[arg-type]
+        def row(key: str, state: OutboxState) -> Notification:
+            return Notification(key, "1-0", "job.received", "j", "file", OWNER, "do", NOW, state=state)
 
-        states = ("queued", "sending", "sent", "sent", "failed", "dropped")
-        rows = {str(number): row(str(number), state) for number, state in enumerate(states)}
-        Store(str(tmp_path)).update(lambda state: replace(state, outbox=rows))
-        ctx = Context(Config(email=OWNER, root=str(tmp_path)), str(tmp_path), env={})
-        assert status.run(ctx).data["outbox"] == {"queued": 2, "sent": 2, "failed": 2}
+        def shown(*states: OutboxState) -> Report:
+            rows = {str(number): row(str(number), state) for number, state in enumerate(states)}
+            Store(str(tmp_path)).update(lambda state: replace(state, outbox=rows))
+            config = Config(email=OWNER, root=str(tmp_path))
+            return status.run(Context(config, str(tmp_path), env={}, now=lambda: NOW + timedelta(minutes=3)))
+
+        report = shown("queued", "sending", "deferred", "ambiguous", "sent", "sent", "dead", "dropped", "bundled")
+        expected = {"queued": 2, "deferred": 1, "ambiguous": 1, "sent": 2, "dead": 1, "dropped": 1, "bundled": 1}
+        assert (report.data["outbox"], report.data["outbox_wait_s"]) == (expected, 180.0)
+        told = "outbox: 2 to send (longest for 3 min 0 s), 1 tried again later, 1 uncertain, 2 sent, 1 given up; scq outbox list"
+        assert told in report.lines
+        assert "outbox: 0 to send, 1 sent" in shown("sent").lines
+
+    def test_what_does_not_work_is_told_until_it_works(self, tmp_path: Path) -> None:
+        troubles = {"channel relay": Trouble("sign-in needed", NOW, "Run: scq auth google --send"), "x\x1b[0m": Trouble("y", NOW)}
+        Store(str(tmp_path)).update(lambda state: replace(state, troubles=troubles))
+        report = status.run(Context(Config(email=OWNER, root=str(tmp_path)), str(tmp_path), env={}))
+        assert f"! channel relay: sign-in needed since {when(NOW)}; Run: scq auth google --send" in report.lines
+        assert f"! x�: y since {when(NOW)}" in report.lines
+        since = NOW.isoformat().replace("+00:00", "Z")
+        advice = "Run: scq auth google --send"
+        assert report.data["troubles"][0] == {
+            "where": "channel relay",
+            "what": "sign-in needed",
+            "since": since,
+            "advice": advice,
+        }
+
+    def test_when_scheduled_calls_last_went_well_is_told_to_programs(self, world: World) -> None:
+        world.owner.scq("check")
+        assert set(world.owner.json("status")["last_ok"]) == {"check"}
+        assert world.owner.json("status")["last_ok"]["check"].endswith("Z")
 
 
 def test_an_age_is_never_negative(world: World) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scq.commands import diff, review
+from scq.commands import review
 from scq.config import Config
 from scq.context import Context
 from tests.people import OWNER, World
@@ -222,7 +222,6 @@ class TestDiff:
         assert "cannot be read: code/link: is a symbolic link" in answer.err
 
     def test_an_added_empty_file_is_still_told(self, world: World) -> None:
-        assert diff._difference("a", None, None) == ""
         uid = world.approved()
         (world.place(uid) / "code/empty").touch()
         assert [file["change"] for file in world.owner.json("diff", uid)["files"]] == ["added"]

@@ -1,0 +1,181 @@
+"""What `scq doctor` finds out about messages and secrets: channels, private files, the hours, the address that is pinged."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from scq.clean import line
+from scq.config_channels import ENDINGS, SECRETS, ChannelSetting
+from scq.context import Context
+from scq.errors import ConfigError, InvalidFileError, ScqError
+from scq.secrets import Secret
+from scq.showing import when
+
+Level = Literal["ok", "warning", "failure", "config"]
+PRIVATE_LIMIT = 10_000
+"""Entries of the home looked at for their rights."""
+OFTEN = timedelta(hours=1).total_seconds()
+SIGN_IN = "Run: scq auth google --send"
+
+
+class Check(Struct, frozen=True):
+    """One finding. A warning is `ok`: everything works, and yet somebody should know."""
+
+    name: str
+    ok: bool
+    level: Level
+    detail: str
+    advice: str = ""
+
+
+def fine(name: str, detail: str) -> Check:
+    return Check(name, True, "ok", detail)
+
+
+def note(name: str, detail: str, advice: str) -> Check:
+    return Check(name, True, "warning", detail, advice)
+
+
+def fail(name: str, detail: str, advice: str, level: Level = "failure") -> Check:
+    return Check(name, False, level, detail, advice)
+
+
+def private_files(ctx: Context) -> Iterator[Check]:
+    """Files directly in the home: state, sign-in tokens and configuration. Folders below it are closed by its own rights."""
+    try:
+        with os.scandir(ctx.home) as entries:
+            open_ones = sorted(
+                entry.name
+                for entry, _ in zip(entries, range(PRIVATE_LIMIT), strict=False)
+                if entry.is_file(follow_symlinks=False) and stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o077
+            )
+    except OSError as error:
+        yield fail("files", f"{ctx.home}: {error.strerror}", "See the check `home`.")
+        return
+    if open_ones:
+        shown = ", ".join(open_ones[:10]) + (" …" if len(open_ones) > 10 else "")
+        yield fail("files", f"open to others: {shown}", f"cd {ctx.home} && chmod go= {' '.join(open_ones[:10])}")
+    else:
+        yield fine("files", "state, settings and sign-ins are closed to others")
+
+
+def channels(ctx: Context) -> Iterator[Check]:
+    """Each channel as it could be used by this call; nothing is sent."""
+    settings = ctx.config.channels
+    for setting in settings:
+        yield _channel(ctx, setting)
+    if not settings:
+        yield note("channels", "there is none: nobody is told anything", "Put one under `channels:` in config.yaml.")
+    elif not any(setting.is_mail for setting in settings):
+        advice = "Add a channel of type gmail, smtp or file."
+        yield note("channels", "none of them can write mail: submitters are told nothing", advice)
+
+
+def _channel(ctx: Context, setting: ChannelSetting) -> Check:
+    where = f"{setting.name} ({setting.type})"
+    if setting.type == "gmail" and not os.path.exists(ctx.config.gmail_token_path):
+        return fail("channels", f"{where}: no sign-in is saved at {ctx.config.gmail_token_path}", SIGN_IN)
+    try:
+        why_not = ctx.channel(setting.name).usable()
+    except ScqError as error:
+        return fail("channels", f"{where}: {line(str(error), 300)}", error.advice or "Correct its settings.")
+    if why_not:
+        return fail("channels", f"{where}: {line(why_not, 300)}", f"Correct it; scq channels --test {setting.name} tries it.")
+    return fine("channels", f"{where} can be used")
+
+
+def secrets(ctx: Context) -> Iterator[Check]:
+    """Where secrets are kept: config.yaml itself is the worst place, a file that others can read is none."""
+    for key, secret in _secrets(ctx):
+        if secret.literal:
+            yield note("secrets", f"{key} stands in config.yaml itself", f"Put it into a file of its own: {key}_file")
+        if secret.file and _open_to_others(secret.file):
+            yield fail("secrets", f"{secret.file} is open to others", f"chmod 600 {secret.file}")
+    signs_in = any(setting.type == "gmail" for setting in ctx.config.channels)
+    if signs_in and _open_to_others(ctx.config.gmail_token_path):
+        yield fail("secrets", f"{ctx.config.gmail_token_path} is open to others", f"chmod 600 {ctx.config.gmail_token_path}")
+
+
+def _secrets(ctx: Context) -> Iterator[tuple[str, Secret]]:
+    """Key and place of every secret there is."""
+    for setting in ctx.config.channels:
+        for name in SECRETS:
+            if any(getattr(setting, name + ending) for ending in ENDINGS):
+                yield f"channels.{setting.name}.{name}", setting.secret(name)
+    if ctx.config.health.secret:
+        yield "health.url", ctx.config.health.secret
+
+
+def _open_to_others(path: str) -> bool:
+    try:
+        return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077)
+    except OSError:
+        # Whoever reads the secret says that it is not there.
+        return False
+
+
+def health(ctx: Context) -> Iterator[Check]:
+    """The address that is pinged. It is read, and not called: that would tell a lie."""
+    secret = ctx.config.health.secret
+    if not secret:
+        return
+    from scq.pinging import place_of
+
+    try:
+        host = place_of(secret.read(ctx.env))
+    except ConfigError as error:
+        yield fail("health", str(error), error.advice)
+    else:
+        yield fine("health", f"{host} is told about {', '.join(ctx.config.health.verbs)}")
+    if sum(map(bool, (secret.literal, secret.env, secret.file, secret.keyring))) > 1:
+        yield note("health", "health.url is given in more than one place", "Keep one of url, url_env, url_file and url_keyring.")
+
+
+def hours(ctx: Context) -> Iterator[Check]:
+    """Time zone, quiet hours and heartbeat: settings that are allowed and yet may not do what was meant."""
+    notify = ctx.config.notify
+    if notify.timezone and not _zone_exists(notify.timezone):
+        advice = "Write one as Europe/Berlin, or install the package tzdata."
+        yield fail("hours", f"notify.timezone: this machine knows no {notify.timezone}", advice, "config")
+    if notify.digest == "daily" and _within(notify.digest_at, notify.quiet_hours):
+        detail = f"notify.digest_at {notify.digest_at} lies in notify.quiet_hours {notify.quiet_hours}"
+        yield note("hours", detail, "The digest waits until their end; choose another time.")
+    if notify.heartbeat_enabled and notify.heartbeat_interval < OFTEN:
+        advice = "A machine that watches is better told with health.url."
+        yield note("hours", "notify.heartbeat_interval is less than an hour: that is a lot of messages", advice)
+
+
+def _zone_exists(name: str) -> bool:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _within(clock: str, span: str) -> bool:
+    """True when a time of day lies in a span, which may pass midnight. Both are written `HH:MM`."""
+    start, _, end = span.partition("-")
+    if start <= end:
+        return start <= clock < end
+    return clock >= start or clock < end
+
+
+def troubles(ctx: Context) -> Iterator[Check]:
+    """What did not work when it was last tried."""
+    try:
+        state = ctx.store.load()
+    except (ConfigError, InvalidFileError):
+        # The check `state` reports it.
+        return
+    for what, trouble in sorted(state.troubles.items()):
+        detail = f"{line(what)}: {line(trouble.what, 300)} since {when(trouble.since)}"
+        yield note("troubles", detail, line(trouble.advice, 300) or "It goes away when it works again.")

@@ -1,0 +1,85 @@
+"""Documents of the version before are read, and what is written says which version it is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from scq.errors import ConfigError
+from scq.model import Notification
+from scq.state import SCHEMA, State
+from scq.store import Store
+
+NOW = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
+
+
+def older(home: Path, *states: str, **fields: Any) -> Store:
+    """A store whose live document was written by the version before: no schema in it, and its own words for states."""
+    rows = {}
+    for number, state in enumerate(states):
+        row = Notification(str(number), "1-0", "job.received", "id", "m", "a@b.org", "do", NOW, {"name": "n"})
+        full = json.loads(msgspec.json.encode(row))
+        new = ("level", "in_digest", "repeat", "ended_at")
+        rows[str(number)] = {name: value for name, value in full.items() if name not in new} | {"state": state}
+    home.mkdir(parents=True, exist_ok=True)
+    document = {"revision": 7, "outbox": rows, "baseline_at": NOW.isoformat()} | fields
+    (home / "state.json").write_text(json.dumps(document))
+    return Store(str(home))
+
+
+def test_the_states_of_the_version_before_are_understood(tmp_path: Path) -> None:
+    store = older(tmp_path, "queued", "sending", "sent", "failed", "dropped")
+    assert [row.state for row in store.load().outbox.values()] == ["queued", "sending", "sent", "dead", "dead"]
+    assert store.problems == []
+
+
+def test_nothing_else_is_lost_and_the_next_save_says_its_schema(tmp_path: Path) -> None:
+    store = older(tmp_path, "failed", values={"mine": {"deep": [1, 2]}}, notified={"survey": ["new"]})
+    store.update(lambda state: replace(state, swept_at=NOW))
+    written = json.loads((tmp_path / "state.json").read_text())
+    assert written["schema"] == SCHEMA == 2
+    assert (written["revision"], written["values"], written["notified"]) == (8, {"mine": {"deep": [1, 2]}}, {"survey": ["new"]})
+    assert written["outbox"]["0"]["state"] == "dead"
+    again = Store(str(tmp_path)).load()
+    assert msgspec.json.decode(msgspec.json.encode(again), type=State) == again
+
+
+def test_a_row_dropped_by_hand_stays_so(tmp_path: Path) -> None:
+    store = older(tmp_path, "queued")
+    store.update(lambda state: replace(state, outbox={key: replace(row, state="dropped") for key, row in state.outbox.items()}))
+    assert [row.state for row in Store(str(tmp_path)).load().outbox.values()] == ["dropped"]
+
+
+def test_a_document_of_the_version_before_without_messages_is_read(tmp_path: Path) -> None:
+    store = older(tmp_path)
+    (tmp_path / "state.json").write_text('{"revision": 3}')
+    assert store.load() == State(revision=3)
+
+
+def test_jobs_that_are_over_are_read_from_the_version_before(tmp_path: Path) -> None:
+    (tmp_path / "finished.json").write_text('{"schema":1,"counts":{"failed":2},"jobs":{}}')
+    assert Store(str(tmp_path)).finished().counts == {"failed": 2}
+
+
+@pytest.mark.parametrize("name", ["state.json", "finished.json"])
+@pytest.mark.parametrize("schema", [SCHEMA + 1, 0, -1])
+def test_a_document_of_a_later_version_is_refused_by_name(tmp_path: Path, name: str, schema: int) -> None:
+    (tmp_path / name).write_text(json.dumps({"schema": schema, "revision": 1, "outbox": {"x": {"state": "beamed"}}}))
+    store = Store(str(tmp_path))
+    with pytest.raises(ConfigError, match=rf"{name}: has schema {schema}, this scq reads {SCHEMA}"):
+        store.load() if name == "state.json" else store.finished()
+
+
+@pytest.mark.parametrize("outbox", [[], {"x": 1}, {"x": {"state": "beamed"}}])
+def test_a_damaged_document_of_the_version_before_is_replaced_by_its_backup(tmp_path: Path, outbox: Any) -> None:
+    store = older(tmp_path, "failed")
+    (tmp_path / "state.json").rename(tmp_path / "state.json.bak")
+    older(tmp_path, outbox=outbox)
+    assert [row.state for row in store.load().outbox.values()] == ["dead"]
+    assert len(store.problems) == 1
