@@ -92,7 +92,9 @@ class Context:
         setting = next((setting for setting in self.config.channels if setting.name == name), None)
         if setting is None:
             raise ConfigError(f"there is no channel {name!a}", "Put it under `channels:` in config.yaml.")
-        made = channels.get(setting, Place(env=self.env, gmail_token=self.config.gmail_token_path, home=self.home, json=self.as_json))
+        made = channels.get(
+            setting, Place(env=self.env, gmail_token=self.config.gmail_token_path, home=self.home, json=self.as_json)
+        )
         self.channels[name] = made
         return made
 

@@ -118,7 +118,12 @@ class Session:
             settings = replace(settings, lock_timeout=self.lock_timeout)
         if self.verbose:
             self.say(f"home {self.home}\nconfiguration {self.config_path}\nroot {settings.root}\nemail {settings.email}")
-        rest: dict[str, Any] = {"config_path": self.config_path, "problems": loaded.problems, "say": self.say, "as_json": self.as_json}
+        rest: dict[str, Any] = {
+            "config_path": self.config_path,
+            "problems": loaded.problems,
+            "say": self.say,
+            "as_json": self.as_json,
+        }
         watch = _WATCH.get()
         if watch is not None and watch.wants(settings):
             from scq.pinging import Pulse, WatchedContext
