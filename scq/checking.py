@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from scq import signing
 from scq.clean import line
 from scq.config_channels import ENDINGS, SECRETS, ChannelSetting
 from scq.context import Context
@@ -53,14 +54,20 @@ def private_files(ctx: Context) -> Iterator[Check]:
             open_ones = sorted(
                 entry.name
                 for entry, _ in zip(entries, range(PRIVATE_LIMIT), strict=False)
-                if entry.is_file(follow_symlinks=False) and stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o077
+                if entry.is_file(follow_symlinks=False)
+                and entry.name != signing.PUBLIC
+                and stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode) & 0o077
             )
     except OSError as error:
         yield fail("files", f"{ctx.home}: {error.strerror}", "See the check `home`.")
         return
     if open_ones:
-        shown = ", ".join(open_ones[:10]) + (" …" if len(open_ones) > 10 else "")
-        yield fail("files", f"open to others: {shown}", f"cd {ctx.home} && chmod go= {' '.join(open_ones[:10])}")
+        from shlex import join
+
+        shown = ", ".join(map(line, open_ones[:10])) + (" …" if len(open_ones) > 10 else "")
+        yield fail(
+            "files", f"open to others: {shown}", f"{join(['cd', ctx.home])} && {join(['chmod', 'go=', '--', *open_ones[:10]])}"
+        )
     else:
         yield fine("files", "state, settings and sign-ins are closed to others")
 

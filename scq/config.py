@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from scq.config_channels import CHANNEL_KEYS, SECRETS, ChannelSetting, channel_keys, lacking
+from scq.config_channels import CHANNEL_KEYS, SECRETS, ChannelSetting, as_values, channel_keys, lacking
 from scq.config_file import read_values
 from scq.config_keys import (
     ALIASES,
@@ -264,6 +264,9 @@ class _Findings:
 
     def checked(self, kind: Kind, spelled: str, value: Any, *, secret: bool = False) -> Any:
         parsed = kind.parse(value)
+        if parsed is None and isinstance(value, dict):
+            # Of a mapping only what is wrong by itself is worth showing.
+            value = next(({word: entry} for word, entry in value.items() if kind.parse({word: entry}) is None), value)
         if parsed is None:
             self.error(spelled, value, kind.allowed, secret=secret)
         return self.expanded(parsed) if kind.name == "path" and parsed is not None else parsed
@@ -301,7 +304,11 @@ class _Findings:
                 parsed.update({} if checked is None else {allowed[word].attribute: checked})
         setting = ChannelSetting(name=str(name), **parsed)
         for word, wanted in lacking(setting):
-            self.error(f"{where}.{word}", getattr(setting, allowed[word].attribute), wanted, secret=word in SECRETS)
+            value = getattr(setting, allowed[word].attribute)
+            if value:
+                self.error(f"{where}.{word}", value, wanted, secret=word in SECRETS)
+            else:
+                self.errors.append(Problem(f"{self.name}: {where}.{word}", f"is missing: {wanted}"))
         return setting
 
     def routes(self) -> None:
@@ -417,7 +424,9 @@ def value_of(config: Config, path: str) -> Any:
     if key.path.startswith(CHANNELS + "."):
         name = key.path.split(".")[1]
         channel = next((item for item in config.channels if item.name == name), None)
-        return None if channel is None else getattr(channel, key.attribute)
+        if channel is None:
+            return None
+        return getattr(channel, key.attribute) if key.attribute else as_values(channel)
     return msgspec.to_builtins(getattr(_holder(config, key.path), key.attribute))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
 
@@ -149,6 +150,15 @@ def channel_keys(type_name: object) -> dict[str, Key]:
     return {name: key for name, key in CHANNEL_KEYS.items() if name in names}
 
 
+def as_values(setting: ChannelSetting) -> dict[str, Any]:
+    """The settings of a channel that are not at their default, as config.yaml would spell them."""
+    default = ChannelSetting()
+    values = {name: getattr(setting, key.attribute) for name, key in channel_keys(setting.type).items()}
+    return {
+        name: value for name, value in values.items() if name == "type" or value != getattr(default, CHANNEL_KEYS[name].attribute)
+    }
+
+
 def lacking(setting: ChannelSetting) -> Iterator[tuple[str, str]]:
     """(setting, what is wanted) for everything a channel must have and has not, or has twice."""
     must, may = CHANNEL_TYPES[setting.type]
@@ -169,4 +179,4 @@ def lacking(setting: ChannelSetting) -> Iterator[tuple[str, str]]:
         # YAML reads a number without quotes as another one: 0123 is octal, +1555 loses its plus.
         for name, numbers in (("from", (setting.sender,)), ("to", setting.to)):
             if any(number and not (number.startswith("+") and number[1:].isdecimal()) for number in numbers):
-                yield name, 'numbers in quotes, each with + before it: "+15550100"'
+                yield name, 'numbers in quotes, each with + before it: "+15550100100"'

@@ -7,6 +7,7 @@ from scq.config_kinds import (
     ABSOLUTE,
     ADDRESS,
     ADDRESSES,
+    CHANNEL_ENTRY,
     CHANNEL_NAME,
     CHANNEL_ORDER,
     CLOCK,
@@ -176,18 +177,21 @@ GROUPS: frozenset[str] = frozenset(key.path.partition(".")[0] for key in KEYS if
 BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
 
 
+WHOLE_CHANNEL = Key("", "", CHANNEL_ENTRY, "One channel with all its settings.")
+
+
 def find_key(path: str) -> Key | None:
-    """The setting a path names, in any accepted spelling; `channels.NAME.type` too. None when there is none."""
+    """The setting a path names, in any accepted spelling, also `channels.NAME` and its settings. None when there is none."""
     path = ALIASES.get(path, SHORTHANDS.get(path, (path,))[0]).replace("notify.channels.", CHANNELS + ".", 1)
     if path in BY_PATH:
         return BY_PATH[path]
     if not path.startswith(CHANNELS + "."):
         return None
     name, _, rest = path[len(CHANNELS) + 1 :].partition(".")
-    found = CHANNEL_KEYS.get(rest)
+    found = CHANNEL_KEYS.get(rest) if rest else WHOLE_CHANNEL
     if found is None or CHANNEL_NAME.parse(name) is None:
         return None
-    return Key(f"{CHANNELS}.{name}.{rest}", found.attribute, found.kind, found.meaning)
+    return Key(f"{CHANNELS}.{name}.{rest}".rstrip("."), found.attribute, found.kind, found.meaning)
 
 
 def nearest(path: str) -> str:

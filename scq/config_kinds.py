@@ -173,6 +173,10 @@ def _channel_names(value: object) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(found))
 
 
+def _entry(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) and "type" in value and all(isinstance(word, str) for word in value) else None
+
+
 def _verbs(value: object) -> tuple[str, ...] | None:
     found = _words(value)
     return found if found and set(found) <= {"check", "run-approved", "notify"} else None
@@ -340,5 +344,6 @@ EVENT_CHANNELS = Kind("channels by event", "events (see docs/notifications.md) w
 EVENT_ROLES = Kind("words by event", "events (see docs/notifications.md), each with off, do, ds, both or digest", _event_words)
 CHANNEL_ORDER = Kind("list of names", "a list of channel names", _channel_names)
 VERB_WORDS = Kind("list of verbs", "a list of scheduled verbs: check, run-approved, notify", _verbs)
+CHANNEL_ENTRY = Kind("channel", "settings with a type, such as {type: webhook, url_env: HOOK_URL}", _entry)
 CHANNEL_NAME = Kind("name", "a channel name of up to 40 letters, digits, - and _", _channel_name)
 URL = Kind("URL", "an address that begins with https:// or http://", _url)

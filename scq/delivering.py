@@ -38,6 +38,9 @@ KEEP_THREADS = 2_000
 SHOW_PROGRESS = 20
 """Messages to send above which a person at a terminal is told how far it is."""
 STEP = 50
+PATIENCE = 3
+"""Failures in a row after which a channel is left alone until the next call: each may take as long as its time limit, and
+messages over other channels wait meanwhile."""
 REASON_LIMIT = 500
 SIGN_IN_ADVICE = "Run: scq auth google --send"
 
@@ -67,35 +70,55 @@ def deliver(ctx: Context, state: State, problems: list[Problem]) -> Delivery:
     added to `problems`. With nothing to do nothing is read or written.
     """
     hours = hours_of(ctx.config, problems)
-    plan = opened(state, ctx.config, ctx.now(), hours)
+    plan = opened(woken(ctx, state), ctx.config, ctx.now(), hours)
     if plan == state and not outbox.due(plan.outbox, ctx.now(), hours):
         return Delivery()
-    ctx.store.update(lambda before: opened(before, ctx.config, ctx.now(), hours))
+    ctx.store.update(lambda before: opened(woken(ctx, before), ctx.config, ctx.now(), hours))
     done: dict[str, Notification] = {}
     sign_ins: dict[str, str] = {}
     sender: _Sender | None = None
     tried: set[str] = set()
-    while rows := _to_send(ctx, hours, tried):
-        room = ctx.config.notify.max_per_run - len(tried)
-        if room <= 0:
-            break
+    while (room := ctx.config.notify.max_per_run - len(done)) > 0 and (rows := _to_send(ctx, hours, tried)):
         tried.update(row.key for row in rows[:room])
         sender = sender or _Sender(ctx)
         for attempt in _attempts(ctx, sender, rows[:room], problems):
             done[attempt.row.key] = attempt.row
             if attempt.signed_out and attempt.setback is not None:
                 sign_ins[attempt.row.channel] = attempt.setback.advice
-    if sender is not None:
-        problems.extend(sender.renderer.problems)
-        # One more version: the backup of the store then knows the outcome of the last message, too, and cannot repeat it.
-        ctx.store.update(lambda before: replace(before, last={**before.last, "notify": ctx.now()}))
-    return Delivery(tuple(done.values()), len(rows), sign_ins)
+    if sender is None:
+        return Delivery()
+    problems.extend(sender.renderer.problems)
+    # One more version: the backup of the store then knows the outcome of the last message, too, and cannot repeat it.
+    after = ctx.store.update(lambda before: replace(before, last={**before.last, "notify": ctx.now()}))
+    left = sum(row.key not in done for row in outbox.due(after.outbox, ctx.now(), hours))
+    return Delivery(tuple(done.values()), left, sign_ins)
+
+
+def woken(ctx: Context, state: State) -> State:
+    """The state in which messages that wait for a sign-in are due at once when one was saved since they failed."""
+    found = dict(state.troubles)
+    for name in (setting.name for setting in ctx.config.channels if setting.type == "gmail"):
+        trouble = found.get(f"channel {name}")
+        if trouble is None or trouble.advice != SIGN_IN_ADVICE or not _is_newer(ctx.config.gmail_token_path, trouble.since):
+            continue
+        found[f"channel {name}"] = replace(trouble, since=ctx.now())
+        state = replace(state, outbox=outbox.awake(state.outbox, name), troubles=found)
+    return state
+
+
+def _is_newer(path: str, moment: datetime) -> bool:
+    try:
+        return os.stat(path).st_mtime > moment.timestamp()
+    except OSError:
+        return False
 
 
 def opened(state: State, config: Config, now: datetime, hours: Hours) -> State:
     """The state as a call that sends begins with it: old rows forgotten, rows of calls that died found, and the plan made."""
     rows = outbox.recovered(outbox.prune(state.outbox, now))
-    return planned(replace(state, outbox=rows), config, now, hours)
+    used = {channel.name for channel in config.channels} | {row.channel for row in rows.values() if row.state in outbox.WAITING}
+    known = troubles.of_channels(state.troubles, used)
+    return planned(replace(state, outbox=rows, troubles=known), config, now, hours)
 
 
 def planned(state: State, config: Config, now: datetime, hours: Hours, tried: Collection[str] = ()) -> State:
@@ -107,7 +130,7 @@ def planned(state: State, config: Config, now: datetime, hours: Hours, tried: Co
 def due_now(ctx: Context, state: State, problems: list[Problem]) -> list[Notification]:
     """The rows a call would send now. Nothing is changed."""
     hours = hours_of(ctx.config, problems)
-    plan = opened(state, ctx.config, ctx.now(), hours)
+    plan = opened(woken(ctx, state), ctx.config, ctx.now(), hours)
     return outbox.due(plan.outbox, ctx.now(), hours)[: ctx.config.notify.max_per_run]
 
 
@@ -139,6 +162,8 @@ def _attempts(ctx: Context, sender: _Sender, rows: Sequence[Notification], probl
     for number, row in enumerate(rows):
         if shows and number % STEP == 0:
             ctx.say(f"{number} of {len(rows)} messages")
+        if sender.failures.get(row.channel, 0) >= PATIENCE:
+            continue
         settled = sender.settled(row)
         begun = settled if settled.state in ("sent", "dead") else outbox.sending(settled, ctx.now())
         state = _save(ctx, last, row, begun)
@@ -161,6 +186,8 @@ class _Sender:
 
         self.ctx = ctx
         self.renderer: Renderer = Renderer(os.path.join(ctx.home, USER_TEMPLATES), ctx.config.notify.timezone)
+        self.failures: dict[str, int] = {}
+        """By channel, since it last took a message."""
         self.mail = {channel.name for channel in ctx.config.channels if channel.is_mail}
 
     def settled(self, row: Notification) -> Notification:
@@ -191,6 +218,7 @@ class _Sender:
             receipt = _handed_over(channel, message)
         except ScqError as error:
             return self._failed(row, error, problems)
+        self.failures.pop(row.channel, None)
         began = self._thread(row, message, receipt) if thread is None else None
         return Attempt(outbox.sent(row, line(receipt.text, REASON_LIMIT), self.ctx.now()), thread=began)
 
@@ -210,6 +238,8 @@ class _Sender:
 
     def _failed(self, row: Notification, error: ScqError, problems: list[Problem]) -> Attempt:
         kind, retry_after = _kind(error)
+        if kind != "permanent":
+            self.failures[row.channel] = self.failures.get(row.channel, 0) + 1
         secrets = self._secrets(row.channel)
         what, advice = (_redacted(text, secrets) for text in (str(error), error.advice))
         after = outbox.failed(row, self.ctx.now(), what, kind, retry_after)

@@ -146,7 +146,7 @@ def _progress(before: str, new: Record) -> list[tuple[str, str]]:
         return [("job.rejected", _reason(new))]
     passed: list[tuple[str, str]] = []
     if before == "pending":
-        passed.append(("job.approved", _reason(new)))
+        passed.append(("job.approved", new.decision.reason if new.decision is not None else ""))
     if new.status == "running":
         passed.append(("job.started", ""))
     elif new.status == "completed":

@@ -90,7 +90,7 @@ def _digest(rows: list[Notification], now: datetime, hours: Hours) -> Notificati
         not_before=None,
         outcome="",
         in_digest=False,
-        repeat=False,
+        repeat=any(row.repeat for row in rows),
         ended_at=None,
     )
 

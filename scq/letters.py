@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -36,6 +36,8 @@ LISTED = 200
 """Files, findings and settings named one by one."""
 CODE_FILES = 100
 """Files whose text is shown."""
+UNSEEN = 20
+"""Sentences about files that could not be read."""
 REACH = Reach(bytes=FILE_BYTES, lines=1_000, files=50)
 ERROR_BYTES = 50 << 10
 BY_OTHERS = frozenset({".venv", ".git", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules"})
@@ -134,12 +136,21 @@ def _code(ctx: Context, content: Content, made: Manifest, room: int, unseen: lis
         try:
             text, note = _text(ctx, content, entry, min(FILE_BYTES, room))
         except InvalidFileError as error:
-            unseen.append(line(str(error), 300))
+            left_out += 1
+            if len(unseen) < UNSEEN:
+                unseen.append(line(str(error), 300))
             continue
-        name = line(entry.path, 300)
+        name = _free(line(entry.path, 300), code)
         code[name], notes[name] = text, note
         room -= len(text.encode())
     return Shown(code, notes, left_out)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """A name that no other file has: two that differ in what cannot be shown would hide one behind the other."""
+    if name not in taken:
+        return name
+    return next(other for number in range(2, len(taken) + 3) if (other := f"{name} ({number})") not in taken)
 
 
 def _text(ctx: Context, content: Content, entry: FileEntry, limit: int) -> tuple[str, str]:

@@ -100,10 +100,11 @@ def sent(row: Notification, receipt: str, now: datetime) -> Notification:
 
 
 def over(row: Notification, state: OutboxState, outcome: str, now: datetime) -> Notification:
-    """The row at its end. What is dead can be tried again by hand, so its words are kept."""
+    """The row at its end. What is dead can be tried again by hand, so its words are kept, and that it may have arrived."""
     keep = state in ("dead", "dropped")
     context = row.context if keep else {name: word for name, word in row.context.items() if name not in BULKY}
-    return replace(row, state=state, not_before=None, outcome=outcome, context=context, ended_at=now)
+    repeat = row.repeat or (keep and row.state == "ambiguous")
+    return replace(row, state=state, not_before=None, outcome=outcome, context=context, repeat=repeat, ended_at=now)
 
 
 def failed(row: Notification, now: datetime, problem: str, kind: FailureKind, retry_after: float | None = None) -> Notification:
@@ -115,8 +116,17 @@ def failed(row: Notification, now: datetime, problem: str, kind: FailureKind, re
     if row.attempts > 1 and now - row.created_at >= GIVE_UP[kind]:
         return over(row, "dead", problem, now)
     wait = WAITS[min(max(row.attempts, 1), len(WAITS)) - 1] if kind == "transient" else HOUR
-    asked = timedelta(seconds=min(max(retry_after or 0.0, 0.0), LONGEST_WAIT.total_seconds()))
+    # In this order, so that what is no number (NaN) is no wait.
+    asked = timedelta(seconds=min(max(0.0, retry_after or 0.0), LONGEST_WAIT.total_seconds()))
     return replace(row, state="deferred", not_before=now + max(wait, asked), outcome=problem)
+
+
+def awake(outbox: Mapping[str, Notification], channel: str) -> dict[str, Notification]:
+    """The outbox in which what was tried over a channel in vain is due at once."""
+    return {
+        key: replace(row, not_before=None) if row.state == "deferred" and row.channel == channel else row
+        for key, row in outbox.items()
+    }
 
 
 def anew(row: Notification, now: datetime) -> Notification:
@@ -138,11 +148,13 @@ def anew(row: Notification, now: datetime) -> Notification:
 def prune(outbox: Mapping[str, Notification], now: datetime) -> dict[str, Notification]:
     """The outbox without rows that ended more than 30 days ago, and with the 500 newest of the others at most.
 
-    What still has to be sent is never pruned.
+    What still has to be sent is never pruned. What was given up is counted apart, so that no number of others hides it.
     """
     ended = [row for row in outbox.values() if row.state not in WAITING and now - _ended(row) <= KEEP_FOR]
     ended.sort(key=lambda row: (_ended(row), row.created_at, row.key))
-    kept = {row.key for row in ended[-KEEP_AT_MOST:]}
+    lost = [row.key for row in ended if row.state == "dead"]
+    others = [row.key for row in ended if row.state != "dead"]
+    kept = {*lost[-KEEP_AT_MOST:], *others[-KEEP_AT_MOST:]}
     return {key: row for key, row in outbox.items() if row.state in WAITING or key in kept}
 
 

@@ -140,14 +140,12 @@ def body_of(said: Iterable[str], secrets: Iterable[str]) -> bytes:
 
 def post(address: str, body: bytes) -> str:
     """Send one ping and wait for its answer. Empty when it was taken, else why not, in a few words without the address."""
-    from threading import Thread
+    from scq.deadlines import within
 
-    answers: list[str] = []
-    # In a thread of its own: no other limit of time holds for everything, a slow name server and a slow trickle included.
-    thread = Thread(target=lambda: answers.append(_posted(address, body)), name="ping", daemon=True)
-    thread.start()
-    thread.join(TIMEOUT)
-    return answers[0] if answers else f"no answer within {TIMEOUT:g} s"
+    try:
+        return within(TIMEOUT, lambda: _posted(address, body))
+    except TimeoutError:
+        return f"no answer within {TIMEOUT:g} s"
 
 
 def _posted(address: str, body: bytes) -> str:
@@ -171,5 +169,5 @@ def _posted(address: str, body: bytes) -> str:
             return f"it answered {error.code}"
     except URLError as error:
         return f"it cannot be reached ({line(str(error.reason), 200)})"
-    except (OSError, HTTPException, UnicodeError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         return f"the connection broke ({type(error).__name__})"

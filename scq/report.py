@@ -38,4 +38,11 @@ def as_json(report: Report) -> str:
         "problems": [{"where": p.where, "what": p.what, "advice": p.advice} for p in report.problems],
         "errors": list(report.errors),
     }
-    return msgspec.json.encode(document).decode("utf-8")
+    try:
+        return msgspec.json.encode(document).decode("utf-8")
+    except UnicodeEncodeError:
+        # Words of a command line or names of files that are no text.
+        import json
+
+        plain = json.dumps(msgspec.to_builtins(document), ensure_ascii=False, separators=(",", ":"))
+        return plain.encode("utf-8", "replace").decode("utf-8")

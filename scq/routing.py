@@ -72,6 +72,8 @@ INSTEAD_OF: Mapping[str, str] = {
     "job.integrity": "job.failed",
 }
 """An event that says more to the owner about the same job than another one: he then gets the first only."""
+BY_HAND = ("manual", "digest")
+"""How the owner approves himself; `digest` is what the command in his mail does."""
 SWITCHES: Mapping[str, str] = {
     "baseline": "notify_on_new_job",
     "job.received": "notify_on_new_job",
@@ -263,7 +265,7 @@ def _recipient(event: Event, job: Job | None, role: Role, owner: str, settings: 
         return None
     method = job.decision.method if job.decision is not None else "manual"
     if role == "do":
-        own_doing = event.kind == "job.approved" and method == "manual" and event.kind not in settings.notify.events
+        own_doing = event.kind == "job.approved" and method in BY_HAND and event.kind not in settings.notify.events
         return None if own_doing else owner
     submitter = job.sighting.submitter.strip().lower()
     if submitter == owner or not clean.is_address(submitter):

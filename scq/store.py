@@ -52,6 +52,8 @@ class Store:
         self.lock_timeout = lock_timeout
         self.problems: list[Problem] = []
         self._recovered: set[str] = set()
+        self._known: tuple[bytes, State] | None = None
+        """The live document as this call last read or wrote it: decoding it is most of the work of a load."""
         self._finished: Finished | None = None
         self._index: Index | None = None
         self._seals: dict[str, str] | None = None
@@ -192,7 +194,9 @@ class Store:
                 self._keep_older_form()
             if self.path not in self._recovered:
                 _keep_backup(self.path)
-            write_atomic(self.path, _as_document(after))
+            content = _as_document(after)
+            write_atomic(self.path, content)
+            self._known = (content, after)
         append_rows(self.audit_path, [row for row in unwritten if row.n <= before.audited])
         # New rows seal what was remembered, not what stands in the log: a last line that was changed meanwhile shows.
         append_rows(self.audit_path, [row for row in unwritten if row.n > before.audited], before.audit_head)
@@ -232,14 +236,26 @@ class Store:
                 return self._from_backup(path, kind, "is missing")
             return kind()
         try:
-            return _decode(path, kind)
+            return self._decoded(path, kind)
         except InvalidFileError as error:
             return self._from_backup(path, kind, str(error))
+
+    def _decoded(self, path: str, kind: type[Document]) -> Document:
+        """A document as it is now on disk; what has not changed by a byte is not decoded again."""
+        content = read_bytes(path, LIMIT)
+        if self._known is not None and path == self.path and content == self._known[0]:
+            known = self._known[1]
+            if isinstance(known, kind):
+                return known
+        document = _decode(path, content, kind)
+        if isinstance(document, State) and path == self.path:
+            self._known = (content, document)
+        return document
 
     def _from_backup(self, path: str, kind: type[Document], why: str) -> Document:
         advice = f"Put a good copy of {path} in its place; the damaged file is kept beside it. `scq doctor` checks the result."
         try:
-            document = _decode(path + ".bak", kind)
+            document = _decode(path + ".bak", read_bytes(path + ".bak", LIMIT), kind)
         except InvalidFileError as error:
             raise ConfigError(f"the stored state cannot be used: {path}: {why}; its backup: {error}", advice) from error
         self._recovered.add(path)
@@ -303,9 +319,8 @@ def _as_document(state: State) -> bytes:
     return b'{"schema":%d,' % SCHEMA + msgspec.json.encode(state).removeprefix(b"{")
 
 
-def _decode(path: str, kind: type[Document]) -> Document:
+def _decode(path: str, content: bytes, kind: type[Document]) -> Document:
     try:
-        content = read_bytes(path, LIMIT)
         found = msgspec.json.decode(content, type=_Version)
         if not 1 <= found.schema <= SCHEMA:
             raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -28,6 +28,15 @@ class Setback(Struct, frozen=True):
 def worked(troubles: Mapping[str, Trouble], channel: str) -> dict[str, Trouble]:
     """The troubles after a channel took a message."""
     return {name: trouble for name, trouble in troubles.items() if name != f"channel {channel}"}
+
+
+def of_channels(troubles: Mapping[str, Trouble], names: Collection[str]) -> dict[str, Trouble]:
+    """The troubles without those of channels that are gone."""
+    return {
+        name: trouble
+        for name, trouble in troubles.items()
+        if not name.startswith("channel ") or name.removeprefix("channel ") in names
+    }
 
 
 def failed(troubles: Mapping[str, Trouble], setback: Setback, now: datetime) -> dict[str, Trouble]:

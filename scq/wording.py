@@ -92,6 +92,8 @@ def _detail(event: Event, job: Job, role: Role) -> dict[str, str]:
     detail = clean.block(event.detail).strip()
     if event.kind == "job.invalid":
         return {"reason": _invalid(job, role)}
+    if event.kind == "job.approved" and role == "ds" and not _by_hand(job):
+        return {}
     if event.kind in ("job.approved", "job.rejected", "results.withheld"):
         return {"reason": detail[:REASON_LIMIT]}
     if event.kind == "outputs.released":
@@ -106,6 +108,11 @@ def _detail(event: Event, job: Job, role: Role) -> dict[str, str]:
     if event.kind == "job.failed":
         return {"error_output": detail[-EXCERPT_LIMIT:], "reason": why}
     return {"reason": detail[:REASON_LIMIT]}
+
+
+def _by_hand(job: Job) -> bool:
+    """True when the owner wrote the words of an approval. Those of other software may be for him alone."""
+    return job.decision is None or job.decision.method != "adopted"
 
 
 def _invalid(job: Job, role: Role) -> str:

@@ -69,7 +69,7 @@ def notify_on_exit(
     level_failed: str = "error",
     on_failure: bool = False,
 ) -> Any:
-    """Decorator, with or without arguments: tell how each call of a function ended. Also for `async` functions.
+    """Decorator, with or without arguments: tell how each call of a function ended. Also for `async` functions and generators.
 
     `name` is that of the function where it is not given; the rest is as in `session`. The result stays as it is.
     """
@@ -79,6 +79,10 @@ def notify_on_exit(
 
         named = name or str(getattr(function, "__qualname__", type(function).__name__))
         telling = _telling(named, channel, title, level_ok, level_failed, on_failure)
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(f"{named}: an asynchronous generator cannot be watched; put `with session(...)` into it")
+        if inspect.isgeneratorfunction(function):
+            return _generating(function, telling)
         return _asynchronous(function, telling) if inspect.iscoroutinefunction(function) else _plain(function, telling)
 
     return decorate if function is None else decorate(function)
@@ -109,6 +113,15 @@ def _plain(function: Callable[..., Any], telling: Telling) -> Callable[..., Any]
     return watched
 
 
+def _generating(function: Callable[..., Any], telling: Telling) -> Callable[..., Any]:
+    @wraps(function)
+    def watched(*arguments: Any, **keywords: Any) -> Any:
+        with _watched(telling):
+            return (yield from function(*arguments, **keywords))
+
+    return watched
+
+
 def _asynchronous(function: Callable[..., Awaitable[Any]], telling: Telling) -> Callable[..., Awaitable[Any]]:
     """As `_watched`, but the message is sent in a thread, so that the event loop goes on."""
 
@@ -132,7 +145,9 @@ def _ended(telling: Telling, seconds: float, error: BaseException | None) -> Non
     """Tell how a task ended. Whatever keeps the message from being sent is only warned of."""
     from scq.errors import ScqError
 
-    failed = error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0))
+    # Whoever reads from a generator may stop when there is enough.
+    left = isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
+    failed = error is not None and not left
     if telling.on_failure and not failed:
         return
     title = telling.title or f"{telling.name} {'failed' if failed else 'finished'}"
@@ -163,10 +178,19 @@ def _text(name: str, seconds: float, error: BaseException | None) -> str:
         return f"{name} finished after {took}."
     import traceback
 
-    kind = type(error).__name__
-    lines = [f"{name} failed after {took}.", "", f"{kind}: {error}" if str(error) else kind]
+    lines = [f"{name} failed after {took}.", "", _what(error)]
     frames = traceback.extract_tb(error.__traceback__)
     if frames:
         last = frames[-1]
         lines.append(f"in {last.name}, {last.filename}:{last.lineno}" + (f": {last.line}" if last.line else ""))
     return "\n".join(lines)
+
+
+def _what(error: BaseException) -> str:
+    """Class and text of an exception. One that cannot say its text takes the place of nothing."""
+    kind = type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - code of the program that is watched
+        said = "(it cannot be shown)"
+    return f"{kind}: {said}" if said else kind

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from scq.channels.inert import cut, inert_for, octets, utf16
 from scq.channels.place import Place
-from scq.channels.verdict import reason, redacted, verdict
+from scq.channels.verdict import Entry, reason, redacted, verdict
 from scq.clean import block, line
 from scq.config_channels import SECRETS, ChannelSetting
+from scq.deadlines import within
 from scq.errors import ChannelError, ConfigError, FailureKind
 from scq.ports import Message, Receipt
 
@@ -117,19 +117,26 @@ class ServiceChannel:
         title, body = self.texts(message, service)
         to_all = apprise.Apprise(asset=service.asset)
         to_all.add(service)
-        with _kept_private():
-            result = to_all.notify(
-                body=body,
-                title=title,
-                notify_type=level.get(message.level, apprise.NotifyType.FAILURE),
-                body_format=apprise.NotifyFormat.TEXT,
-                log_level=logging.DEBUG,
-            )
-            entries = [(entry.level, entry.message) for entry in result.logs()]
-        if result.status == apprise.AppriseResultStatus.SUCCESS:
-            return None
-        if result.status == apprise.AppriseResultStatus.TIMEOUT:
+
+        def notify() -> tuple[bool, list[Entry]]:
+            with _PRIVACY:
+                result = to_all.notify(
+                    body=body,
+                    title=title,
+                    notify_type=level.get(message.level, apprise.NotifyType.FAILURE),
+                    body_format=apprise.NotifyFormat.TEXT,
+                    log_level=logging.DEBUG,
+                )
+                told = result.status == apprise.AppriseResultStatus.SUCCESS
+                return told, [(entry.level, entry.message) for entry in result.logs()]
+
+        try:
+            # Not by the timeout of apprise: what it leaves behind keeps the process from ending.
+            told, entries = within(WHOLE_S, notify)
+        except TimeoutError:
             return self._failure("no answer in time", "ambiguous")
+        if told:
+            return None
         kind, retry_after = verdict(self.setting.type, entries)
         return self._failure(reason(entries), kind, retry_after)
 
@@ -174,14 +181,15 @@ class ServiceChannel:
             storage_mode=apprise.PersistentStoreMode.MEMORY,
             http_redirects=False,
             default_service_retry=0,
-            service_timeout=WHOLE_S,
+            service_timeout=0,
         )
         return [self._service(target, asset) for target in self._targets(secrets)]
 
     def _service(self, target: str | dict[str, Any], asset: Any) -> NotifyBase:
         import apprise
 
-        with _kept_private():
+        with _PRIVACY, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # apprise loads modules that Python is about to drop
             service: NotifyBase | None = apprise.Apprise.instantiate(target, asset=asset, suppress_exceptions=True)
         schema = SCHEMAS.get(self.setting.type)
         if service is None or (schema and schema not in _schemas(service)):
@@ -237,21 +245,38 @@ def _schemas(service: NotifyBase) -> set[str]:
     return {name for some in names if some for name in ((some,) if isinstance(some, str) else some)}
 
 
-@contextmanager
-def _kept_private() -> Iterator[None]:
-    """Let apprise record everything, and keep it from the logs of the program: requests and answers hold secrets."""
-    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())  # without any handler Python prints warnings by itself
-        logger.propagate = False
-    loggers[0].setLevel(logging.DEBUG)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # apprise loads modules that Python is about to drop
-            yield
-    finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-            logger.propagate = propagate
+class _Privacy:
+    """Lets apprise record everything, and keeps it from the logs of the program: requests and answers hold secrets.
+
+    Of several threads inside, the first changes the loggers and the last puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[tuple[logging.Logger, int, bool]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
+            self._before = [(logger, logger.level, logger.propagate) for logger in loggers]
+            for logger in loggers:
+                if not logger.handlers:
+                    logger.addHandler(logging.NullHandler())  # without any handler Python prints warnings by itself
+                logger.propagate = False
+            loggers[0].setLevel(logging.DEBUG)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside:
+                return
+            for logger, level, propagate in self._before:
+                logger.setLevel(level)
+                logger.propagate = propagate
+
+
+_PRIVACY = _Privacy()

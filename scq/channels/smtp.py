@@ -10,9 +10,10 @@ import base64
 import contextlib
 import re
 import smtplib
+import socket
 import ssl
+import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from scq import clean
 from scq.channels.mail import POLICY, compose, mailbox, message_id
@@ -221,33 +222,50 @@ def _context(setting: ChannelSetting) -> ssl.SSLContext:
         ) from error
 
 
-class _Readable(Protocol):
-    def readline(self, size: int) -> bytes: ...
-    def close(self) -> None: ...
-
-
 class _Answers:
-    """What a server sends, until one of its answers has too many lines."""
+    """The file that smtplib reads answers from. One with too many lines, or that is not whole in time, is an OSError."""
 
-    def __init__(self, file: _Readable) -> None:
-        self._file = file
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._rest = bytearray()
         self._lines = 0
+        self._until = 0.0
 
     def readline(self, size: int) -> bytes:
-        line = self._file.readline(size)
+        """The next line, cut after `size` bytes. The timeout of the connection holds for a whole answer."""
+        allowed = self._connection.gettimeout() or TIMEOUT_S
+        if not self._lines:
+            self._until = time.monotonic() + allowed
+        while b"\n" not in self._rest and len(self._rest) < size and self._more():
+            pass
+        self._connection.settimeout(allowed)
+        end = self._rest.find(b"\n", 0, size) + 1 or size
+        line = bytes(self._rest[:end])
+        del self._rest[:end]
         self._lines = self._lines + 1 if line[3:4] == b"-" else 0
         if self._lines > REPLY_LINES:
             raise OSError("an answer without end")
         return line
 
+    def _more(self) -> bool:
+        """Read on; False at the end of the connection."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no whole answer in time")
+        self._connection.settimeout(left)
+        piece = self._connection.recv(PIECE)
+        self._rest += piece
+        return bool(piece)
+
     def close(self) -> None:
-        self._file.close()
+        """Nothing: the connection is closed by its owner."""
 
 
 class _Session(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
+        """As of smtplib, which makes the file itself where there is none."""
         if self.file is None and self.sock is not None:
-            self.file = _Answers(self.sock.makefile("rb"))
+            self.file = _Answers(self.sock)
         return super().getreply()
 
 

@@ -23,11 +23,12 @@ from scq.channels.place import Place
 from scq.channels.verdict import redacted
 from scq.clean import line
 from scq.config_channels import ChannelSetting
+from scq.deadlines import within
 from scq.errors import ChannelError, ConfigError, FailureKind
 from scq.ports import Message, Receipt
 
 WAIT_S = 30.0
-"""How long to wait for a connection, and then for an answer."""
+"""How long to wait for a connection, and then for an answer; twice as long for everything together."""
 HOPS = 3
 """Redirects that are followed, on the same host only."""
 ANSWER_LIMIT = 2048
@@ -59,11 +60,17 @@ class WebhookChannel:
         if signing:
             headers["X-SCQ-Signature"] = f"sha256={hmac.new(signing.encode(), body, hashlib.sha256).hexdigest()}"
         for _hop in range(HOPS + 1):
-            answer = self._post(url, body, headers)
+            answer = self._in_time(url, body, headers)
             if isinstance(answer, Receipt):
                 return answer
             url = answer
         raise self._failure(url, "it redirects in a circle", "config")
+
+    def _in_time(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt | str:
+        try:
+            return within(2 * WAIT_S, lambda: self._post(url, body, headers))
+        except TimeoutError:
+            raise self._failure(url, "no answer came in time", "ambiguous") from None
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt | str:
         """One request: what was answered, or the address on the same host to ask instead. Raises ChannelError."""
@@ -80,6 +87,8 @@ class WebhookChannel:
         except urllib.error.URLError as error:
             # Not everything was handed over: the other side cannot have understood it.
             raise self._failure(url, f"cannot be reached ({line(str(error.reason), 100)})", "transient") from None
+        except UnicodeError:
+            raise self._failure(url, "is not the name of a server", "config") from None
         except (OSError, HTTPException) as error:
             raise self._failure(
                 url, f"the connection broke before an answer came ({type(error).__name__})", "ambiguous"
@@ -141,7 +150,7 @@ def waiting_time(header: str, now: datetime) -> float | None:
     else:
         try:
             at = parsedate_to_datetime(header)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
     return min(max(seconds, 0.0), LONGEST_WAIT_S)

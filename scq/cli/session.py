@@ -297,7 +297,9 @@ def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch)
 
     trace = "".join(traceback.format_exception(error))
     text = f"scq {__version__}\npython {sys.version}\narguments {_public(arguments)!r}\n\n{trace}"
-    with tempfile.NamedTemporaryFile("w", prefix="scq-bug-", suffix=".txt", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="scq-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+    ) as file:
         file.write(text)
     err.write(f"scq: this is a bug ({type(error).__name__}: {line(str(error), 300)})\n     Please report it with {file.name}\n")
     watch.said.append(f"scq: this is a bug ({type(error).__name__})")
@@ -305,10 +307,10 @@ def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch)
 
 
 def _public(arguments: list[str]) -> list[str]:
-    """The words of a call as a bug report may show them: what `config set` was to write may be a secret."""
-    if "config" not in arguments or "set" not in arguments:
-        return arguments
-    return [*arguments[: arguments.index("set") + 1], "(hidden)"]
+    """The words of a call as a bug report may show them: what `config set` was to write, and a command that `exec` ran, may hold
+    secrets."""
+    last = "exec" if "exec" in arguments else "set" if "config" in arguments and "set" in arguments else ""
+    return [*arguments[: arguments.index(last) + 1], "(hidden)"] if last else arguments
 
 
 def session(ctx: Any) -> Session:

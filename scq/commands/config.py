@@ -55,7 +55,7 @@ def set_(ctx: Context, key: str, value: str, *, dry_run: bool = False) -> Report
             change = plan_change(ctx.config_path, {found.path: setting})
             _refuse_new_errors(ctx, change.values)
             backup = write_change(change, ctx.now())
-    setting = HIDDEN if is_secret(found.path) else setting
+    setting = _without_secrets(found.path, setting)
     data = {"key": found.path, "value": setting, "changed": change.text is not None, "backup": backup, "dry_run": dry_run}
     problems: tuple[Problem, ...] = ()
     if not change.kept_form:
@@ -117,9 +117,15 @@ def _names(ctx: Context, path: str) -> tuple[str, ...]:
 
 def _in_force(ctx: Context, path: str) -> Any:
     value = value_of(ctx.config, path)
-    if value and is_secret(path):
-        return HIDDEN
+    value = _without_secrets(path, value)
     return value or os.path.join(ctx.home, "state.json") if path == "state_file" else value
+
+
+def _without_secrets(path: str, value: Any) -> Any:
+    """A value as it may be shown: what holds a secret itself is hidden, also inside a whole channel."""
+    if isinstance(value, dict):
+        return {word: _without_secrets(f"{path}.{word}", entry) for word, entry in value.items()}
+    return HIDDEN if value and is_secret(path) else value
 
 
 def is_secret(path: str) -> bool:
@@ -160,7 +166,8 @@ def _refuse_new_errors(ctx: Context, values: dict[str, Any]) -> None:
     new = [problem for problem in after if problem not in before]
     if new:
         lines = "\n".join(f"{problem.where}: {problem.what}" for problem in new)
-        raise UsageError(lines, "Set what is missing first; nothing was written.")
+        advice = "Nothing was written. A channel is set with all it needs: scq config set channels.NAME '{type: …}'."
+        raise UsageError(lines, advice if CHANNELS in lines else "Set what is missing first; nothing was written.")
 
 
 def _told(key: str, setting: Any, *, changed: bool, dry_run: bool) -> str:

@@ -103,7 +103,8 @@ def _run(command: Sequence[str], tail: int) -> Ended:
     from subprocess import PIPE, Popen
 
     begun = time.monotonic()
-    at_terminal = sys.__stdin__ is not None and os.isatty(0)
+    # Also with one stream redirected: `ls | scq exec less` reads its keys from the terminal.
+    at_terminal = any(map(os.isatty, (0, 1, 2)))
     with _passing_on(at_terminal) as passing:
         try:
             # At a terminal it stays in the foreground group: it may read, and keys such as Ctrl-C reach it without help.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from scq.clean import line
+from scq.deadlines import within
 from scq.errors import BusyError, ConfigError, ScqError, SignInError, UsageError
 from scq.signin import tokens, wire
 from scq.signin.client import Client
@@ -74,12 +77,10 @@ class Consent:
         from oauthlib.oauth2 import OAuth2Error
 
         try:
-            with self._flow.oauth2session:
-                answer: Mapping[str, Any] = self._flow.fetch_token(code=code, timeout=(wire.CONNECT_TIMEOUT, wire.TIMEOUT))
-                return answer
+            return within(wire.CONNECT_TIMEOUT + wire.TIMEOUT, lambda: self._fetched(code))
         except OAuth2Error as error:
             raise _refused(str(error.error)) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, TimeoutError) as error:
             raise BusyError(f"{urlsplit(self.client.token_uri).hostname}: {type(error).__name__}", AGAIN) from None
         except Warning as warning:
             # How oauthlib says that other scopes were granted than asked for; the answer comes with it.
@@ -87,6 +88,13 @@ class Consent:
             return given
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
             raise BusyError("the token service answered what nobody understands", AGAIN) from error
+
+    def _fetched(self, code: str) -> Mapping[str, Any]:
+        session = self._flow.oauth2session
+        session.max_redirects = 0  # The secret of the client is for this address only.
+        with session, _kept_private():
+            answer: Mapping[str, Any] = self._flow.fetch_token(code=code, timeout=(wire.CONNECT_TIMEOUT, wire.TIMEOUT))
+            return answer
 
     def _token(self, answer: Mapping[str, Any]) -> Token:
         granted = _granted(answer.get("scope")) or self.scopes
@@ -116,6 +124,20 @@ def pasted(ask: Callable[[], str], consent: Consent) -> Token:
     if len(address) > ADDRESS_LIMIT:
         raise UsageError("this is too long for an address", AGAIN)
     return consent.finish(address)
+
+
+@contextmanager
+def _kept_private() -> Iterator[None]:
+    """Keeps the libraries from writing the code, the secret of the client and the tokens into the logs of the program."""
+    loggers = [logging.getLogger(name) for name in ("requests_oauthlib", "oauthlib")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _query(address: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ CAUSES = (
     "Usual causes: the consent screen of the client is still in Testing, where a sign-in ends after 7 days; access was taken "
     "back; the password was changed; half a year without use; the organisation limits sessions; this machine's clock is wrong."
 )
+LATER_WORDS = ("temporarily_unavailable", "server_error", "internal_failure")
+"""Errors of the token service that are no refusal, although they come with the status of one."""
 NOT_UNDERSTOOD = "the token service answered what nobody understands"
 
 
@@ -52,13 +54,21 @@ class Saved:
 
     def renew(self) -> str:
         """Another access token. Raises SignInError, ConfigError, BusyError."""
-        self._token = renewed(self.token, self.path, self.purpose)
-        if self.rewrite:
+        before = self.token
+        self._token = renewed(before, self.path, self.purpose)
+        if self.rewrite and self._is_there(before):
             try:
                 tokens.write(self.path, self._token)
             except OSError as error:
                 self.unsaved = f"{self.path}: cannot be written ({error.strerror})"
         return self._token.access
+
+    def _is_there(self, token: Token) -> bool:
+        """False when a person has signed in anew or taken the sign-in back meanwhile: that stays."""
+        try:
+            return tokens.read(self.path, self.purpose).refresh == token.refresh
+        except (SignInError, ConfigError):
+            return False
 
 
 def renewed(token: Token, where: str, purpose: Purpose) -> Token:
@@ -111,6 +121,8 @@ def refused(error: Exception, where: str, purpose: Purpose) -> ScqError:
     """What a refusal of the token service means for a person (RFC 6749, section 5.2)."""
     answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
     word = line(str(answer.get("error", "")), 60)
+    if word in LATER_WORDS:
+        return LaterError(f"the token service answers {word}", None)
     if word == "invalid_grant":
         return SignInError(f"{where}: Google no longer accepts the sign-in for {purpose.title}", f"{purpose.advice}\n{CAUSES}")
     if word == "invalid_client":
@@ -126,10 +138,14 @@ class _Asking:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._asked = False
 
     def __call__(
         self, url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: Any
     ) -> _Told:
+        if self._asked:
+            raise LaterError("the token service could not answer", None)
+        self._asked = True
         try:
             answer = wire.ask(self._session, method, url, body, headers or {})
         except wire.BrokenError as error:

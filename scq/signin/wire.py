@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from scq.clean import line
+from scq.deadlines import within
 from scq.errors import BusyError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Answer(Struct, frozen=True):
             return min(float(text[:12]), LONGEST_WAIT)
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
         return min(max(0.0, (at - now).total_seconds()), LONGEST_WAIT)
@@ -123,9 +124,16 @@ def session() -> Iterator[Session]:
 
 def ask(session: Session, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
     """One request, one answer; redirections are answers too. Raises BrokenError."""
+    host = url.split("/")[2] if url.count("/") > 1 else url
+    try:
+        return within(CONNECT_TIMEOUT + TIMEOUT, lambda: _asked(session, method, url, host, body, headers))
+    except TimeoutError:
+        raise BrokenError(f"{host}: no answer in time", sent=True) from None
+
+
+def _asked(session: Session, method: str, url: str, host: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
     from urllib3.exceptions import HTTPError
 
-    host = url.split("/")[2] if url.count("/") > 1 else url
     deadline = time.monotonic() + TIMEOUT
     try:
         response = session.request(
@@ -137,6 +145,7 @@ def ask(session: Session, method: str, url: str, body: bytes | None, headers: Ma
             allow_redirects=False,
             stream=True,
             auth=_as_it_is,
+            proxies={"http": ""},  # Only this machine is asked without TLS, and never through another one.
         )
     except (OSError, HTTPError) as error:  # Errors of requests are OSErrors; some that it does not wrap are plain ones.
         raise BrokenError(f"{host}: {_why(error)}", sent=_may_have_arrived(error)) from None

@@ -39,5 +39,6 @@ def _attachment(name: str, content: bytes) -> Attachment:
     import mimetypes
 
     kind, encoding = mimetypes.guess_type(name)
-    # A type says what is inside of a packed file; what is attached is the packed one.
-    return Attachment(clean.line(name), content, kind if kind and not encoding else "application/octet-stream")
+    # A type says what is inside of a packed file; what is attached is the packed one. A mail or a part of one cannot be encoded.
+    plain = kind and not encoding and not kind.startswith(("message/", "multipart/"))
+    return Attachment(clean.line(name), content, kind if kind and plain else "application/octet-stream")

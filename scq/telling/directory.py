@@ -92,7 +92,9 @@ class Directory:
 
         if setting.type in BY_ADDRESS:
             setting = replace(setting, to=tuple(to) or setting.to, repeat=repeat or setting.repeat)
-        return channels.get(setting, Place(env=self.env, gmail_token=self.ctx.config.gmail_token_path))
+        ctx = self.ctx
+        place = Place(env=self.env, gmail_token=ctx.config.gmail_token_path, home=ctx.home, json=ctx.as_json)
+        return channels.get(setting, place)
 
     def unusable(self, setting: ChannelSetting) -> str:
         """Why nothing can be sent over a channel now; empty when something can. Nothing is sent."""

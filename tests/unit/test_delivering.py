@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from scq import delivering
 from scq.config import Config, Notify
 from scq.config_channels import ChannelSetting
 from scq.context import Context
-from scq.delivering import Delivery, deliver
+from scq.delivering import PATIENCE, Delivery, deliver
 from scq.errors import ChannelError, ConfigError, SignInError, UsageError
 from scq.model import Notification, Problem
 from scq.outbox import queue
@@ -403,3 +404,78 @@ def test_a_few_messages_or_no_terminal_are_no_reason_to_talk(desk: Desk) -> None
     desk.add(*(row(f"k{number:03}") for number in range(30)))
     desk.deliver()
     assert desk.said == []
+
+
+# a channel that is down
+
+
+def test_a_channel_that_keeps_failing_is_left_alone_until_the_next_call(desk: Desk) -> None:
+    desk.set(max_per_run=10, max_per_hour=100)
+    tries: list[str] = []
+
+    def silent(message: Message) -> BaseException:
+        tries.append(message.key)
+        return ChannelError("did not answer")
+
+    desk.post.fails = silent
+    desk.add(*(row(f"p{number:02}") for number in range(30)), row("x", channel="team", created_at=NOW + timedelta(seconds=1)))
+    desk.now += timedelta(seconds=2)
+    made = desk.deliver()
+    assert len(tries) == PATIENCE
+    assert keys(desk.team) == ["x"], "what goes over another channel neither waits for it nor is crowded out"
+    assert (len(made.rows), made.left) == (PATIENCE + 1, 30 - PATIENCE)
+    desk.deliver()
+    assert len(set(tries)) == 2 * PATIENCE, "those never tried come first"
+
+
+def test_a_bad_recipient_is_no_reason_to_leave_a_channel_alone(desk: Desk) -> None:
+    desk.post.fails = lambda message: ChannelError("no such address", kind="permanent") if "q" in message.words["name"] else None
+    desk.add(*(row(f"q{number}") for number in range(9)), row("z"))
+    desk.deliver()
+    assert keys(desk.post) == ["z"]
+
+
+def test_a_channel_that_works_in_between_is_tried_on(desk: Desk) -> None:
+    desk.post.fails = lambda message: ChannelError("busy") if int(message.key[0]) % 2 else None
+    desk.add(*(row(f"{number}") for number in range(9)))
+    desk.deliver()
+    assert sorted(desk.states().values()) == ["deferred"] * 4 + ["sent"] * 5
+
+
+def test_the_trouble_of_a_channel_that_is_no_longer_configured_ends_with_its_last_message(desk: Desk) -> None:
+    desk.post.fails = lambda message: ChannelError("wrong", kind="config")
+    desk.add(row())
+    desk.deliver()
+    desk.config = replace(desk.config, channels=desk.config.channels[1:])
+    desk.deliver()
+    assert "channel post" in desk.state().troubles
+    ctx = desk.context()
+    ctx.store.update(lambda state: replace(state, outbox={}))
+    desk.deliver()
+    assert desk.state().troubles == {}
+
+
+def test_after_a_new_sign_in_what_waited_for_it_goes_out_at_once_and_a_bad_one_is_tried_once(desk: Desk, tmp_path: Path) -> None:
+    token = tmp_path / "token.json"
+
+    def sign_in() -> None:
+        token.write_text("{}")
+        os.utime(token, times=(desk.now.timestamp(),) * 2)
+
+    desk.config = replace(desk.config, gmail_token_path=str(token))
+    desk.post.fails = lambda message: ChannelError("token was revoked", kind="auth")
+    desk.add(row())
+    desk.deliver()
+    for expected in (["post"], []):
+        desk.now += timedelta(minutes=1)
+        if expected:
+            sign_in()
+            desk.now += timedelta(seconds=1)
+        assert [item.channel for item in desk.deliver().rows] == expected
+    assert len(desk.team.sent) == 1, "told once a day, whatever is tried in between"
+    desk.post.fails = lambda message: None
+    desk.now += timedelta(minutes=1)
+    sign_in()
+    desk.now += timedelta(seconds=1)
+    assert len(desk.deliver().rows) == 1
+    assert (keys(desk.post), desk.state().troubles) == (["a"], {})

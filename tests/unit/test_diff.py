@@ -195,3 +195,11 @@ def test_a_submission_time_in_the_future_is_the_clock_of_a_stranger() -> None:
 )
 def test_the_heartbeat_beats_at_its_interval_the_first_time_at_once(last: datetime | None, expected: bool) -> None:
     assert is_beat(last, NOW, LIMIT) is expected
+
+
+def test_what_other_software_says_about_a_failure_never_becomes_the_reason_of_an_approval() -> None:
+    """That text may be error output, and the reason of an approval is told to the submitter."""
+    failed = record(status="failed")
+    failed = replace(failed, sighting=replace(failed.sighting, error="Traceback: /srv/owner/secret.csv"))
+    found = events({"key": record()}, {"key": failed}, me=ME, first=False, revision=1, at=NOW)
+    assert [(event.kind, event.detail) for event in found] == [("job.approved", ""), ("job.failed", "exit")]

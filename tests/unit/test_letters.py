@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from scq import letters
 from scq.config import Config
 from scq.context import Context
+from scq.errors import InvalidFileError
 from scq.letters import COMPARED_BYTES, FILE_BYTES, LISTED, MAIL_BYTES, extra
 from scq.model import Notification, Role
 from scq.render import MAIL_LIMIT, Renderer
@@ -264,3 +265,25 @@ def test_held_results_are_listed_with_their_sizes(world: World) -> None:
     row = replace(queued(ctx, uid, "job.completed", "ds"), role="do", kind="outputs.withheld")
     assert extra(ctx, row) == {"files": ["      6 B  a.csv"]}
     assert "      6 B  a.csv" in Renderer().message(row, sender=OWNER, extra=extra(ctx, row)).text
+
+
+def test_no_file_hides_behind_another_whose_name_looks_the_same(world: World) -> None:
+    uid = world.submit("count", layout="a3")
+    for mark, text in (("\u202d", "evil()\n"), ("\u202e", "fine()\n")):
+        (code_of(world, uid) / f"a{mark}.py").write_text(text)
+    ctx = context(world)
+    code = extra(ctx, queued(ctx, uid))["job_code"]
+    assert list(code) == ["run.sh", "a\ufffd.py", "a\ufffd.py (2)"]
+    assert {"evil()", "fine()"} <= set(code.values())
+
+
+def test_many_files_that_cannot_be_read_leave_room_for_the_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*arguments: Any) -> bytes:
+        raise InvalidFileError("x" * 300)
+
+    uid = world.submit("count", layout="a3", **{f"f{number}__txt": "x" for number in range(40)})
+    ctx = context(world)
+    monkeypatch.setattr(letters, "_text", unreadable)
+    found = extra(ctx, queued(ctx, uid))
+    assert len(found["unseen"]) == letters.UNSEEN + 1
+    assert "Not every file is shown here" in found["unseen"][-1]

@@ -321,3 +321,31 @@ def test_what_must_not_wait_is_never_held_back(special: dict[str, Any]) -> None:
     rows = box(row(key="a"), row(key="b", **special))
     assert outbox.held_back(rows, NOW, HOURLY, 1) == rows
     assert outbox.held_back(box(row(key="a"), row(key="b")), NOW, HOURLY, 1, apart=["b"])["b"].in_digest is False
+
+
+# what must stay known
+
+
+@pytest.mark.parametrize("state", ["dead", "dropped"])
+def test_what_may_have_arrived_is_still_marked_when_it_was_given_up_and_is_tried_again_by_hand(state: Any) -> None:
+    given_up = outbox.over(row(state="ambiguous"), state, "not sent again", NOW)
+    assert outbox.anew(given_up, NOW).repeat
+    assert not outbox.anew(outbox.over(row(), state, "never tried", NOW), NOW).repeat
+
+
+def test_a_digest_of_a_row_that_may_have_arrived_says_so() -> None:
+    rows = box(held("a", repeat=True), held("b"))
+    (digest,) = [item for item in bundled(rows, NOW + timedelta(days=1), HOURLY).values() if item.kind == "digest"]
+    assert digest.repeat
+
+
+def test_a_message_that_was_given_up_is_not_hidden_by_many_that_were_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "KEEP_AT_MOST", 2)
+    lost = row(key="lost", state="dead", ended_at=NOW - timedelta(days=1))
+    rows = [row(key=str(n), state="sent", ended_at=NOW - timedelta(minutes=n)) for n in range(4)]
+    assert list(outbox.prune(box(lost, *rows), NOW)) == ["lost", "0", "1"]
+
+
+def test_a_wait_that_is_no_number_is_no_wait() -> None:
+    after = outbox.failed(outbox.sending(row(), NOW), NOW, "x", "transient", float("nan"))
+    assert after.not_before == NOW + timedelta(minutes=1)

@@ -271,7 +271,7 @@ def test_a_server_that_trickles_is_left_after_a_while(monkeypatch: pytest.Monkey
         stop.set()
         served.join()
     for thread in threading.enumerate():
-        if thread.name == "ping":
+        if thread.name == "within":
             thread.join()
 
 

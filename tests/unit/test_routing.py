@@ -254,14 +254,21 @@ def test_what_other_software_has_told_of_a_peer_is_not_told_again(kind: str, ent
     assert routed(event(kind, PEER), told={entity: ("other",)}) != []
 
 
-@pytest.mark.parametrize("method", ["adopted", "digest"])
-def test_the_owner_hears_of_an_approval_not_given_by_hand(method: str) -> None:
-    decision = Decision("approve", "sha256:00", OWNER, NOW, method)  # type: ignore[arg-type]
+def test_the_owner_hears_of_an_approval_not_given_by_hand() -> None:
+    decision = Decision("approve", "sha256:00", OWNER, NOW, "adopted")
     assert told(event("job.approved"), job(decision=decision)) == {DO, DS}
 
 
-def test_the_owner_does_not_hear_of_an_approval_given_by_hand() -> None:
-    assert told(event("job.approved"), job(decision=Decision("approve", "sha256:00", OWNER, NOW))) == {DS}
+@pytest.mark.parametrize("method", ["manual", "digest"])
+def test_the_owner_does_not_hear_of_an_approval_given_by_hand(method: Any) -> None:
+    """`digest` is the command that his own mail offers."""
+    assert told(event("job.approved"), job(decision=Decision("approve", "sha256:00", OWNER, NOW, method))) == {DS}
+
+
+def test_the_words_of_an_approval_by_other_software_are_for_the_owner_alone() -> None:
+    happened = event("job.approved", "matched rule nightly in /srv/rules.yaml")
+    rows = routed(happened, job(decision=Decision("approve", "sha256:00", OWNER, NOW, "adopted")))
+    assert {row.role: row.context.get("reason") for row in rows} == {"do": happened.detail, "ds": None}
 
 
 def test_a_withdrawn_job_is_not_announced_as_rejected() -> None:

@@ -375,3 +375,18 @@ def test_a_full_disk_keeps_the_old_state(fs: FakeFilesystem) -> None:
 def test_times_survive_the_journey(store: Store) -> None:
     put(store, "one", missing_since=NOW + timedelta(microseconds=1))
     assert store.load().jobs["one"].missing_since == NOW + timedelta(microseconds=1)
+
+
+def test_what_has_not_changed_is_not_decoded_again_and_what_others_wrote_is_seen(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "a")
+    first = store.load()
+    assert store.load() is first
+    other = Store(store.home)
+    assert other.load() == first
+    put(other, "b")
+    assert store.load() == other.load() != first
+    content = Path(store.path).read_bytes()
+    Path(store.path).write_bytes(content.replace(b'"revision":2', b'"revision":9'))
+    assert store.load().revision == 9

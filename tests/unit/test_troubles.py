@@ -52,3 +52,8 @@ def test_a_source_is_stale_once_it_was_out_of_reach_for_long() -> None:
 def test_the_event_says_what_and_what_to_do() -> None:
     event = troubles.event("auth.failed", BROKEN.name, Trouble("refused", NOW, "Change it."), "7-0", NOW)
     assert (event.id, event.kind, event.ref, event.detail) == ("7-0", "auth.failed", "channel relay", "refused\nChange it.")
+
+
+def test_a_channel_that_is_gone_has_no_trouble() -> None:
+    found = {"channel old": Trouble("x", NOW), "channel post": Trouble("y", NOW), "source syftbox": Trouble("z", NOW)}
+    assert list(troubles.of_channels(found, {"post"})) == ["channel post", "source syftbox"]

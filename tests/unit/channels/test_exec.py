@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -132,22 +134,35 @@ def test_a_program_that_hangs_is_killed_with_its_children_and_nobody_knows(
     wait_until_gone(int((tmp_path / "child").read_text()))
 
 
-def test_an_interrupted_call_leaves_no_program_behind(tmp_path: Path) -> None:
-    target = channel(script(tmp_path, f"echo $$ > {tmp_path}/child; kill -INT $PPID; exec sleep 600"))
-    with pytest.raises(KeyboardInterrupt):
-        target.send(MESSAGE)
-    wait_until_gone(int((tmp_path / "child").read_text()))
+def test_an_interrupted_call_leaves_no_program_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def interrupted(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        started.append(process.pid)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(programs, "_follow", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            channel(script(tmp_path, "exec sleep 600")).send(MESSAGE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until_gone(started[0])
 
 
 def wait_until_gone(pid: int) -> None:
-    """Returns when the process has ended; a zombie that nobody collects has ended too."""
-    while True:
+    """Returns when the process has ended; a zombie that nobody collects has ended too. Fails after a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         try:
             os.kill(pid, 0)
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return
         except (ProcessLookupError, FileNotFoundError):
             return
+        time.sleep(0.01)
+    pytest.fail(f"process {pid} is still there")
 
 
 def test_what_goes_on_in_the_background_holds_up_nothing(tmp_path: Path) -> None:

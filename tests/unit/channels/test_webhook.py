@@ -22,6 +22,7 @@ from scq.channels.webhook import waiting_time
 from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError
 from scq.ports import Channel, Message
+from tests.servers.drip import dripping
 from tests.servers.http import Answer, HttpServer, Request
 from tests.servers.proxy import Internet
 
@@ -187,6 +188,19 @@ def test_an_answer_that_never_comes_is_ambiguous(server: HttpServer, monkeypatch
     error = failure(server.url)
     done.set()
     assert error.kind == "ambiguous"
+
+
+def test_an_answer_that_drips_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "WAIT_S", 0.15)
+    with dripping(b"HTTP/1.1 200 OK\r\nX-More: ") as port:
+        error = failure(f"http://127.0.0.1:{port}/secret-path")
+    assert (error.kind, "secret-path" in str(error)) == ("ambiguous", False)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".org", "%FF.org"])
+def test_what_cannot_be_the_name_of_a_host_is_a_matter_of_configuration(host: str) -> None:
+    error = failure(f"http://{host}/secret-path")
+    assert (error.kind, "secret-path" in str(error)) == ("config", False)
 
 
 def test_an_answer_that_is_not_http_is_ambiguous() -> None:

@@ -276,3 +276,25 @@ def test_path_names_the_file(home: Path) -> None:
     report = verb.path(context(home))
     assert report.lines == (str(home / "config.yaml"),)
     assert report.data["exists"] is False
+
+
+def test_a_whole_channel_is_set_at_once_and_shown_without_its_secret(home: Path) -> None:
+    set_ = verb.set_(context(home), "channels.hook", "{type: webhook, url: 'https://hooks.example/hush'}")
+    assert set_.data["value"] == {"type": "webhook", "url": verb.HIDDEN}
+    assert "hush" not in as_json(set_)
+    assert "https://hooks.example/hush" in text(home)
+    assert verb.get(context(home), "channels.hook").data["value"] == {"type": "webhook", "url": verb.HIDDEN}
+
+
+def test_a_channel_that_lacks_something_is_not_written_and_what_it_lacks_is_named(home: Path) -> None:
+    with pytest.raises(UsageError, match=r"channels.hook.url: is missing: one of url, url_env") as caught:
+        verb.set_(context(home), "channels.hook", "{type: webhook}")
+    assert "scq config set channels.NAME" in caught.value.advice
+    assert not (home / "config.yaml").exists()
+
+
+def test_of_a_mapping_only_the_entry_that_is_wrong_is_shown(home: Path) -> None:
+    write(home, "notify: {events: {job.started: both, job.foo: off}}\n")
+    (error,) = verb.validate(context(home)).errors
+    assert "job.foo" in error
+    assert "job.started" not in error

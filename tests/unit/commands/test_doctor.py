@@ -170,6 +170,13 @@ def test_a_home_of_somebody_else_is_a_failure(home: Path, box: Path, programs: P
     assert "belongs to user 65534" in one(doctor.run(context(home, str(programs))), "home")["detail"]
 
 
+def test_the_public_key_of_the_audit_log_may_be_open(home: Path, box: Path, programs: Path) -> None:
+    (home / "audit.pub").write_text("key")
+    (home / "audit.pub").chmod(0o644)
+    configure(home, box, programs)
+    assert one(doctor.run(context(home, str(programs))), "files")["ok"] is True
+
+
 def test_open_files_are_named(home: Path, box: Path, programs: Path) -> None:
     configure(home, box, programs)
     (home / "token_do.json").touch(mode=0o644)
