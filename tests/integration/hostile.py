@@ -19,7 +19,7 @@ import pytest
 import scq
 from tests.people import OWNER, SCIENTIST, SECOND, Answer, Person, code_folder, syftbox
 
-GENERATIONS = ["a3", "b2", "c0", "c1"]
+GENERATIONS = ["a3", "b2", "c1"]
 SECRET = "TOP-SECRET-4711"
 SCRIPT = 'mkdir -p "${OUTPUT_DIR:-outputs}"\necho hello\necho 42 > "${OUTPUT_DIR:-outputs}/answer.txt"\n'
 BUG = 70
