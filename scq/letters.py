@@ -19,7 +19,7 @@ from scq.digest import manifest, read_file
 from scq.errors import InvalidFileError, ScqError
 from scq.files import open_regular
 from scq.findings import denied
-from scq.model import Content, FileEntry, Manifest, Notification
+from scq.model import Content, FileEntry, Manifest, Notification, Run
 from scq.releasing import kept_outputs
 from scq.reviewing import code_findings
 from scq.showing import size
@@ -69,6 +69,37 @@ def extra(ctx: Context, row: Notification) -> dict[str, Any]:
         return _failed(ctx, record) if row.kind == "job.failed" else _results(ctx, record)
     except (ScqError, OSError) as error:
         return {"unseen": [f"Not everything can be shown: {line(str(error), 300)}"]}
+
+
+def script(ctx: Context, record: Record, length: int) -> str:
+    """The beginning of the `run.sh` that the digest of a record stands for, one character longer than `length` if it is longer.
+
+    Somebody may approve by what he reads here: what was exchanged since it was hashed is never shown. Never raises ScqError.
+    """
+    content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
+    try:
+        raw = read_file(ctx.config.root, content, content.run_sh, READ_BYTES + 1)
+        made = manifest(ctx.config.root, content, ctx.caps)
+    except InvalidFileError as error:
+        return f"({error})"
+    if len(raw) > READ_BYTES:
+        return f"(too long to be shown here: scq review {record.id[:8]} shows it)"
+    entry = next((entry for entry in made.files if entry.path == content.run_sh), None)
+    if made.digest != record.digest or entry is None or hashlib.sha256(raw).hexdigest() != entry.sha256:
+        return f"(it was changed while it was read: scq review {record.id[:8]} shows what it is now)"
+    return raw.decode("utf-8", "replace")[: length + 1]
+
+
+def last_errors(ctx: Context, run: Run) -> str:
+    """The end of what a run wrote to stderr, empty where there is none. Never raises ScqError."""
+    try:
+        return _errors(ctx, run)
+    except (InvalidFileError, OSError) as error:
+        return f"({line(str(error), 300)})"
+
+
+def _errors(ctx: Context, run: Run) -> str:
+    return _tail(os.path.join(ctx.runs_folder(), run.directory, "stderr.txt"))
 
 
 def _record(ctx: Context, job_id: str) -> Record | None:
@@ -179,7 +210,7 @@ def _findings(ctx: Context, record: Record, made: Manifest, unseen: list[str]) -
     rows = [
         f"{f'{line(item.path, 120)}:{item.line}' if item.path else 'all of it'}  {item.rule}  {line(item.what, 300)}"
         + ("  (denied by the configuration)" if item in blocking else "")
-        for item in found[:LISTED]
+        for item in sorted(found, key=lambda item: item not in blocking)[:LISTED]
     ]
     return [*rows, f"and {len(found) - LISTED} more"] if len(found) > LISTED else rows
 
@@ -211,9 +242,7 @@ def _as_text(found: Comparison) -> tuple[str, bool]:
 
 def _failed(ctx: Context, record: Record) -> dict[str, Any]:
     """The end of what a job wrote to stderr, from the folder of its run; what the row holds stays where there is no more."""
-    if record.run is None:
-        return {}
-    text = _tail(os.path.join(ctx.runs_folder(), record.run.directory, "stderr.txt"))
+    text = _errors(ctx, record.run) if record.run is not None else ""
     return {"error_output": text} if text else {}
 
 

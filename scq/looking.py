@@ -6,7 +6,6 @@ atomic save, so a message can be neither lost nor queued twice.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,9 +21,6 @@ from scq.config import Config, value_of
 from scq.config_keys import BY_PATH
 from scq.context import Context, audited
 from scq.diff import events, is_beat, overdue, reminder
-from scq.digest import read_file
-from scq.errors import InvalidFileError
-from scq.files import read_bytes
 from scq.model import FINISHED, Event, Job, Notification, Problem, Sighting, SourceReport
 from scq.outbox import queue
 from scq.routing import MARKS, route
@@ -35,9 +31,8 @@ from scq.view import job_of
 SHOWN_AS = {"local": "syftbox"}
 """How people know a source."""
 FORGET_MISSING = timedelta(days=7)
-DETAIL_BYTES = 16 << 10
-LOG_BYTES = 1 << 30
-DETAIL_LENGTH = 500
+DETAIL_LENGTH = 16 << 10
+CHANGE_LENGTH = 500
 GUARDING = ("sandbox", "limits", "results", "auto_release", "approvals")
 SECURITY: tuple[str, ...] = (
     *(path for path in BY_PATH if path.partition(".")[0] in GUARDING),
@@ -263,20 +258,14 @@ def _over(ctx: Context, key: str, records: Mapping[str, Record]) -> Record | Non
 
 def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
     """What a message about this event shows besides the job itself: the script of a new job, the last errors of a failed one."""
-    if record is None or record.sighting.owner != ctx.config.email:
+    if record is None or record.sighting.owner != ctx.config.email or event.kind not in ("job.received", "job.failed"):
         return event
+    from scq.letters import last_errors, script
+
     if event.kind == "job.received" and record.digest is not None:
-        content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
-        try:
-            return replace(
-                event, detail=read_file(ctx.config.root, content, content.run_sh, DETAIL_BYTES).decode("utf-8", "replace")
-            )
-        except InvalidFileError as error:
-            return replace(event, detail=f"({error})")
-    if event.kind == "job.failed" and record.run is not None:
-        path = os.path.join(ctx.runs_folder(), record.run.directory, "stderr.txt")
-        if os.path.lexists(path):
-            return replace(event, detail=read_bytes(path, LOG_BYTES)[-DETAIL_BYTES:].decode("utf-8", "replace"))
+        return replace(event, detail=script(ctx, record, DETAIL_LENGTH))
+    if event.kind == "job.failed" and record.run is not None and (errors := last_errors(ctx, record.run)):
+        return replace(event, detail=errors[-DETAIL_LENGTH:])
     return event
 
 
@@ -291,7 +280,7 @@ def noted(state: State, config: Config, now: datetime) -> State:
     for key, word in words.items():
         if before.get(key, word) != word:
             detail = f"{key}: {before[key]} → {word}"
-            state = audited(state, now, config.email, "config", detail=line(detail, DETAIL_LENGTH))
+            state = audited(state, now, config.email, "config", detail=line(detail, CHANGE_LENGTH))
         if OPT_OUTS.get(key) == word != before.get(key):
             state = audited(state, now, config.email, "opt-out", detail=f"{key}: {word}")
     return replace(state, security=words)

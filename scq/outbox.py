@@ -6,6 +6,7 @@ belongs to one that died in between: nobody knows whether it arrived, and what b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -59,17 +60,18 @@ def held_back(
 ) -> dict[str, Notification]:
     """The outbox in which due rows beyond `max_per_hour` of one recipient and channel wait for a digest at the next full hour.
 
-    What is critical, a digest itself, and what was handed over before are never held. `apart` are keys not to be touched.
+    What is critical is counted by itself. A digest, and what was handed over before, is never held. `apart` are keys not to be
+    touched.
     """
-    counts: dict[tuple[str, str], int] = {}
+    counts: Counter[tuple[str, str, bool]] = Counter()
     for row in outbox.values():
         if row.state == "sent" and row.ended_at is not None and timedelta(0) <= now - row.ended_at < HOUR:
-            counts[row.recipient, row.channel] = counts.get((row.recipient, row.channel), 0) + 1
+            counts[row.recipient, row.channel, row.level == "critical"] += 1
     changed: dict[str, Notification] = {}
     for row in due(outbox, now, hours):
-        target = (row.recipient, row.channel)
-        counts[target] = counts.get(target, 0) + 1
-        may_wait = row.level != "critical" and row.kind != "digest" and row.state != "ambiguous" and row.key not in apart
+        target = (row.recipient, row.channel, row.level == "critical")
+        counts[target] += 1
+        may_wait = row.kind != "digest" and row.state != "ambiguous" and row.key not in apart
         if may_wait and counts[target] > max_per_hour:
             changed[row.key] = replace(row, state="queued", in_digest=True, not_before=full_hour(now, hours))
     return {**outbox, **changed}

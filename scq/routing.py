@@ -158,7 +158,7 @@ def route(
     owner = settings.email.strip().lower()
     found = [event for event in events if _wanted(event.kind, settings)]
     better = {
-        (INSTEAD_OF[event.kind], event.ref) for event in found if event.kind in INSTEAD_OF and "do" in roles(event, settings)
+        (INSTEAD_OF[event.kind], event.ref) for event in found if event.kind in INSTEAD_OF and _reaches_owner(event, settings)
     }
     rows: list[Notification] = []
     for event in found:
@@ -200,6 +200,10 @@ def channels_for(event: Event, role: Role, settings: Settings) -> tuple[str, ...
     broken = event.ref.removeprefix("channel ") if event.ref.startswith("channel ") else ""
     chosen = tuple(name for name in (every if routed is None else routed) if name in every and name != broken)
     return chosen or (tuple(name for name in every if name != broken) if broken else ())
+
+
+def _reaches_owner(event: Event, settings: Settings) -> bool:
+    return "do" in roles(event, settings) and bool(channels_for(event, "do", settings))
 
 
 def level_of(kind: str) -> Level:

@@ -58,8 +58,8 @@ def is_to_tell(trouble: Trouble, now: datetime) -> bool:
 
 
 def is_stale(trouble: Trouble, now: datetime, after_s: float) -> bool:
-    """True once for a source that has been out of reach for long."""
-    return trouble.told_at is None and (now - trouble.since).total_seconds() >= after_s
+    """True once for a source that has been out of reach for long; also where a clock that has jumped back says when it began."""
+    return trouble.told_at is None and not 0 <= (now - trouble.since).total_seconds() < after_s
 
 
 def event(kind: str, name: str, trouble: Trouble, number: str, now: datetime) -> Event:

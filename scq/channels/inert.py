@@ -32,10 +32,10 @@ def _unmentioned(text: str) -> str:
 
 
 def cut(text: str, limit: int, size: Callable[[str], int], rest: str) -> str:
-    """The beginning of a text that fits, with a last line that says where the rest is."""
-    if size(text) <= limit:
+    """The beginning of a text that fits, with a last line that says where the rest is. No character has a size below one."""
+    if len(text) <= limit and size(text) <= limit:
         return text
-    low, high = 0, len(text)
+    low, high = 0, min(len(text), limit)
     while low < high:
         middle = (low + high + 1) // 2
         fits = size(f"{text[:middle]}\n{rest}") <= limit

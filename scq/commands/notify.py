@@ -31,7 +31,7 @@ def _report(made: Delivery, seen: Observation, problems: list[Problem], dry_run:
     lost = [row for row in made.rows if row.state == "dead"]
     lines = [message_line(row) for row in made.rows]
     if made.left:
-        lines.append(f"{made.left} more {'waits' if made.left == 1 else 'wait'}: the next call goes on (notify.max_per_run)")
+        lines.append(f"{made.left} more {'waits' if made.left == 1 else 'wait'}: the next call goes on")
     errors = [f"{message_line(row)}: {line(row.outcome, 500)}" for row in lost]
     errors.extend(f"channel {line(name)} needs a sign-in. {advice}".rstrip() for name, advice in made.sign_ins.items())
     code = SIGN_IN if made.sign_ins else FAILED if lost else OK if seen.source.ok else BUSY

@@ -25,6 +25,14 @@ __all__ = ["MAILS", "MAIL_LIMIT", "OTHER", "REPEAT", "Renderer", "subject"]
 
 MAIL_LIMIT = 700 << 10
 """Bytes of text and HTML together: with the base64 of a mail and its headers that stays below 1 MiB."""
+LONG: Mapping[str, str] = {
+    "compared": "The comparison does",
+    "job_files": "The list of files does",
+    "findings": "The findings do",
+    "error_output": "The error output does",
+    "job_code": "The script does",
+}
+"""What is shortened when a mail is too long, in this order, and how the mail says so."""
 REPEAT = "This may be a repeat: nobody knows whether an earlier copy of it arrived."
 
 
@@ -122,7 +130,7 @@ class Renderer:
             if len(html.encode("utf-8", "replace")) + len(text.encode("utf-8", "replace")) <= MAIL_LIMIT:
                 return html, text
             if not _shorten(extra, row.context.get("short_id", "")):
-                return "", text[: MAIL_LIMIT // 4]
+                return "", f"{text[: MAIL_LIMIT // 4]}\n[the rest does not fit into this message]\n"
 
     def _or(self, name: str, context: Mapping[str, Any], instead: str) -> str:
         try:
@@ -175,20 +183,24 @@ def _marked(html: str) -> str:
 
 
 def _shorten(extra: dict[str, Any], short_id: str) -> bool:
-    """Leave out the second half of the shown files, with a note, then what else is long; False when nothing is left."""
+    """Leave out the second half of the shown files, with a note, then of what else is long; False when nothing is left."""
     code = extra.get("job_code")
     if code and len(code) > 1:
         kept = list(code)[: len(code) // 2]
         extra["job_code"] = {name: code[name] for name in kept}
-        note = f"Not all files fit into this message: scq review {short_id} shows them."
-        extra["unseen"] = [*(row for row in extra.get("unseen", []) if row != note), note]
+        _note(extra, f"Not all files fit into this message: scq review {short_id} shows them.")
         return True
-    for name in ("compared", "job_files", "findings", "error_output", "job_code"):
-        if extra.get(name):
-            extra[name] = None
-            extra["unseen"] = [*extra.get("unseen", []), f"More does not fit into this message: scq show {short_id}"]
+    for name, what in LONG.items():
+        long = extra.get(name)
+        if long:
+            extra[name] = long[: len(long) // 2] if isinstance(long, list) and len(long) > 1 else None
+            _note(extra, f"{what} not fit whole into this message: scq review {short_id} shows more.")
             return True
     return False
+
+
+def _note(extra: dict[str, Any], note: str) -> None:
+    extra["unseen"] = [*(row for row in extra.get("unseen", []) if row != note), note]
 
 
 def _fallback(row: Notification) -> str:

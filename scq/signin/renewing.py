@@ -22,8 +22,8 @@ CAUSES = (
     "Usual causes: the consent screen of the client is still in Testing, where a sign-in ends after 7 days; access was taken "
     "back; the password was changed; half a year without use; the organisation limits sessions; this machine's clock is wrong."
 )
-LATER_WORDS = ("temporarily_unavailable", "server_error", "internal_failure")
-"""Errors of the token service that are no refusal, although they come with the status of one."""
+LATER_WORDS = (b'"temporarily_unavailable"', b'"server_error"', b'"internal_failure"')
+"""Errors of the token service that are no refusal, although they come with the status of one. google-auth would wait for them."""
 NOT_UNDERSTOOD = "the token service answered what nobody understands"
 
 
@@ -121,8 +121,6 @@ def refused(error: Exception, where: str, purpose: Purpose) -> ScqError:
     """What a refusal of the token service means for a person (RFC 6749, section 5.2)."""
     answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
     word = line(str(answer.get("error", "")), 60)
-    if word in LATER_WORDS:
-        return LaterError(f"the token service answers {word}", None)
     if word == "invalid_grant":
         return SignInError(f"{where}: Google no longer accepts the sign-in for {purpose.title}", f"{purpose.advice}\n{CAUSES}")
     if word == "invalid_client":
@@ -138,20 +136,17 @@ class _Asking:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._asked = False
 
     def __call__(
         self, url: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: Any
     ) -> _Told:
-        if self._asked:
-            raise LaterError("the token service could not answer", None)
-        self._asked = True
         try:
             answer = wire.ask(self._session, method, url, body, headers or {})
         except wire.BrokenError as error:
             # A token that was made and got lost does no harm: whatever needed it has not been asked yet.
             raise LaterError(str(error), None) from None
-        if answer.status in (408, 429) or answer.status >= 500 or 300 <= answer.status < 400:
+        is_later = answer.status == 400 and any(word in answer.content for word in LATER_WORDS)
+        if is_later or answer.status in (408, 429) or answer.status >= 500 or 300 <= answer.status < 400:
             raise LaterError(f"the token service answers {answer.status}", answer.retry_after(datetime.now(UTC)))
         return _Told(answer)
 

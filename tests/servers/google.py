@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.policy import default
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -29,15 +30,22 @@ DRIVE_READ = "https://www.googleapis.com/auth/drive.readonly"
 SENDING = "/gmail/v1/users/me/messages/send"
 
 
+@cache
+def _authority() -> tuple[trustme.CA, ssl.SSLContext]:
+    """One for all tests of a process, and a server's context with its certificate for localhost."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return authority, context
+
+
 class Google:
     """A Google of one person. What it does next can be scripted with `next_sends`, `next_tokens`, `next_revocations`."""
 
     def __init__(self, folder: Path) -> None:
-        self.authority = trustme.CA()
+        self.authority, context = _authority()
         self.ca_file = folder / "ca.pem"
         self.authority.cert_pem.write_to_path(str(self.ca_file))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.authority.issue_cert("localhost").configure_cert(context)
         self.http = HttpServer(self._answer, context)
         self.folder = folder
         self.access = "access-0"

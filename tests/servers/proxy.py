@@ -55,7 +55,7 @@ class Internet:
 
     def __enter__(self) -> Internet:
         self.server.__enter__()
-        self._thread = threading.Thread(target=self._proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(target=self._proxy.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         self._thread.start()
         return self
 
@@ -69,12 +69,14 @@ class Internet:
 def _proxy(port: int) -> socketserver.ThreadingTCPServer:
     class Handler(socketserver.StreamRequestHandler):
         rbufsize = 0
+        disable_nagle_algorithm = True
 
         def handle(self) -> None:
             while self.rfile.readline().strip():
                 pass
             self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with socket.create_connection(("127.0.0.1", port)) as upstream:
+                upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
                 _relay(self.connection, upstream)
 
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)

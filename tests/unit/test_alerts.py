@@ -423,6 +423,47 @@ def test_an_asynchronous_function_tells_how_it_ended(desk: Desk) -> None:
     assert [mail["Subject"] for mail in desk.mails()] == ["wait finished", "wait failed"]
 
 
+def test_a_generator_tells_when_it_has_ended(desk: Desk) -> None:
+    @alerts.notify_on_exit(name="count")
+    def count(end: int) -> Any:
+        for number in range(end):
+            got = yield number
+            if got:
+                raise KeyError(got)
+        return "all"
+
+    running = count(2)
+    assert next(running) == 0
+    assert not desk.mails()
+    assert list(running) == [1]
+    failing = count(2)
+    next(failing)
+    with pytest.raises(KeyError, match="stop"):
+        failing.send("stop")
+    left = count(2)
+    next(left)
+    left.close()
+    assert [mail["Subject"] for mail in desk.mails()] == ["count finished", "count failed", "count finished"]
+
+
+def test_an_asynchronous_generator_is_refused_before_it_begins(desk: Desk) -> None:
+    async def numbers() -> Any:
+        yield 1
+
+    with pytest.raises(TypeError, match="asynchronous generator"):
+        alerts.notify_on_exit(numbers)
+
+
+def test_an_exception_that_cannot_be_shown_is_raised_all_the_same(desk: Desk) -> None:
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("not me")
+
+    with pytest.raises(OddError), alerts.session("x"):
+        raise OddError
+    assert "OddError: (it cannot be shown)" in text(desk.mails()[0])
+
+
 def test_nobody_to_tell_never_hides_how_the_task_ended(desk: Desk) -> None:
     @alerts.notify_on_exit(channel="telegram", name="sum")
     def total() -> int:

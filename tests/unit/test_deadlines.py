@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from textwrap import dedent
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_work_that_takes_too_long_is_left() -> None:
 
 
 def test_work_that_was_left_keeps_no_process_from_ending() -> None:
-    script = "import threading; from scq.deadlines import within\ntry: within(0.05, threading.Event().wait)\nexcept TimeoutError: print('left')"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    script = """
+        import threading
+        from scq.deadlines import within
+        try:
+            within(0.05, threading.Event().wait)
+        except TimeoutError:
+            print("left")
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == "left\n"

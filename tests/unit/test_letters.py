@@ -14,7 +14,7 @@ from scq import letters
 from scq.config import Config
 from scq.context import Context
 from scq.errors import InvalidFileError
-from scq.letters import COMPARED_BYTES, FILE_BYTES, LISTED, MAIL_BYTES, extra
+from scq.letters import COMPARED_BYTES, FILE_BYTES, LISTED, MAIL_BYTES, extra, script
 from scq.model import Notification, Role
 from scq.render import MAIL_LIMIT, Renderer
 from tests.people import OWNER, World
@@ -287,3 +287,49 @@ def test_many_files_that_cannot_be_read_leave_room_for_the_rest(world: World, mo
     found = extra(ctx, queued(ctx, uid))
     assert len(found["unseen"]) == letters.UNSEEN + 1
     assert "Not every file is shown here" in found["unseen"][-1]
+
+
+def test_what_the_configuration_denies_is_not_hidden_behind_many_other_findings(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "LISTED", 2)
+    uid = world.submit("count", layout="a3", a__py="import os\neval('1')\neval('2')\neval('3')\n", z__py="import socket\n")
+    ctx = context(world, deny=("network",))
+    found = extra(ctx, queued(ctx, uid))["findings"]
+    assert found[0].startswith("z.py:1  network")
+    assert found[0].endswith("(denied by the configuration)")
+
+
+def test_a_script_that_was_exchanged_after_it_was_hashed_is_not_shown(world: World) -> None:
+    """A chat shows only what the row holds, beside the command that approves the digest."""
+    uid = world.submit("count", "echo evil\n", layout="a3")
+    ctx = context(world)
+    (record,) = (record for record in ctx.store.load().jobs.values() if record.id == uid)
+    assert "echo evil" in script(ctx, record, 100)
+    assert len(script(ctx, record, 4)) == 5
+    path = code_of(world, uid) / "run.sh"
+    evil = path.read_bytes()
+    path.write_text("echo nice\n")
+    assert "it was changed while it was read" in script(ctx, record, 100)
+    path.write_bytes(evil + b"#" * letters.READ_BYTES)
+    assert "too long" in script(ctx, record, 100)
+    path.unlink()
+    assert "run.sh" in script(ctx, record, 100)
+
+
+def test_a_script_that_is_exchanged_only_while_it_is_read_is_not_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = world.submit("count", "echo evil\n", layout="a3")
+    ctx = context(world)
+    (record,) = (record for record in ctx.store.load().jobs.values() if record.id == uid)
+    monkeypatch.setattr(letters, "read_file", lambda *arguments: b"echo nice\n")
+    assert "nice" not in script(ctx, record, 100)
+
+
+def test_error_output_that_cannot_be_read_stops_no_look(world: World) -> None:
+    uid = world.approved("count", "exit 1\n", layout="a3")
+    world.owner.scq("run-approved", code=None)
+    (path,) = (world.owner.home / "runs").rglob("stderr.txt")
+    path.unlink()
+    path.mkdir()
+    world.owner.scq("check")
+    assert "not a regular file" in queued(context(world), uid, "job.failed").context["error_output"]

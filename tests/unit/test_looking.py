@@ -84,7 +84,7 @@ def test_the_script_of_a_new_job_and_the_last_errors_of_a_failed_one_travel_with
     world.owner.scq("approve", "count")
     world.owner.scq("run-approved", code=4)
     (failed,) = eye.look().events[-1:]
-    assert (failed.kind, failed.detail) == ("job.failed", "bad luck\n")
+    assert (failed.kind, failed.detail) == ("job.failed", "bad luck")
 
 
 def test_a_script_that_cannot_be_read_any_more_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_a_script_that_cannot_be_read_any_more_is_said(world: World, monkeypatch
     def gone(*_: object) -> bytes:
         raise InvalidFileError("run.sh: cannot be read (No such file or directory)")
 
-    monkeypatch.setattr("scq.looking.read_file", gone)
+    monkeypatch.setattr("scq.letters.read_file", gone)
     assert eye.look().events[0].detail == "(run.sh: cannot be read (No such file or directory))"
 
 

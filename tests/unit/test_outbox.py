@@ -349,3 +349,12 @@ def test_a_message_that_was_given_up_is_not_hidden_by_many_that_were_sent(monkey
 def test_a_wait_that_is_no_number_is_no_wait() -> None:
     after = outbox.failed(outbox.sending(row(), NOW), NOW, "x", "transient", float("nan"))
     assert after.not_before == NOW + timedelta(minutes=1)
+
+
+def test_critical_messages_have_a_limit_of_their_own_so_that_nobody_can_be_called_all_night() -> None:
+    """A submitter can change his files again and again, and each change is critical."""
+    rows = box(*(row(key=f"{n}") for n in range(3)), *(row(key=f"c{n}", level="critical") for n in range(5)))
+    after = outbox.held_back(rows, NOW, HOURLY, 3)
+    assert [key for key, item in after.items() if item.in_digest] == ["c3", "c4"]
+    (digest,) = [item for item in bundled(after, ELEVEN, HOURLY).values() if item.kind == "digest"]
+    assert digest.level == "critical"

@@ -449,7 +449,7 @@ def test_whatever_is_too_long_is_left_out_with_a_note(name: str) -> None:
     }
     message = Renderer().message(row(), sender="o@x.org", extra=EXTRA_WORDS | {name: long[name]})
     assert len((message.text + (message.html or "")).encode()) <= MAIL_LIMIT
-    assert "More does not fit into this message: scq show 01234567" in message.text
+    assert "not fit whole into this message: scq review 01234567" in message.text
     assert "scq approve 01234567" in message.text
 
 
@@ -458,6 +458,7 @@ def test_a_template_that_cannot_be_made_short_still_sends_its_beginning(tmp_path
     message = renderer.message(row(), sender="o@x.org")
     assert message.html is None
     assert message.text.startswith("begin xxx")
+    assert message.text.endswith("xxx\n[the rest does not fit into this message]\n")
     assert len(message.text) <= MAIL_LIMIT
 
 
@@ -676,3 +677,23 @@ def test_the_documentation_lists_every_template() -> None:
     assert {name for name in shipped if f"`{name}`" not in text} == set()
     assert {mail.template for mail in MAILS.values()} <= shipped
     assert all((HERE / "templates" / "emails" / f"{name}.{form}").is_file() for name in shipped for form in ("html", "txt"))
+
+
+def test_long_files_do_not_push_the_findings_out_of_a_mail() -> None:
+    code = '"' * 51_200
+    found = ["run.sh:3  network  curl uses the network", *(['"' * 450] * 200)]
+    extra = {
+        "job_code": {"run.sh": code, **{f"f{number}": code for number in range(9)}},
+        "job_files": ['"' * 300] * 200,
+        "findings": found,
+        "checked": True,
+        "compared": {"title": "Compared", "text": '"' * 100_000},
+        "unseen": [],
+    }
+    told = Renderer().message(row(short_id="01234567"), sender="o@x.org", extra=extra)
+    assert len((told.text + (told.html or "")).encode()) <= MAIL_LIMIT
+    assert told.html
+    for text in (told.text, told.html):
+        assert "curl uses the network" in text
+        assert "run.sh" in text
+        assert text.count("The findings do not fit whole") == 1

@@ -526,3 +526,9 @@ def test_no_event_shows_a_submitter_the_owners_machine(kind: str) -> None:
 def test_what_other_software_told_of_something_else_changes_nothing() -> None:
     assert routed(event("heartbeat", "60", ref=""), told={"": ("new",)}) != []
     assert routed(event("job.changed"), told={"survey": ("new", "approved")}) != []
+
+
+def test_an_event_that_is_routed_nowhere_stands_for_no_other() -> None:
+    found = [event("job.interrupted", "interrupted"), event("job.failed", "interrupted")]
+    rows = route(found, {str(REF): job()}, Settings(routing_events={"job.interrupted": ()}), NOW)
+    assert [row.kind for row in rows if row.role == "do"] == ["job.failed"]

@@ -480,6 +480,21 @@ def test_what_cannot_be_attached_is_named(tmp_path: Path) -> None:
             attachments([str(tmp_path / name)])
 
 
+@pytest.mark.parametrize("name", ["old.eml", "page.mht", "part.mime"])
+def test_a_mail_is_attached_as_bytes(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"Subject: x\n\n\xff")
+    [attachment] = attachments([str(tmp_path / name)])
+    assert not attachment.type.startswith(("message/", "multipart/"))
+
+
+def test_channels_know_the_home_and_what_the_output_is_kept_for(tmp_path: Path) -> None:
+    ctx = context(tmp_path, ChannelSetting(name="screen", type="stdout"))
+    ctx.as_json = True
+    directory = Directory(ctx)
+    screen = directory.open(directory.own["screen"])
+    assert screen.on_stderr  # type: ignore[attr-defined]
+
+
 def test_a_link_is_followed_and_a_packed_file_is_just_bytes(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"x")
     (tmp_path / "data.csv.gz").symlink_to(tmp_path / "real")

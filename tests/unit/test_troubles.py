@@ -57,3 +57,7 @@ def test_the_event_says_what_and_what_to_do() -> None:
 def test_a_channel_that_is_gone_has_no_trouble() -> None:
     found = {"channel old": Trouble("x", NOW), "channel post": Trouble("y", NOW), "source syftbox": Trouble("z", NOW)}
     assert list(troubles.of_channels(found, {"post"})) == ["channel post", "source syftbox"]
+
+
+def test_a_source_whose_trouble_began_in_the_future_is_told_at_once() -> None:
+    assert troubles.is_stale(Trouble("x", NOW + timedelta(days=400)), NOW, 3600)

@@ -125,6 +125,7 @@ def test_the_sender_of_the_channel_goes_first(google: Google, tmp_path: Path) ->
         (refusal(418, "teapot"), "permanent", None, "teapot"),
         (refusal(429, "rateLimitExceeded", headers={"Retry-After": "17"}), "transient", 17.0, "429"),
         (refusal(429, "", headers={"Retry-After": "soon"}), "transient", None, "429"),
+        (refusal(429, "", headers={"Retry-After": "Mon, 02 Mar 99999999999999999999 10:32:00 GMT"}), "transient", None, "429"),
         (refusal(429, "", headers={"Retry-After": "9" * 400}), "transient", wire.LONGEST_WAIT, "429"),
         (refusal(500, "backendError"), "transient", None, "backendError"),
         (refusal(502, ""), "transient", None, "502"),

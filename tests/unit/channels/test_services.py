@@ -8,7 +8,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,6 +23,7 @@ from scq.channels.verdict import redacted, verdict
 from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError
 from scq.ports import Message
+from tests.servers.drip import dripping
 from tests.servers.http import Answer, HttpServer, Request
 from tests.servers.proxy import Internet
 
@@ -69,21 +69,23 @@ TYPES = list(SETTINGS)
 Net = Callable[[Answer | Callable[[Request], Answer]], Internet]
 
 
+@pytest.fixture(scope="module")
+def internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
+    folder = tmp_path_factory.mktemp("net")
+    with pytest.MonkeyPatch.context() as patch, Internet(lambda _request: Answer(500), folder, patch) as started:
+        yield started
+
+
 @pytest.fixture
-def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
-    """Starts the net with one answer for everything, or changes the answer."""
-    started: list[Internet] = []
+def net(internet: Internet) -> Net:
+    """Gives the net one answer for everything, or changes the answer."""
+    internet.requests.clear()
 
     def start(answer: Answer | Callable[[Request], Answer]) -> Internet:
-        answering = (lambda _request: answer) if isinstance(answer, Answer) else answer
-        if not started:
-            started.append(Internet(answering, tmp_path, monkeypatch).__enter__())
-        started[0].server.answer = answering
-        return started[0]
+        internet.server.answer = (lambda _request: answer) if isinstance(answer, Answer) else answer
+        return internet
 
-    yield start
-    for one in started:
-        one.__exit__(None, None, None)
+    return start
 
 
 def channel(setting: ChannelSetting) -> ServiceChannel:
@@ -165,12 +167,17 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("type_name", TYPES)
-def test_what_a_stranger_wrote_mentions_nobody_and_formats_nothing(type_name: str, name: str, net: Net) -> None:
+def test_what_a_stranger_wrote_mentions_nobody_and_formats_nothing(type_name: str, net: Net) -> None:
     where = net(TAKEN[type_name])
-    channel(SETTINGS[type_name]).send(replace(MESSAGE, subject=name, text=name))
-    text = told(type_name, where.requests[0])
+    for name in HOSTILE:
+        channel(SETTINGS[type_name]).send(replace(MESSAGE, subject=name, text=name))
+        assert_inert(type_name, name, where.requests.pop())
+    assert where.requests == []
+
+
+def assert_inert(type_name: str, name: str, request: Request) -> None:
+    text = told(type_name, request)
     assert not {char for char in text if char in "\x1b\x07\u202e\u2028\udcff"}
     if type_name == "twilio-sms":
         return
@@ -184,16 +191,16 @@ def test_what_a_stranger_wrote_mentions_nobody_and_formats_nothing(type_name: st
         assert r"\|\|s\|\|" in text
         assert r"\*b\*" in text
         assert r"\`x\`" in text
-    entities = json.dumps(where.requests[0].json().get("attachments", ""))
+    entities = json.dumps(request.json().get("attachments", ""))
     assert "mentioned" not in entities
-    assert "allow_mentions" not in where.requests[0].json()
+    assert "allow_mentions" not in request.json()
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-@pytest.mark.parametrize("letter", ["x", "é", "😀", "*", "\n@here "])
+@pytest.mark.parametrize("letter", ["é", "😀", "*", "\n@here "])
 def test_a_long_text_is_cut_to_what_the_service_takes_and_says_where_the_rest_is(type_name: str, letter: str, net: Net) -> None:
     where = net(TAKEN[type_name])
-    channel(SETTINGS[type_name]).send(replace(MESSAGE, text=letter * 30_000))
+    channel(SETTINGS[type_name]).send(replace(MESSAGE, text=(letter * 30_000)[:30_000]))
     text = told(type_name, where.requests[0]).replace("&lt;", "<")
     assert text.replace(GAP, "").endswith("… scq show abcdef01")
     if type_name == "ntfy":
@@ -334,6 +341,42 @@ def test_a_service_that_takes_too_long_altogether_is_ambiguous(monkeypatch: pyte
         error = failure(ChannelSetting("c", "ntfy", url=f"{server.url}/topic-secret"))
         done.set()
     assert (error.kind, str(error)) == ("ambiguous", "channels.c: no answer in time")
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX-More: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_that_drips_is_left_and_keeps_no_process_from_ending(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "WHOLE_S", 0.2)
+    with dripping(beginning) as port:
+        error = failure(ChannelSetting("c", "ntfy", url=f"http://127.0.0.1:{port}/topic-secret"))
+        left = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    assert (error.kind, left) == ("ambiguous", [])
+
+
+def test_two_messages_at_once_leave_the_logs_as_they_were(net: Net) -> None:
+    """The one that began first ends first."""
+    first, second = threading.Event(), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        slow = b"slow" in request.body
+        (second if slow else first).wait(30)
+        return TAKEN["ntfy"]
+
+    where = net(answer)
+    sends = [
+        threading.Thread(target=channel(SETTINGS["ntfy"]).send, args=(replace(MESSAGE, subject=word),))
+        for word in ("quick", "slow")
+    ]
+    for sent, thread in enumerate(sends, start=1):
+        thread.start()
+        while len(where.requests) < sent:
+            thread.join(0.01)
+    first.set()
+    sends[0].join()
+    assert not logging.getLogger("apprise").propagate, "the other one still has secrets to keep"
+    second.set()
+    sends[1].join()
+    assert logging.getLogger("apprise").propagate
+    assert logging.getLogger("apprise").level == logging.NOTSET
 
 
 def test_a_service_that_cannot_be_reached_is_transient() -> None:

@@ -21,6 +21,7 @@ from scq.channels.smtp import SmtpChannel
 from scq.config_channels import ChannelSetting
 from scq.errors import ChannelError, ConfigError
 from scq.ports import Attachment, Message
+from tests.servers.drip import dripping
 from tests.servers.smtp import PASSWORD, USER, Script, ScriptedServer, mail_server, tls_context
 
 MESSAGE = Message(
@@ -242,8 +243,15 @@ def test_a_silent_server_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert error.kind == "transient"
 
 
+@pytest.mark.parametrize("beginning", [b"220-", b"220-a\r\n220-b\r\n2"])
+def test_an_answer_that_drips_is_left(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "TIMEOUT_S", 0.2)
+    with dripping(beginning, asked=False) as port:
+        assert refusal(plain(port)).kind == "transient"
+
+
 def test_silence_after_the_message_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(smtp, "TIMEOUT_S", 0.5)
     done = threading.Event()
 
     def talk(listener: socket.socket) -> None:

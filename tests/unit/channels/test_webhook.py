@@ -118,6 +118,8 @@ def test_an_answer_may_say_when_to_come_back(server: HttpServer) -> None:
         ("-5", None),
         ("", None),
         ("9" * 5000, None),
+        ("Mon, 02 Mar 99999999999999999999 10:32:00 GMT", None),
+        ("Mon, 02 Mar 2026 10:32:00 +9999999999999999999999", None),
     ],
 )
 def test_a_pause_is_read_as_seconds_or_a_date(header: str, seconds: float | None) -> None:

@@ -108,12 +108,20 @@ def test_a_bug_leaves_a_report_file(error: Exception, tmp_path: Path, monkeypatc
     assert "['list', '--json']" in text
 
 
-def test_a_bug_report_never_holds_what_was_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["config", "set", "channels.relay.password", "hush"], ["config", "set", "(hidden)"]),
+        (["exec", "--", "mysql", "--password=hush"], ["exec", "(hidden)"]),
+    ],
+)
+def test_a_bug_report_never_holds_words_that_may_be_secrets(
+    words: list[str], shown: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    words = ["config", "set", "channels.relay.password", "hush"]
-    assert session.guarded(raising(ValueError()), words, {"config"}, io.StringIO(), io.StringIO()) == 70
+    assert session.guarded(raising(ValueError("\udcff")), words, {"config"}, io.StringIO(), io.StringIO()) == 70
     (report,) = tmp_path.glob("scq-bug-*.txt")
-    assert "arguments ['config', 'set', '(hidden)']" in report.read_text()
+    assert f"arguments {shown!r}" in report.read_text()
     assert "hush" not in report.read_text()
 
 

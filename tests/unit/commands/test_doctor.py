@@ -595,3 +595,11 @@ def test_what_did_not_work_when_last_tried_is_a_note(home: Path, box: Path, prog
         "It goes away when it works again.",
     ]
     assert report.exit_code == OK
+
+
+def test_the_names_of_open_files_are_clean_and_the_advice_can_be_pasted(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "a; rm \x1b[2J").touch(mode=0o644)
+    check = one(doctor.run(context(home, str(programs))), "files")
+    assert "\x1b" not in check["detail"]
+    assert "'a; rm \x1b[2J'" in check["advice"]

@@ -69,6 +69,18 @@ def test_a_text_is_sent_over_the_first_channel(owner: Person) -> None:
     assert (mail["Subject"], text(mail).strip()) == ("Greeting", "hello there")
 
 
+def test_a_document_on_standard_output_stays_one(owner: Person) -> None:
+    owner.configure("channels: {screen: {type: stdout}}\n")
+    answer = owner.scq("send", "hello", "--json")
+    assert answer.json["data"]["messages"][0]["ok"]
+    assert "hello" in answer.err
+
+
+def test_words_that_are_no_text_are_shown_as_such_and_change_no_exit_code(owner: Person) -> None:
+    document = owner.scq("exec", "--json", "sh", "-c", "exit 3", "\udcff", code=3).json
+    assert document["data"]["command"] == ["sh", "-c", "exit 3", "?"]
+
+
 def test_several_channels_are_all_told_unless_the_first_is_enough(owner: Person) -> None:
     data = owner.json("send", "hello", "--channel", "second", "--channel", "mailbox")
     assert [message["channel"] for message in data["messages"]] == ["second", "mailbox"]
@@ -298,7 +310,8 @@ def test_a_signal_is_passed_on_and_the_end_is_told(owner: Person, number: signal
     command = [sys.executable, "-m", "scq", "--home", str(owner.home), "--root", str(owner.root), "--email", OWNER]
     command += ["exec", "--json", "--", sys.executable, "-c", SLEEPER]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=env) as call:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, text=True, env=env) as call:
         assert call.stdout is not None
         assert call.stdout.readline() == "ready\n"
         call.send_signal(number)
@@ -323,3 +336,23 @@ def test_keys_at_a_terminal_reach_the_command_once(owner: Person) -> None:
         keyboard.write(b"\x03")
         _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 40 + signal.SIGINT
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_command_that_reads_a_pipe_still_owns_the_terminal(owner: Person) -> None:
+    """As in `ls | scq exec less`: in a group of its own it would be stopped when it asks the terminal."""
+    import pty
+
+    asking = "import sys; tty = open('/dev/tty'); print('ready', flush=True); sys.exit(len(tty.readline()))"
+    command = [sys.executable, "-m", "scq", "--home", str(owner.home), "--root", str(owner.root), "--email", OWNER]
+    command += ["exec", "--", sys.executable, "-c", asking]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.execv(sys.executable, command)
+    with os.fdopen(terminal, "r+b", buffering=0) as keyboard:
+        assert keyboard.readline().strip() == b"ready"
+        keyboard.write(b"four\n")
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 5

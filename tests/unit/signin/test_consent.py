@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import struct
 import threading
@@ -46,6 +47,21 @@ def test_the_answer_becomes_a_sign_in(google: Google) -> None:
     assert token.is_renewable
     (exchange,) = google.posts("/token")
     assert b"code_verifier=" in exchange.body
+
+
+def test_no_secret_of_the_exchange_reaches_the_logs_of_the_program(google: Google, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    question = consent(google)
+    question.finish(google.agree(question.url))
+    assert not [word for word in (CLIENT_SECRET, "refresh-0", "access-0", "code-1") if word in caplog.text]
+
+
+def test_the_code_and_the_secret_go_to_no_other_address(google: Google) -> None:
+    google.next_tokens = [Answer(307, "", {"Location": f"{google.url}/elsewhere"})]
+    question = consent(google)
+    with pytest.raises(BusyError):
+        question.finish(google.agree(question.url))
+    assert not google.posts("/elsewhere")
 
 
 def test_an_answer_to_another_question_is_refused(google: Google) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,9 @@ from scq.errors import BusyError, ConfigError, SignInError
 from scq.signin import renewing, wire
 from scq.signin.purposes import GMAIL
 from scq.signin.renewing import LaterError, Saved
+from tests.servers.drip import dripping
 from tests.servers.google import CLIENT_SECRET, Google
-from tests.servers.http import Answer
+from tests.servers.http import Answer, HttpServer
 
 ENDED = "2020-01-01T00:00:00Z"
 
@@ -80,6 +79,7 @@ def test_one_without_a_refresh_token_ends(google: Google, tmp_path: Path) -> Non
         (Answer(400, {"error": "unauthorized_client"}), ConfigError, "unauthorized_client"),
         (Answer(400, {"error": "\x1b[2Jodd"}), ConfigError, "refused"),
         (Answer(400, {"error": {"a": 1}}), ConfigError, "refused"),
+        (Answer(400, {"error": "temporarily_unavailable"}), BusyError, "answers 400"),
         (Answer(400, "plain"), ConfigError, "no reason given"),
         (Answer(403, "[]"), BusyError, "nobody understands"),
         (Answer(200, "[]"), BusyError, "nobody understands"),
@@ -148,28 +148,38 @@ def test_an_endless_answer_is_left(google: Google, tmp_path: Path, monkeypatch: 
         saved(google, tmp_path).bearer()
 
 
-def test_an_answer_that_drips_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "TIMEOUT", 0.3)
-    left = threading.Event()
-
-    def drip(server: socket.socket) -> None:
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(65_536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            for _ in range(1000):
-                if left.wait(0.02):
-                    return
-                connection.send(b"x")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip, args=(server,), daemon=True)
-        thread.start()
-        with wire.session() as session, pytest.raises(wire.BrokenError, match="broke off") as caught:
-            wire.ask(session, "GET", f"http://127.0.0.1:{server.getsockname()[1]}/", None, {})
-        left.set()
-        thread.join()
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-More: "])
+def test_an_answer_that_drips_is_left(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wire, "CONNECT_TIMEOUT", 0.1)
+    with dripping(beginning) as port, wire.session() as session, pytest.raises(wire.BrokenError) as caught:
+        wire.ask(session, "GET", f"http://127.0.0.1:{port}/", None, {})
     assert caught.value.sent
+
+
+def test_what_goes_to_this_machine_goes_through_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HttpServer(lambda _request: Answer(204)) as server, wire.session() as session:
+        assert wire.ask(session, "POST", f"{server.url}/token", b"secret", {}).status == 204
+
+
+def test_a_sign_in_that_a_person_made_meanwhile_stays(google: Google, tmp_path: Path) -> None:
+    made = saved(google, tmp_path)
+    assert made.token.refresh == "refresh-0"
+    newer = google.token_file(tmp_path / "gmail_token.json", refresh_token="refresh-new").read_bytes()
+    assert made.bearer() == "access-1"
+    assert Path(made.path).read_bytes() == newer
+
+
+def test_a_sign_in_that_was_taken_back_meanwhile_does_not_come_back(google: Google, tmp_path: Path) -> None:
+    made = saved(google, tmp_path)
+    assert made.token.refresh == "refresh-0"
+    os.unlink(made.path)
+    assert made.bearer() == "access-1"
+    assert not os.path.lexists(made.path)
 
 
 def test_an_address_that_cannot_be_asked_is_said_to_be_one() -> None:
