@@ -65,9 +65,8 @@ def private_files(ctx: Context) -> Iterator[Check]:
         from shlex import join
 
         shown = ", ".join(map(line, open_ones[:10])) + (" …" if len(open_ones) > 10 else "")
-        yield fail(
-            "files", f"open to others: {shown}", f"{join(['cd', ctx.home])} && {join(['chmod', 'go=', '--', *open_ones[:10]])}"
-        )
+        commands = f"{join(['cd', ctx.home])} && {join(['chmod', 'go=', '--', *open_ones[:10]])}"
+        yield fail("files", f"open to others: {shown}", line(commands, 3_000))
     else:
         yield fine("files", "state, settings and sign-ins are closed to others")
 

@@ -30,7 +30,8 @@ def listing(ctx: Context, *, every: bool = False, state: OutboxState | None = No
     """The messages, newest last: those that wait or were given up, all of them, or those in one state."""
     wanted = (lambda row: row.state == state) if state else (lambda row: every or row.state in OPEN)
     rows = sorted(filter(wanted, ctx.store.load().outbox.values()), key=lambda row: row.created_at)
-    return Report("outbox", {"messages": [message_dict(row) for row in rows]}, tuple(_table(rows)), tuple(ctx.store.problems))
+    data = {"messages": [message_dict(row) for row in rows]}
+    return Report("outbox list", data, tuple(_table(rows)), tuple(ctx.store.problems))
 
 
 def show(ctx: Context, word: str) -> Report:
@@ -42,7 +43,7 @@ def show(ctx: Context, word: str) -> Report:
     problems: list[Problem] = []
     text = _text(ctx, row, problems) if row.state in outbox.WAITING else ""
     data = {**message_dict(row), "context": row.context, "text": text}
-    return Report("outbox", {"message": data}, tuple(_card(row, text)), tuple(problems))
+    return Report("outbox show", {"message": data}, tuple(_card(row, text)), tuple(problems))
 
 
 def retry(ctx: Context, words: Sequence[str], *, all_dead: bool = False, dry_run: bool = False) -> Report:
@@ -51,7 +52,7 @@ def retry(ctx: Context, words: Sequence[str], *, all_dead: bool = False, dry_run
     Raises UsageError for one that was sent, told in a digest or waits anyway.
     """
     now = ctx.now()
-    return _changed(ctx, words, lambda row: outbox.anew(row, now), RETRIABLE, "try again", dry_run, all_dead=all_dead)
+    return _changed(ctx, words, lambda row: outbox.anew(row, now), RETRIABLE, "retry", dry_run, all_dead=all_dead)
 
 
 def drop(ctx: Context, words: Sequence[str], *, dry_run: bool = False) -> Report:
@@ -88,7 +89,8 @@ def _changed(
 
     put(ctx.store.load()) if dry_run else ctx.store.update(put)
     shown = tuple(_table(list(chosen.values())))
-    return Report("outbox", {"messages": [message_dict(row) for row in chosen.values()], "dry_run": dry_run}, shown)
+    data = {"messages": [message_dict(row) for row in chosen.values()], "dry_run": dry_run}
+    return Report(f"outbox {verb}", data, shown)
 
 
 def _find(state: State, word: str) -> Notification:
@@ -135,8 +137,13 @@ def _card(row: Notification, text: str) -> list[str]:
         *((f"word {name}", value) for name, value in sorted(row.context.items())),
     ]
     width = max(len(name) for name, _ in facts)
-    lines = [f"{name.rjust(width)}  {line(str(value), 300)}" for name, value in facts if value not in (None, "")]
+    lines = [f"{name.rjust(width)}  {_beside(value, width)}" for name, value in facts if value not in (None, "")]
     return [*lines, "", *block(text).rstrip("\n").split("\n")] if text else lines
+
+
+def _beside(value: object, width: int) -> str:
+    """A value of several lines, the first of them behind its name and the others below it."""
+    return f"\n{' ' * width}  ".join(line(part, 300) for part in str(value).splitlines())
 
 
 def _text(ctx: Context, row: Notification, problems: list[Problem]) -> str:

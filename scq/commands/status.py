@@ -62,16 +62,16 @@ def _lines(ctx: Context, figures: Figures) -> list[str]:
 
 
 def _outbox(figures: Figures) -> str:
-    """`outbox: 2 to send (longest for 3 min 0 s), 1 tried again later, 1 uncertain, 5 sent, 1 given up`."""
+    """`outbox: 2 to send, 1 tried again later, 1 uncertain, 5 sent, 1 given up; waiting longest: 3 min 0 s`."""
     box = figures.outbox
-    wait = "" if figures.outbox_wait_s is None else f" (longest for {seconds(figures.outbox_wait_s)})"
-    parts = [f"{box['queued']} to send{wait}"]
+    wait = "" if figures.outbox_wait_s is None else f"; waiting longest: {seconds(figures.outbox_wait_s)}"
+    parts = [f"{box['queued']} to send"]
     parts += [
         f"{box[word]} {text}" for word, text in (("deferred", "tried again later"), ("ambiguous", "uncertain")) if box[word]
     ]
     parts.append(f"{box['sent']} sent")
-    parts += [f"{box['dead']} given up; scq outbox list"] if box["dead"] else []
-    return "outbox: " + ", ".join(parts)
+    parts += [f"{box['dead']} given up (scq outbox list)"] if box["dead"] else []
+    return "outbox: " + ", ".join(parts) + wait
 
 
 def _trouble(what: str, trouble: Trouble) -> dict[str, Any]:
