@@ -40,6 +40,7 @@ class Ended(Struct, frozen=True):
     what: str
     seconds: float
     tail: str = ""
+    started: bool = True
 
 
 def run(
@@ -60,6 +61,9 @@ def run(
     """
     levels = _level(level_failed), _level(level_ok)
     ended = _run(command, tail)
+    if not ended.started:
+        # As a shell would: the command itself could say nothing.
+        ctx.say(f"scq: {_name(command)} {ended.what}")
     told: list[Outcome] = []
     if ended.code or not on_failure:
         name = _name(command)
@@ -110,9 +114,10 @@ def _run(command: Sequence[str], tail: int) -> Ended:
             # At a terminal it stays in the foreground group: it may read, and keys such as Ctrl-C reach it without help.
             child = Popen(list(command), process_group=None if at_terminal else 0, stderr=PIPE if tail else None)
         except FileNotFoundError:
-            return Ended(NOT_FOUND, "was not found", time.monotonic() - begun)
+            return Ended(NOT_FOUND, "was not found", time.monotonic() - begun, started=False)
         except OSError as error:
-            return Ended(NOT_STARTED, f"could not be started ({error.strerror})", time.monotonic() - begun)
+            what = f"could not be started ({error.strerror})"
+            return Ended(NOT_STARTED, what, time.monotonic() - begun, started=False)
         with child:
             passing.begin(child)
             last = _last_lines(child, tail) if tail else ""

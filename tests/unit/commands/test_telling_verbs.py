@@ -222,7 +222,8 @@ def test_options_behind_the_command_belong_to_it(owner: Person) -> None:
 
 
 def test_a_command_that_is_missing_or_no_program_is_told(owner: Person, tmp_path: Path) -> None:
-    owner.scq("exec", "no-such-program-here", code=127)
+    missing = owner.scq("exec", "no-such-program-here", code=127)
+    assert missing.err.startswith("scq: no-such-program-here was not found\n")
     (tmp_path / "plain").write_text("text")
     owner.scq("exec", str(tmp_path / "plain"), code=126)
     assert ["was not found" in text(mails(owner)[0]), "could not be started" in text(mails(owner)[1])] == [True, True]
