@@ -22,6 +22,7 @@ from scq.config_channels import SECRETS
 from scq.context import Context
 from scq.digests import bundled
 from scq.errors import ChannelError, ConfigError, FailureKind, ScqError, SignInError
+from scq.expiring import warned
 from scq.hours import Hours
 from scq.model import Notification, Problem, Thread
 from scq.routing import route
@@ -70,10 +71,10 @@ def deliver(ctx: Context, state: State, problems: list[Problem]) -> Delivery:
     added to `problems`. With nothing to do nothing is read or written.
     """
     hours = hours_of(ctx.config, problems)
-    plan = opened(woken(ctx, state), ctx.config, ctx.now(), hours)
+    plan = opened(_prepared(ctx, state), ctx.config, ctx.now(), hours)
     if plan == state and not outbox.due(plan.outbox, ctx.now(), hours):
         return Delivery()
-    ctx.store.update(lambda before: opened(woken(ctx, before), ctx.config, ctx.now(), hours))
+    ctx.store.update(lambda before: opened(_prepared(ctx, before), ctx.config, ctx.now(), hours))
     done: dict[str, Notification] = {}
     sign_ins: dict[str, str] = {}
     sender: _Sender | None = None
@@ -92,6 +93,11 @@ def deliver(ctx: Context, state: State, problems: list[Problem]) -> Delivery:
     after = ctx.store.update(lambda before: replace(before, last={**before.last, "notify": ctx.now()}))
     left = sum(row.key not in done for row in outbox.due(after.outbox, ctx.now(), hours))
     return Delivery(tuple(done.values()), left, sign_ins)
+
+
+def _prepared(ctx: Context, state: State) -> State:
+    """The state with what the saved sign-ins have to say."""
+    return warned(ctx, woken(ctx, state))
 
 
 def woken(ctx: Context, state: State) -> State:
@@ -130,7 +136,7 @@ def planned(state: State, config: Config, now: datetime, hours: Hours, tried: Co
 def due_now(ctx: Context, state: State, problems: list[Problem]) -> list[Notification]:
     """The rows a call would send now. Nothing is changed."""
     hours = hours_of(ctx.config, problems)
-    plan = opened(woken(ctx, state), ctx.config, ctx.now(), hours)
+    plan = opened(_prepared(ctx, state), ctx.config, ctx.now(), hours)
     return outbox.due(plan.outbox, ctx.now(), hours)[: ctx.config.notify.max_per_run]
 
 

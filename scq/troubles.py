@@ -41,8 +41,7 @@ def of_channels(troubles: Mapping[str, Trouble], names: Collection[str]) -> dict
 
 def failed(troubles: Mapping[str, Trouble], setback: Setback, now: datetime) -> dict[str, Trouble]:
     """The troubles after a setback: since when and when it was told stay as they were."""
-    known = troubles.get(setback.name) or Trouble(setback.what, now)
-    return {**troubles, setback.name: replace(known, what=setback.what, advice=setback.advice)}
+    return expiring(troubles, setback.name, setback.what, setback.advice, now)
 
 
 def seen(troubles: Mapping[str, Trouble], name: str, ok: bool, now: datetime) -> dict[str, Trouble]:
@@ -50,6 +49,12 @@ def seen(troubles: Mapping[str, Trouble], name: str, ok: bool, now: datetime) ->
     if ok:
         return {other: trouble for other, trouble in troubles.items() if other != name}
     return {name: Trouble("cannot be read", now, "Check that it is there and may be read."), **troubles}
+
+
+def expiring(troubles: Mapping[str, Trouble], name: str, what: str, advice: str, now: datetime) -> dict[str, Trouble]:
+    """The troubles with something that still works and will not for long."""
+    known = troubles.get(name) or Trouble(what, now)
+    return {**troubles, name: replace(known, what=what, advice=advice)}
 
 
 def is_to_tell(trouble: Trouble, now: datetime) -> bool:

@@ -181,6 +181,7 @@ def _described(place: Place, token: Token) -> dict[str, Any]:
         "account": line(token.account, 254) or None,
         "expires_at": None if token.expiry is None else _iso(token.expiry),
         "renewable": token.is_renewable,
+        "ends_at": None if token.ends is None else _iso(token.ends),
     }
 
 
@@ -189,6 +190,8 @@ def _line(row: dict[str, Any]) -> str:
         state = "not signed in"
     elif not row["usable"]:
         state = "not usable"
+    elif row["ends_at"]:
+        state = f"ends on {when(datetime.fromisoformat(row['ends_at']))}"
     elif row["renewable"]:
         state = "renews itself"
     else:

@@ -113,6 +113,8 @@ class Consent:
             "expiry": _ending(answer.get("expires_in")).isoformat(),
             "universe_domain": "googleapis.com",
         }
+        if isinstance(answer.get("refresh_token_expires_in"), int | float):
+            document[tokens.ENDS] = _ending(answer["refresh_token_expires_in"]).isoformat()
         return tokens.parsed(document, "the answer of the token service", AGAIN)
 
 

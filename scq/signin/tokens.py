@@ -26,6 +26,8 @@ TEXT_LIMIT = 16_384
 MARGIN = timedelta(minutes=5)
 """A sign-in that ends sooner is renewed before it is used."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ENDS = "refresh_token_expires_at"
+"""Our own key of the document: ISO time at which the sign-in ends, where Google said so when it was given."""
 
 
 class Token(Struct, frozen=True):
@@ -38,6 +40,8 @@ class Token(Struct, frozen=True):
     client_secret: str = ""
     expiry: datetime | None = None
     """Aware UTC; None: nobody knows."""
+    ends: datetime | None = None
+    """When the sign-in as a whole ends, aware UTC; None: nobody knows."""
     scopes: tuple[str, ...] = ()
     account: str = ""
     others: Mapping[str, Any] = {}
@@ -90,6 +94,7 @@ def parsed(found: object, where: str, advice: str) -> Token:
         client_id=texts["client_id"],
         client_secret=texts["client_secret"],
         expiry=_expiry(_text(found, "expiry", where, advice), where, advice),
+        ends=_expiry(_text(found, ENDS, where, advice), where, advice),
         scopes=_scopes(found.get("scopes"), where, advice),
         account=texts["account"],
         others=found,

@@ -7,6 +7,7 @@ import logging
 import socket
 import struct
 import threading
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from scq.errors import BusyError, ConfigError, SignInError, UsageError
-from scq.signin import client, revoking
+from scq.signin import client, revoking, tokens
 from scq.signin.asking import Desk, asked, browser
 from scq.signin.consent import Consent, pasted
 from scq.signin.listener import Listener
-from scq.signin.purposes import DRIVE_READ, GMAIL_SEND
+from scq.signin.purposes import DRIVE_READ, GMAIL, GMAIL_SEND
 from scq.signin.tokens import Token
 from tests.servers.google import CLIENT_ID, CLIENT_SECRET, Google
 from tests.servers.http import Answer
@@ -290,3 +291,15 @@ def test_a_browser_that_breaks_off_does_not_end_the_wait() -> None:
         thread.start()
         assert waiting.wait(lambda address: True, 30).endswith("?state=x")
         thread.join()
+
+
+def test_a_sign_in_that_google_ends_by_itself_knows_when(google: Google, tmp_path: Path) -> None:
+    question = consent(google)
+    address = google.agree(question.url)
+    granted = {"access_token": "a", "refresh_token": "r", "scope": GMAIL_SEND, "expires_in": 3599}
+    google.next_tokens = [Answer(200, {**granted, "refresh_token_expires_in": 604_799})]
+    token = question.finish(address)
+    assert token.ends is not None
+    assert abs(token.ends - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
+    tokens.write(str(tmp_path / "token.json"), token)
+    assert tokens.read(str(tmp_path / "token.json"), GMAIL).ends == token.ends
