@@ -19,7 +19,7 @@ from scq.state import State
 from scq.store import Store, exclusive
 
 if TYPE_CHECKING:
-    from scq.config import Config
+    from scq.config_values import Config
     from scq.ports import Channel, Executor, Sandbox
 
 

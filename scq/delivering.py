@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from scq import outbox, troubles
 from scq.clean import line
-from scq.config import Config
 from scq.config_channels import SECRETS
+from scq.config_values import Config
 from scq.context import Context
 from scq.digests import bundled
 from scq.errors import ChannelError, ConfigError, FailureKind, ScqError, SignInError

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from scq import troubles
 from scq.authority import Rules, judge
 from scq.clean import line
-from scq.config import Config, value_of
+from scq.config import value_of
 from scq.config_keys import BY_PATH
+from scq.config_values import Config
 from scq.context import Context, audited
 from scq.diff import events, is_beat, overdue, reminder
 from scq.model import FINISHED, Event, Job, Notification, Problem, Sighting, SourceReport

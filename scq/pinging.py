@@ -14,8 +14,8 @@ from typing import Any
 
 from scq import __version__
 from scq.clean import line
-from scq.config import Config
 from scq.config_channels import ENDINGS, SECRETS
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import ACTION_NEEDED, BUG, BUSY, OK, ConfigError
 from scq.secrets import Secret

@@ -15,7 +15,7 @@ from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
 from scq.report import Report, as_json
 
 if TYPE_CHECKING:
-    from scq.config import Config
+    from scq.config_values import Config
     from scq.context import Context
     from scq.pinging import Pulse
 

@@ -10,7 +10,7 @@ from scq.config_keys import BY_PATH, nearest
 from scq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scq.config import Config
+    from scq.config_values import Config
 
 NAMES = ("queue_name", "max_concurrent_jobs", "job_timeout", "cleanup_completed_after")
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from scq import config, legacy
 from scq.clean import line
-from scq.config import Config
 from scq.config_channels import ChannelSetting
 from scq.config_file import parse, read_config_text
 from scq.config_kinds import ADDRESS, EVENTS, LEVELS
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import FAILED, OK, SIGN_IN, ConfigError, UsageError
 from scq.library import senders, settings

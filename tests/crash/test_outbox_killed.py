@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from scq.commands import notify
-from scq.config import Config, Notify
 from scq.config_channels import ChannelSetting
+from scq.config_values import Config, Notify
 from scq.context import Context
 from scq.errors import BUSY
 from scq.ports import Message, Receipt

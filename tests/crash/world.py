@@ -17,7 +17,7 @@ from typing import NamedTuple
 from scq.audit import read_rows
 from scq.commands import check, run_approved
 from scq.commands import list as listing
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.executors import rundir
 from scq.report import Report

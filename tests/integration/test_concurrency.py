@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.acting import carry_out
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.executors import rundir
 from scq.layouts.inbox_review import InboxReview

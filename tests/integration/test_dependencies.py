@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.descriptors import opened
 from scq.errors import DependencyError

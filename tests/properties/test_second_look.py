@@ -18,7 +18,7 @@ from tests.people import OWNER, SCIENTIST
 from tests.properties.place import MIXED, Place
 
 FATES = ("waits", "approved", "rejected", "done", "done and shared", "done and reopened")
-FEW = settings(max_examples=15, derandomize=True, deadline=None)
+FEW = settings(max_examples=10, derandomize=True, deadline=None)
 
 
 class Planned(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.acting import carry_out, current, released_results
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import IntegrityError, InvalidFileError, UsageError
 from scq.looking import observe

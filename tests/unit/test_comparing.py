@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scq.comparing import Reach, compare, compare_with, last_approved
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import UsageError
 from scq.state import Record

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from scq import config_file
-from scq.config import Config, Health, Loaded, judge, keys, load, value_of
+from scq.config import Loaded, judge, keys, load, value_of
 from scq.config_channels import ChannelSetting
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
+from scq.config_values import Config, Health
 from scq.errors import ConfigError
 from scq.model import DataFolder
 from scq.secrets import Secret

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scq.audit import head_after
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context, audited, utc_now
 from scq.errors import BusyError
 from scq.state import State

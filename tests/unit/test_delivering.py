@@ -14,8 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from scq import delivering
-from scq.config import Config, Notify
 from scq.config_channels import ChannelSetting
+from scq.config_values import Config, Notify
 from scq.context import Context
 from scq.delivering import PATIENCE, Delivery, deliver
 from scq.errors import ChannelError, ConfigError, SignInError, UsageError

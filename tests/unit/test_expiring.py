@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scq.config import Config
 from scq.config_channels import ChannelSetting
+from scq.config_values import Config
 from scq.context import Context
 from scq.expiring import NAME, warned
 from scq.state import State

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scq import keeping
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import IntegrityError
 from scq.looking import observe

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq import letters
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import InvalidFileError
 from scq.letters import COMPARED_BYTES, FILE_BYTES, LISTED, MAIL_BYTES, extra, script

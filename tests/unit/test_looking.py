@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from scq.config import AutoRelease, Config, Notify
+from scq.config_values import AutoRelease, Config, Notify
 from scq.context import Context, utc_now
 from scq.errors import InvalidFileError
 from scq.looking import Observation, noted, observe, view

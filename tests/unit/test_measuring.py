@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.measuring import OUTBOX_STATES, Ended, last_ended, mark_ended, measure
 from scq.model import Notification, OutboxState, Trouble

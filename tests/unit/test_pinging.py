@@ -17,8 +17,8 @@ import pytest
 import trustme
 
 from scq import pinging
-from scq.config import Config, Health
 from scq.config_channels import ChannelSetting
+from scq.config_values import Config, Health
 from scq.errors import ConfigError
 from scq.pinging import Pulse, address_of, body_of, hidden, place_of, post, suffix_of
 from scq.store import exclusive

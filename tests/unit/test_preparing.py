@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scq import preparing
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import BusyError, DependencyError
 from scq.model import NO_LIMITS, Limits

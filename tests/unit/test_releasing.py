@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.acting import current
-from scq.config import AutoRelease, Config
+from scq.config_values import AutoRelease, Config
 from scq.context import Context
 from scq.model import Answer, DataFolder, ReleasedFile
 from scq.releasing import (

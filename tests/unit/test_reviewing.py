@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.model import DataFolder, Limits
 from scq.reviewing import code_findings, terms

@@ -17,7 +17,7 @@ from scq.acting import carry_out
 from scq.audit import read_rows
 from scq.authority import runnable
 from scq.collecting import take_over
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError
 from scq.executors.rundir import STARTED, Started, write_started

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scq import selecting
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import UsageError
 from scq.looking import View

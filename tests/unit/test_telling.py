@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from scq.config import Config
 from scq.config_channels import ChannelSetting
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import ChannelError, ConfigError, SignInError, UsageError
 from scq.ports import Message, Receipt

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from scq.commands import approve, run_approved, show
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context, utc_now
 from tests.people import OWNER, World
 

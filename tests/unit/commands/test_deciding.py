@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from scq import deciding, keeping
 from scq.cli import session
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import IntegrityError
 from scq.model import Content, Manifest

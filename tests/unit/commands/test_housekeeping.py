@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scq.commands import cleanup, reset
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context, utc_now
 from scq.errors import UsageError
 from scq.looking import View

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.commands import status
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.model import Notification, OutboxState, Trouble
 from scq.report import Report

@@ -12,7 +12,7 @@ import pytest
 from scq.commands import release as release_verb
 from scq.commands import share as share_verb
 from scq.commands import withhold as withhold_verb
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import BusyError, UsageError
 from scq.releasing import answerable

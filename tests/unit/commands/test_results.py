@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from scq.commands import rerun as rerun_verb
 from scq.commands import wait as wait_verb
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from scq.errors import UsageError
 from tests.making import run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scq.commands import review
-from scq.config import Config
+from scq.config_values import Config
 from scq.context import Context
 from tests.people import OWNER, World
 

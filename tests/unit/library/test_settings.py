@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import scq as q
-from scq.config import Config
+from scq.config_values import Config
 from scq.errors import ConfigError
 from scq.library.settings import QueueConfig, configure, in_force
 from scq.library.verbs import HERE
