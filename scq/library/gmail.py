@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scq.clean import line
 from scq.errors import ScqError
-from scq.library.verbs import settle
+from scq.library.verbs import advice_as_note, settle
 from scq.model import Problem
 from scq.ports import Message
 from scq.report import Report
@@ -50,7 +49,7 @@ class GmailAuth:
         where = _absolute(credentials_path)
         to = _absolute(token_path) if token_path is not None else os.path.join(os.path.dirname(where), TOKEN_NAME)
         browse = None if no_browser else asking.browser(os.environ, sys.platform)
-        with _advice_as_note():
+        with advice_as_note():
             token = asking.asked(client.read(where), (GMAIL.asks,), asking.Desk(_tell, input, browse))
         tokens.write(to, token)
         return credentials(token)
@@ -65,7 +64,7 @@ class GmailAuth:
         from scq.signin.renewing import Saved, credentials
 
         saved = Saved(_absolute(token_path), GMAIL, rewrite=True)
-        with _advice_as_note():
+        with advice_as_note():
             saved.bearer()
         if saved.unsaved:
             _warn(Problem("GmailAuth", saved.unsaved, "It is renewed again next time."))
@@ -203,14 +202,3 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 def _tell(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-@contextmanager
-def _advice_as_note() -> Iterator[None]:
-    """Let a traceback show what to do next as well."""
-    try:
-        yield
-    except ScqError as error:
-        if error.advice:
-            error.add_note(error.advice)
-        raise

@@ -90,7 +90,7 @@ class Verbs(Struct, frozen=True):
 
     def attempt(self, verb: Callable[..., Report], *arguments: Any, **options: Any) -> Report:
         """As `call`, but a report that tells of a failure comes back like any other, for `settle`."""
-        with _advice_as_note():
+        with advice_as_note():
             return verb(self.context(), *arguments, **options)
 
     def show(self, word: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _failure(report: Report) -> ScqError:
 
 
 @contextmanager
-def _advice_as_note() -> Iterator[None]:
+def advice_as_note() -> Iterator[None]:
     """Let a traceback show what to do next as well."""
     try:
         yield
