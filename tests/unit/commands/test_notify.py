@@ -347,7 +347,8 @@ def test_hostile_names_stay_one_line_everywhere(seen: Place) -> None:
 
 def test_an_idle_call_loads_neither_templates_nor_mail(seen: Place) -> None:
     code = (
-        "import sys; from scq.commands import notify; from scq.config_values import Config, Notify; from scq.context import Context\n"
+        "import sys; from scq.commands import notify\n"
+        "from scq.config_values import Config, Notify; from scq.context import Context\n"
         "root, home = sys.argv[1:]\n"
         f"notify.run(Context(Config(email={OWNER!r}, root=root, sandbox='none'), home, env={{}}))\n"
         "print(sorted({'jinja2', 'email', 'scq.render', 'scq.channels'} & set(sys.modules)))"
