@@ -41,6 +41,7 @@ EVERYWHERE = [
     for generation in GENERATIONS
     for verb, stage in CALLS
     if verb not in LONG or generation in ("a3", "b0", "c0")
+    if (generation, verb) != ("c0", "run-approved")  # killed at every system call in test_every_effect
 ]
 LOOKS = [(generation, "check", stage) for generation in ("a3", "c0") for stage in ("unseen", "expected")]
 UNSEEN = [("b2", "approve", "unseen"), ("c1", "reject", "unseen"), ("a3", "run-approved", "seen")]
