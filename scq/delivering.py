@@ -247,7 +247,9 @@ class _Sender:
         if kind != "permanent":
             self.failures[row.channel] = self.failures.get(row.channel, 0) + 1
         secrets = self._secrets(row.channel)
-        what, advice = (_redacted(text, secrets) for text in (str(error), error.advice))
+        # Where it is shown, the name of the channel stands before it.
+        said = str(error).removeprefix(f"channels.{row.channel}: ")
+        what, advice = (_redacted(text, secrets) for text in (said, error.advice))
         after = outbox.failed(row, self.ctx.now(), what, kind, retry_after)
         if after.state != "dead":
             problems.append(Problem(f"channel {row.channel}", f"{what}; the message is tried again later", advice))

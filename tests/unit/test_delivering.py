@@ -479,3 +479,11 @@ def test_after_a_new_sign_in_what_waited_for_it_goes_out_at_once_and_a_bad_one_i
     desk.now += timedelta(seconds=1)
     assert len(desk.deliver().rows) == 1
     assert (keys(desk.post), desk.state().troubles) == (["a"], {})
+
+
+def test_the_name_of_a_channel_is_not_said_twice(desk: Desk) -> None:
+    desk.post.fails = lambda message: ChannelError("channels.post: the server is busy")
+    desk.add(row())
+    (failed,) = desk.deliver().rows
+    assert failed.outcome == "the server is busy"
+    assert [(problem.where, problem.what.split(";")[0]) for problem in desk.problems] == [("channel post", "the server is busy")]
