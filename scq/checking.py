@@ -17,12 +17,12 @@ from scq.context import Context
 from scq.errors import ConfigError, InvalidFileError, ScqError
 from scq.secrets import Secret
 from scq.showing import when
+from scq.troubles import SIGN_IN
 
 Level = Literal["ok", "warning", "failure", "config"]
 PRIVATE_LIMIT = 10_000
 """Entries of the home looked at for their rights."""
 OFTEN = timedelta(hours=1).total_seconds()
-SIGN_IN = "Run: scq auth google --send"
 
 
 class Check(Struct, frozen=True):

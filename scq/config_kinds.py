@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from scq.clean import is_address
 from scq.formats import is_component
+from scq.lastcalls import SCHEDULED
 from scq.model import Level
 
 CENTURY = 100 * 365.25 * 86400.0
@@ -179,7 +180,7 @@ def _entry(value: object) -> dict[str, Any] | None:
 
 def _verbs(value: object) -> tuple[str, ...] | None:
     found = _words(value)
-    return found if found and set(found) <= {"check", "run-approved", "notify"} else None
+    return found if found and set(found) <= set(SCHEDULED) else None
 
 
 def _event_words(value: object) -> dict[str, str] | None:
@@ -343,7 +344,7 @@ LEVEL_CHANNELS = Kind("channels by level", "levels (info, warning, error, critic
 EVENT_CHANNELS = Kind("channels by event", "events (see docs/notifications.md) with channel names", _names_by(EVENTS))
 EVENT_ROLES = Kind("words by event", "events (see docs/notifications.md), each with off, do, ds, both or digest", _event_words)
 CHANNEL_ORDER = Kind("list of names", "a list of channel names", _channel_names)
-VERB_WORDS = Kind("list of verbs", "a list of scheduled verbs: check, run-approved, notify", _verbs)
+VERB_WORDS = Kind("list of verbs", f"a list of scheduled verbs: {', '.join(SCHEDULED)}", _verbs)
 CHANNEL_ENTRY = Kind("channel", "settings with a type, such as {type: webhook, url_env: HOOK_URL}", _entry)
 CHANNEL_NAME = Kind("name", "a channel name of up to 40 letters, digits, - and _", _channel_name)
 URL = Kind("URL", "an address that begins with https:// or http://", _url)

@@ -105,6 +105,10 @@ class Context:
             remember_parsed(self.home, self.config_path)
             yield
 
+    def templates_folder(self) -> str:
+        """Where the owner's own templates lie; they stand before the shipped ones."""
+        return os.path.join(self.home, "templates")
+
     def runs_folder(self) -> str:
         return os.path.join(self.home, "runs")
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from scq.ports import Channel, Message, Receipt
     from scq.render import Renderer
 
-USER_TEMPLATES = "templates"
-"""Folder below `$SCQ_HOME` whose templates stand before the shipped ones."""
 KEEP_THREADS = 2_000
 SHOW_PROGRESS = 20
 """Messages to send above which a person at a terminal is told how far it is."""
@@ -43,7 +41,6 @@ PATIENCE = 3
 """Failures in a row after which a channel is left alone until the next call: each may take as long as its time limit, and
 messages over other channels wait meanwhile."""
 REASON_LIMIT = 500
-SIGN_IN_ADVICE = "Run: scq auth google --send"
 
 
 class Delivery(Struct, frozen=True):
@@ -105,7 +102,7 @@ def woken(ctx: Context, state: State) -> State:
     found = dict(state.troubles)
     for name in (setting.name for setting in ctx.config.channels if setting.type == "gmail"):
         trouble = found.get(f"channel {name}")
-        if trouble is None or trouble.advice != SIGN_IN_ADVICE or not _is_newer(ctx.config.gmail_token_path, trouble.since):
+        if trouble is None or trouble.advice != troubles.SIGN_IN or not _is_newer(ctx.config.gmail_token_path, trouble.since):
             continue
         found[f"channel {name}"] = replace(trouble, since=ctx.now())
         state = replace(state, outbox=outbox.awake(state.outbox, name), troubles=found)
@@ -191,7 +188,7 @@ class _Sender:
         from scq.render import Renderer
 
         self.ctx = ctx
-        self.renderer: Renderer = Renderer(os.path.join(ctx.home, USER_TEMPLATES), ctx.config.notify.timezone)
+        self.renderer: Renderer = Renderer(ctx.templates_folder(), ctx.config.notify.timezone)
         self.failures: dict[str, int] = {}
         """By channel, since it last took a message."""
         self.mail = {channel.name for channel in ctx.config.channels if channel.is_mail}
@@ -254,7 +251,7 @@ class _Sender:
         if after.state != "dead":
             problems.append(Problem(f"channel {row.channel}", f"{what}; the message is tried again later", advice))
         if kind == "auth":
-            advice = SIGN_IN_ADVICE if self._is_gmail(row.channel) else advice
+            advice = troubles.SIGN_IN if self._is_gmail(row.channel) else advice
             return Attempt(after, Setback(row.channel, "auth.failed", what, advice), signed_out=True)
         if kind == "config" or after.state == "dead":
             return Attempt(after, Setback(row.channel, "channel.failed", what, advice))

@@ -18,7 +18,6 @@ from scq.state import State
 
 SOON = timedelta(days=2)
 NAME = "sign-in Gmail"
-ADVICE = "Run: scq auth google --send"
 
 
 def warned(ctx: Context, state: State) -> State:
@@ -28,7 +27,7 @@ def warned(ctx: Context, state: State) -> State:
     ends, now = _ends(ctx), ctx.now()
     if ends is None or not timedelta(0) < ends - now <= SOON:
         return _forgotten(state)
-    found = troubles.expiring(state.troubles, NAME, f"it ends on {ends:%Y-%m-%d %H:%M} UTC", ADVICE, now)
+    found = troubles.expiring(state.troubles, NAME, f"it ends on {ends:%Y-%m-%d %H:%M} UTC", troubles.SIGN_IN, now)
     if troubles.is_to_tell(found[NAME], now):
         event = troubles.event("auth.expiring", NAME, found[NAME], f"{state.revision + 1}-0", now)
         if rows := route([event], {}, ctx.config, now):

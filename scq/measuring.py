@@ -1,20 +1,14 @@
-"""The figures of one queue: for the screen of `scq status` and for machines that watch it. Nothing is remembered but the times
-of the last calls that went well.
-
-Those times are the two times of an empty file, `locks/VERB.done`: accessed when the call began, changed when it ended. A call
-with nothing to do writes no file by it.
-"""
+"""The figures of one queue: for the screen of `scq status` and for machines that watch it."""
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import Struct
 
 from scq.context import Context
+from scq.lastcalls import Ended, last_ended
 from scq.looking import view
 from scq.model import Job, Notification, Problem, SourceReport, Trouble
 from scq.state import State
@@ -23,14 +17,6 @@ from scq.view import awaits_answer, oldest_first, sent_at
 STATUSES = ("pending", "approved", "running", "completed", "failed", "rejected")
 OUTBOX_STATES = ("queued", "deferred", "ambiguous", "sent", "dead", "dropped", "bundled")
 """As they are counted: what is handed over just now counts as queued."""
-SCHEDULED = ("check", "run-approved", "notify")
-
-
-class Ended(Struct, frozen=True):
-    """The last call of a verb that went well."""
-
-    at: datetime
-    took_s: float
 
 
 class Figures(Struct, frozen=True):
@@ -116,28 +102,3 @@ def _outbox_wait(rows: Iterable[Notification], now: datetime) -> float | None:
     waiting = {"queued", "sending", "deferred", "ambiguous"}
     waits = [_since(row.created_at, now) for row in rows if row.state in waiting and not row.in_digest]
     return max(waits, default=None)
-
-
-def mark_ended(home: str, verb: str, began: float, ended: float) -> None:
-    """Note that a scheduled call went well; seconds since the epoch. Raises OSError."""
-    folder = os.path.join(home, "locks")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = os.open(os.path.join(folder, f"{verb}.done"), flags, 0o600)
-    try:
-        os.utime(fd, (min(began, ended), ended))
-    finally:
-        os.close(fd)
-
-
-def last_ended(home: str) -> dict[str, Ended]:
-    """When the scheduled verbs last went well, those that ever did."""
-    found: dict[str, Ended] = {}
-    for verb in SCHEDULED:
-        try:
-            times = os.lstat(os.path.join(home, "locks", f"{verb}.done"))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if stat.S_ISREG(times.st_mode):
-            took = max(0.0, times.st_mtime - times.st_atime)
-            found[verb] = Ended(datetime.fromtimestamp(times.st_mtime, UTC), round(took, 3))
-    return found

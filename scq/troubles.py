@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from scq.hours import DAY
 from scq.model import Event, Trouble
 
+SIGN_IN = "Run: scq auth google --send"
+"""What to do about a sign-in for Gmail that is missing, dead or about to end."""
+
 
 class Setback(Struct, frozen=True):
     """A channel that failed in a way that concerns more than one message. `kind` is the event that tells of it."""

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from scq.clean import line
 from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
+from scq.lastcalls import SCHEDULED, mark_ended
 from scq.report import Report, as_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ HOME = "~/.syft-creds"
 """Configuration and state, where neither `--home` nor `SCQ_HOME` says otherwise."""
 COMPLETING = "_SCQ_COMPLETE"
 """Set by the shell's completion script (`scq --show-completion`) when it asks for proposals."""
-SCHEDULED = frozenset({"check", "run-approved", "notify"})
 """Verbs that schedulers call; when each last went well is kept."""
 _ROOM = "Make room on that disk, then call again; what was stored before is as it was."
 _RIGHTS = "Check who owns it and whether it may be written; `scq doctor` looks at every folder scq needs."
@@ -164,8 +164,6 @@ class Session:
         """Keep when a scheduled verb last went well, for `scq metrics` and `scq status`."""
         well = report.exit_code in (OK, ACTION_NEEDED) and not report.data.get("dry_run")
         if report.command in SCHEDULED and well:
-            from scq.measuring import mark_ended
-
             mark_ended(self.home, report.command, self.began, time.time())
 
 

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from scq import clean
-from scq.config_kinds import LEVELS
 from scq.context import Context
-from scq.errors import UsageError
-from scq.model import Level
 from scq.render.filters import duration_text
 from scq.report import Report
-from scq.telling import Outcome, as_dict, as_problem, exit_code, host, tell
+from scq.telling import Outcome, as_dict, as_problem, exit_code, host, level_named, tell
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -59,7 +56,7 @@ def run(
     A signal that arrives here is passed on to it. The report carries its exit code, 128 plus the number for a signal; a
     message that could not be sent is only a problem. Raises UsageError for an unknown level, before anything is run.
     """
-    levels = _level(level_failed), _level(level_ok)
+    levels = level_named(level_failed), level_named(level_ok)
     ended = _run(command, tail)
     if not ended.started:
         # As a shell would: the command itself could say nothing.
@@ -83,13 +80,6 @@ def run(
     if told and exit_code(told, one_is_enough=not channels):
         ctx.say("scq: the command ended, but not everybody could be told")
     return Report("exec", data, (), (*ctx.problems, *map(as_problem, lost)), ended.code)
-
-
-def _level(word: str) -> Level:
-    known = next((level for level in LEVELS if level == word), None)
-    if known is None:
-        raise UsageError(f"{clean.line(word)!r} is not a level", f"Use one of: {', '.join(LEVELS)}.")
-    return known
 
 
 def _name(command: Sequence[str]) -> str:

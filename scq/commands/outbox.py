@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
@@ -10,7 +9,6 @@ from msgspec.structs import replace
 from scq import outbox
 from scq.clean import block, line
 from scq.context import Context
-from scq.delivering import USER_TEMPLATES
 from scq.errors import UsageError
 from scq.model import Notification, OutboxState, Problem
 from scq.report import Report
@@ -151,7 +149,7 @@ def _text(ctx: Context, row: Notification, problems: list[Problem]) -> str:
     from scq.letters import extra
     from scq.render import Renderer
 
-    renderer = Renderer(os.path.join(ctx.home, USER_TEMPLATES), ctx.config.notify.timezone)
+    renderer = Renderer(ctx.templates_folder(), ctx.config.notify.timezone)
     message = renderer.message(row, sender=ctx.config.email, email_format="text", extra=extra(ctx, row))
     problems.extend(renderer.problems)
     return f"Subject: {message.subject}\n\n{message.text}"

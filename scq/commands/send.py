@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scq.clean import line
-from scq.config_kinds import LEVELS
 from scq.context import Context
 from scq.errors import UsageError
 from scq.report import Report
-from scq.telling import footer_lines, report, tell
+from scq.telling import footer_lines, level_named, report, tell
 from scq.telling.attaching import attachments
 from scq.telling.directory import Directory
 
@@ -33,9 +32,7 @@ def run(
     Exit code 0 when all took it (one is enough with `first_of` or without names), 77 when a sign-in is missing, 78 when a
     setting is, else 1. Raises UsageError for an unknown level, an empty text, or a file that cannot be attached.
     """
-    known = next((word for word in LEVELS if word == level), None)
-    if known is None:
-        raise UsageError(f"{line(level)!r} is not a level", f"Use one of: {', '.join(LEVELS)}.")
+    known = level_named(level)
     if not text.strip():
         raise UsageError("there is nothing to send", "Give a text, or `-` to read it from standard input.")
     files = attachments(attach)

@@ -61,7 +61,7 @@ def list_(ctx: Context) -> Report:
     rows = [_row(ctx, path) for path in _paths()]
     widths = [max(len(row[name]) for row in rows) for name in ("name", "sent_for")]
     lines = [f"{row['name']:<{widths[0]}}  {row['sent_for']:<{widths[1]}}  {row['from']}" for row in rows]
-    return Report("template list", {"templates": rows, "folder": _own(ctx)}, tuple(lines))
+    return Report("template list", {"templates": rows, "folder": ctx.templates_folder()}, tuple(lines))
 
 
 def show(ctx: Context, name: str) -> Report:
@@ -89,7 +89,7 @@ def preview(ctx: Context, names: Sequence[str], *, every: bool = False, out: str
     strangers = [_short(path) for path in wanted if not path.startswith(f"{MAIL_FOLDER}/")]
     if strangers:
         raise UsageError(f"{strangers[0]} is a part of templates and is not sent by itself", "Preview a message instead.")
-    renderer = Renderer(_own(ctx), ctx.config.notify.timezone)
+    renderer = Renderer(ctx.templates_folder(), ctx.config.notify.timezone)
     made = [item for item in _examples(renderer) if every or f"{MAIL_FOLDER}/{item.template}" in wanted]
     data: dict[str, Any] = {"previews": [_described(item) for item in made], "folder": ""}
     if out:
@@ -108,10 +108,12 @@ def eject(ctx: Context, names: Sequence[str], *, force: bool = False, dry_run: b
     Raises UsageError for unknown names, and for files that are there already unless `force`; nothing is copied then.
     """
     files = [f"{path}.{form}" for path in dict.fromkeys(_known(name) for name in names) for form in _forms(path)]
-    there = [name for name in files if os.path.lexists(os.path.join(_own(ctx), name))]
+    there = [name for name in files if os.path.lexists(os.path.join(ctx.templates_folder(), name))]
     if there and not force:
-        raise UsageError(f"{os.path.join(_own(ctx), there[0])} is there already", "--force puts the shipped one in its place.")
-    rows = [{"name": name, "path": os.path.join(_own(ctx), name), "replaced": name in there} for name in files]
+        raise UsageError(
+            f"{os.path.join(ctx.templates_folder(), there[0])} is there already", "--force puts the shipped one in its place."
+        )
+    rows = [{"name": name, "path": os.path.join(ctx.templates_folder(), name), "replaced": name in there} for name in files]
     if not dry_run:
         for row in rows:
             path = str(row["path"])
@@ -123,10 +125,6 @@ def eject(ctx: Context, names: Sequence[str], *, force: bool = False, dry_run: b
 
 def _shipped() -> str:
     return resources.folder(FOLDER)
-
-
-def _own(ctx: Context) -> str:
-    return os.path.join(ctx.home, FOLDER)
 
 
 def _paths() -> list[str]:
@@ -158,12 +156,12 @@ def _forms(path: str) -> list[str]:
 
 
 def _used(ctx: Context, name: str) -> str:
-    own = os.path.join(_own(ctx), name)
+    own = os.path.join(ctx.templates_folder(), name)
     return own if os.path.isfile(own) else os.path.join(_shipped(), name)
 
 
 def _origin(ctx: Context, name: str) -> str:
-    return "yours" if os.path.isfile(os.path.join(_own(ctx), name)) else "shipped"
+    return "yours" if os.path.isfile(os.path.join(ctx.templates_folder(), name)) else "shipped"
 
 
 def _row(ctx: Context, path: str) -> dict[str, Any]:

@@ -11,15 +11,14 @@ from msgspec import Struct
 
 from scq import clean
 from scq.config_channels import MAIL_TYPES, ChannelSetting
+from scq.config_kinds import LEVELS
 from scq.context import Context
-from scq.errors import CONFIG, FAILED, OK, SIGN_IN, ChannelError, ScqError, SignInError
+from scq.errors import CONFIG, FAILED, OK, SIGN_IN, ChannelError, ScqError, SignInError, UsageError
 from scq.model import Level, Problem
 from scq.ports import Attachment, Message, Receipt
 from scq.report import Report
 from scq.telling.directory import BY_ADDRESS, Directory, Plan
 
-USER_TEMPLATES = "templates"
-"""Folder below `$SCQ_HOME` whose templates stand before the shipped ones."""
 SUBJECT_LIMIT = 150
 DOCUMENT_TYPES = frozenset({"exec", "webhook", "stdout"})
 """Channels that hand over a title beside the text, so that it is never empty."""
@@ -46,6 +45,14 @@ class Outcome(Struct, frozen=True):
 
 
 NO_CHANNEL = Outcome("channels", "", False, "there is none", "config", "Put one under `channels:` in config.yaml.", tried=False)
+
+
+def level_named(word: str) -> Level:
+    """The level of this name. Raises UsageError."""
+    known = next((level for level in LEVELS if level == word), None)
+    if known is None:
+        raise UsageError(f"{clean.line(word)!r} is not a level", f"Use one of: {', '.join(LEVELS)}.")
+    return known
 
 
 def tell(
@@ -226,7 +233,7 @@ class Letter:
         text = self._with_footer()
         if self.ctx.config.email_format == "text":
             return text, None
-        renderer = Renderer(os.path.join(self.ctx.home, USER_TEMPLATES))
+        renderer = Renderer(self.ctx.templates_folder())
         note = self.note
         words: dict[str, Any] = {"title": note.title or UNTITLED, "text": note.text, "level": note.level, "event": note.event}
         words |= {"host": "", "footer": list(note.footer)}

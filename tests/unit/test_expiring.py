@@ -14,7 +14,9 @@ from scq.config_channels import ChannelSetting
 from scq.config_values import Config
 from scq.context import Context
 from scq.expiring import NAME, warned
+from scq.signin.purposes import GMAIL
 from scq.state import State
+from scq.troubles import SIGN_IN
 
 NOW = datetime(2026, 3, 2, 10, 30, tzinfo=UTC)
 
@@ -85,3 +87,7 @@ def test_with_nobody_to_tell_it_is_tried_again(clock: Clock) -> None:
     clock.ends(NOW + timedelta(days=1))
     clock.channels = ()
     assert clock.look(State()) == State()
+
+
+def test_what_to_do_is_the_command_that_signs_in() -> None:
+    assert f"Run: {GMAIL.command}" == SIGN_IN

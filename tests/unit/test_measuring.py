@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from scq.config_values import Config
 from scq.context import Context
-from scq.measuring import OUTBOX_STATES, Ended, last_ended, mark_ended, measure
+from scq.lastcalls import Ended, last_ended, mark_ended
+from scq.measuring import OUTBOX_STATES, measure
 from scq.model import Notification, OutboxState, Trouble
 from scq.store import Store
 from tests.people import OWNER, World
