@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
 COVERED := tests/unit tests/contract
-PURE := model state errors authority clean diff digests findings/* hours outbox planning report routing scripts showing troubles view wording
+PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning report routing scripts showing troubles view wording
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check fmt build bench bytecode clean

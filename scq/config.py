@@ -26,7 +26,7 @@ from scq.config_keys import (
     nearest,
 )
 from scq.config_kinds import ADDRESS, CHANNEL_NAME, DURATION, Key, Kind
-from scq.config_values import AutoRelease, Config, Health, Notify
+from scq.config_values import AutoRelease, Config, Drive, Health, Notify
 from scq.errors import ConfigError
 from scq.model import DataFolder, Problem
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
@@ -224,14 +224,21 @@ class _Findings:
         notify: dict[str, Any] = {}
         released: dict[str, Any] = {}
         health: dict[str, Any] = {}
-        groups = {"notify": notify, "auto_release": released, "health": health}
+        drive: dict[str, Any] = {}
+        groups = {"notify": notify, "auto_release": released, "health": health, "drive": drive}
         for path, value in self.values.items():
             groups.get(path.partition(".")[0], own)[BY_PATH[path].attribute] = value
         mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
         own["channels"] = (mailbox,) if self.channels is None else self.channels
         if "data" in own:
             own["data"] = tuple(DataFolder(**{**entry, "path": self.expanded(entry["path"])}) for entry in own["data"])
-        return Config(**own, notify=Notify(**notify), auto_release=AutoRelease(**released), health=Health(**health))
+        return Config(
+            **own,
+            notify=Notify(**notify),
+            auto_release=AutoRelease(**released),
+            health=Health(**health),
+            drive=Drive(**drive),
+        )
 
 
 def _add_timeout(findings: _Findings, env: Mapping[str, str]) -> None:
@@ -317,10 +324,11 @@ def value_of(config: Config, path: str) -> Any:
     return msgspec.to_builtins(getattr(_holder(config, key.path), key.attribute))
 
 
-def _holder(config: Config, path: str) -> Config | Notify | AutoRelease | Health:
-    groups: dict[str, Notify | AutoRelease | Health] = {
+def _holder(config: Config, path: str) -> Config | Notify | AutoRelease | Health | Drive:
+    groups: dict[str, Notify | AutoRelease | Health | Drive] = {
         "notify": config.notify,
         "auto_release": config.auto_release,
         "health": config.health,
+        "drive": config.drive,
     }
     return groups.get(path.partition(".")[0], config)

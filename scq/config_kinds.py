@@ -263,6 +263,15 @@ def _url(value: object) -> str | None:
     return text if text and text.startswith("http") else None
 
 
+def _endpoint(value: object) -> str | None:
+    """Access tokens are sent there, so they must not be readable on the way."""
+    text = _url(value)
+    place = text.removeprefix("http://").partition("/")[0].rpartition(":")[0] if text else ""
+    if text is None or not (text.startswith("https://") or place in ("127.0.0.1", "localhost", "[::1]")):
+        return None
+    return text if text.endswith("/") else f"{text}/"
+
+
 def _data(value: object) -> tuple[dict[str, Any], ...] | None:
     """Entries `{path, at, submitters, tags}`; a mapping of paths is the short form of entries without conditions."""
     if isinstance(value, dict):
@@ -347,4 +356,5 @@ CHANNEL_ORDER = Kind("list of names", "a list of channel names", _channel_names)
 VERB_WORDS = Kind("list of verbs", f"a list of scheduled verbs: {', '.join(SCHEDULED)}", _verbs)
 CHANNEL_ENTRY = Kind("channel", "settings with a type, such as {type: webhook, url_env: HOOK_URL}", _entry)
 CHANNEL_NAME = Kind("name", "a channel name of up to 40 letters, digits, - and _", _channel_name)
+ENDPOINT = Kind("URL", "an address that begins with https://, or http:// for this machine with its port", _endpoint)
 URL = Kind("URL", "an address that begins with https:// or http://", _url)

@@ -47,6 +47,19 @@ class Health(Struct, frozen=True):
         return Secret(self.url, self.url_env, self.url_file, self.url_keyring)
 
 
+class Drive(Struct, frozen=True):
+    """The `drive` group. Durations in seconds, sizes in bytes."""
+
+    use: str = "auto"
+    """`auto`: when there is a sign-in for it, `always`, `never`."""
+    full_scan_every: float = 21_600.0
+    fetch: bool = False
+    timeout: float = 60.0
+    message_bytes: int = 32 << 20
+    unpacked_bytes: int = 128 << 20
+    endpoint: str = "https://www.googleapis.com/"
+
+
 class AutoRelease(Struct, frozen=True):
     """What may leave without being asked for: nothing unless `types` (file endings such as `.csv`) are named."""
 
@@ -120,3 +133,4 @@ class Config(Struct, frozen=True):
     credentials_path: str = "$SCQ_HOME/credentials.json"
     stale_after: float = 86_400.0
     health: Health = Health()
+    drive: Drive = Drive()

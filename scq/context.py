@@ -20,6 +20,7 @@ from scq.store import Store, exclusive
 
 if TYPE_CHECKING:
     from scq.config_values import Config
+    from scq.drive.connection import Drive
     from scq.ports import Channel, Executor, Sandbox
 
 
@@ -57,6 +58,8 @@ class Context:
         self.layouts: dict[str, Layout] = layouts.every(config.queue_name)
         self.channels: dict[str, Channel] = {}
         """Those in use so far, by name. A program may put its own here."""
+        self._drive: Drive | None = None
+        self._drive_changes = False
 
     @property
     def caps(self) -> Caps:
@@ -97,6 +100,29 @@ class Context:
         )
         self.channels[name] = made
         return made
+
+    def uses_drive(self) -> bool:
+        """Whether Google Drive is looked at; asks nobody."""
+        use = self.config.drive.use
+        if use != "auto":
+            return use == "always"
+        from scq.signin.accounts import is_colab
+
+        return os.path.lexists(self.config.drive_token_path) or is_colab(self.env)
+
+    def drive(self, *, changes: bool = False) -> Drive:
+        """Google Drive of this account, with the sign-in for reading, or for `changes`. Nothing is asked yet.
+
+        Raises SignInError, ConfigError.
+        """
+        if self._drive is None or (changes and not self._drive_changes):
+            from scq.drive.connection import Drive
+            from scq.signin.accounts import drive_access
+
+            access = drive_access(self.config.drive_token_path, self.home, self.config.email, self.env, changes=changes)
+            self._drive = Drive(access, endpoint=self.config.drive.endpoint, budget=self.config.drive.timeout)
+            self._drive_changes = changes
+        return self._drive
 
     @contextmanager
     def only_one(self, verb: str) -> Iterator[None]:

@@ -35,6 +35,11 @@ Cause = Literal[
 ]
 """How a run ended. `exit` by itself; `start` it never began; `dependencies` what it needs could not be had; the rest is a limit
 that was reached, a signal, a runner that died, or content that was not what was approved."""
+Where = Literal["local", "drive"]
+"""Where a job lies: in the SyftBox folder, or only in a message on Google Drive."""
+PeerState = Literal["pending", "accepted", "rejected", "requested", "connected", "withdrawn"]
+"""`pending` asks the owner, `requested` was asked by the owner, `connected` is one that was asked and has answered, `withdrawn`
+asked and took it back before there was an answer."""
 Network = Literal["none", "prepare", "full"]
 """`prepare`: only while dependencies are fetched, with no data in the box. `full`: the job itself has it."""
 Holding = Literal["hold", "release"]
@@ -155,6 +160,9 @@ class Sighting(Struct, frozen=True, omit_defaults=True):
     problems: tuple[Problem, ...] = ()
     ghosts: tuple[str, ...] = ()
     """Further folders with the same identity that are not jobs of their own."""
+    where: Where = "local"
+    messages: tuple[str, ...] = ()
+    """Drive ids of the messages that carry it, newest first, where it is on Drive only."""
 
 
 class ResultFiles(Struct, frozen=True):
@@ -336,6 +344,19 @@ class Seen(Struct, frozen=True):
     content_stamp: str = ""
     digest: str | None = None
     invalid: tuple[str, ...] = ()
+
+
+class Peer(Struct, frozen=True, omit_defaults=True):
+    """Somebody who asked to send jobs, or was asked. `address` is lower case."""
+
+    address: str
+    state: PeerState
+    since: datetime
+    """When this state was first seen."""
+    requested_at: datetime | None = None
+    """When the oldest of the peer's folders was made, as Google tells."""
+    versions: tuple[str, ...] = ()
+    """Client versions in the names of the peer's folders, sorted; empty text for folders of clients before 0.1.113."""
 
 
 class AuditRow(Struct, frozen=True, omit_defaults=True):

@@ -10,9 +10,9 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from scq.model import Answer, AuditRow, Decision, Notification, Problem, Run, Sharing, Sighting, Status, Thread, Trouble
+from scq.model import Answer, AuditRow, Decision, Notification, Peer, Problem, Run, Sharing, Sighting, Status, Thread, Trouble
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 Intent = Literal["decide", "reopen", "share", "remove"]
@@ -58,6 +58,55 @@ class Record(Struct, frozen=True, omit_defaults=True):
     """When the owner was last reminded that it waits."""
 
 
+class RemoteFolder(Struct, frozen=True, omit_defaults=True):
+    """A folder on Drive that a peer made for the owner's datasite: proposals arrive in `inbox`, answers leave by `outbox`."""
+
+    name: str
+    kind: Literal["inbox", "outbox"]
+    peer: str
+    """Address of its owner on Drive, lower case."""
+    version: str = ""
+    """Of the client that made it; empty before 0.1.113."""
+    created_at: datetime | None = None
+
+
+class RemoteMessage(Struct, frozen=True, omit_defaults=True):
+    """A message in an inbox on Drive, and what was found in it."""
+
+    folder: str
+    """Id of the inbox."""
+    name: str
+    md5: str = ""
+    verdict: Literal["jobs", "other", "sealed", "damaged", "unread"] = "unread"
+    """`other` is readable and holds no job, `unread` could not be read yet and is tried again."""
+    tries: int = 0
+    refused: bool = False
+    """True once fetching it was refused; that is told once, and it stays where it is."""
+
+
+class DriveMemory(Struct, frozen=True, omit_defaults=True):
+    """What is remembered of one account's Drive. `token` is saved only together with everything it covers."""
+
+    account: str = ""
+    """Address it belongs to; with another one everything is looked at anew."""
+    token: str = ""
+    """Where the next `changes.list` goes on; empty: only a full scan helps."""
+    scanned_at: datetime | None = None
+    folders: dict[str, RemoteFolder] = {}
+    """By id."""
+    messages: dict[str, RemoteMessage] = {}
+    """By id."""
+    peers_file: str = ""
+    """Id of the owner's own SYFT_peers.json; empty when there is none."""
+    peers_md5: str = ""
+    states: dict[str, str] = {}
+    """What SYFT_peers.json says, word by lower-case address."""
+    missed: int = 0
+    """Messages that a full scan found and the changes had not told of."""
+    sent: dict[str, dict[str, str]] = {}
+    """What was sent back: sha256 by path in the datasite, by `str(ref)` of the job."""
+
+
 class State(Struct, frozen=True, omit_defaults=True):
     """The live document. `revision` grows with every save; event ids are made of it. The store writes `schema` itself."""
 
@@ -71,6 +120,9 @@ class State(Struct, frozen=True, omit_defaults=True):
     folders: dict[str, str] = {}
     """Stamps of the folders that hold jobs, as of the last look."""
     outbox: dict[str, Notification] = {}
+    drive: DriveMemory = DriveMemory()
+    peers: dict[str, Peer] = {}
+    """By address."""
     threads: dict[str, Thread] = {}
     """By `channel/recipient/job id`."""
     troubles: dict[str, Trouble] = {}

@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("work:check", "Look once and say what is new."),
     "run-approved": ("work:run_approved", "Run what is approved, and answer."),
     "notify": ("work:notify", "Look once and deliver the messages that are due."),
+    "peers": ("peers:peers", "Who may send you jobs: list, show, accept, reject, tell."),
     "outbox": ("outbox:outbox", "Messages: list, show, try again, drop."),
     "send": ("telling:send", "Tell somebody something now."),
     "call": ("telling:call", "Call a phone and read a text."),

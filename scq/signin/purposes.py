@@ -33,6 +33,10 @@ class Purpose(Struct, frozen=True):
 GMAIL = Purpose("gmail", "Gmail", GMAIL_SEND, SENDING, "scq auth google --send")
 DRIVE = Purpose("drive", "Google Drive", DRIVE_READ, frozenset({DRIVE_READ, DRIVE_WRITE}), "scq auth google --drive")
 
+DRIVE_CHANGES = Purpose(
+    "drive", "changing Google Drive", DRIVE_WRITE, frozenset({DRIVE_WRITE}), "scq auth google --drive --write"
+)
+
 
 def is_allowed(scopes: Collection[str], enough: Collection[str]) -> bool:
     """Whether one of these scopes is enough. A sign-in that does not tell its scopes is believed: Google will say."""
