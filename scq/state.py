@@ -103,6 +103,8 @@ class DriveMemory(Struct, frozen=True, omit_defaults=True):
     """What SYFT_peers.json says, word by lower-case address."""
     missed: int = 0
     """Messages that a full scan found and the changes had not told of."""
+    answers: dict[str, Literal["accepted", "rejected"]] = {}
+    """Answers to peers that were given here and may not stand on Drive yet, by address; the next call carries them out."""
     sent: dict[str, dict[str, str]] = {}
     """What was sent back: sha256 by path in the datasite, by `str(ref)` of the job."""
 
