@@ -1,0 +1,116 @@
+"""Jobs that lie on Google Drive, put together with those in the SyftBox folder, so that each is one job and told once. Pure.
+
+A job keeps its id when its copy arrives: both have the same reference, or else the same submitter and name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from scq.clean import line
+from scq.model import JobRef, Peer, Problem, Sighting
+from scq.state import Record
+
+NOT_ACCEPTED = "not_a_peer"
+"""Flag of a job on Drive whose sender the owner has not accepted."""
+
+
+def in_folders(records: Mapping[str, Record]) -> dict[str, Record]:
+    """The records of jobs that lie, or lay, in the SyftBox folder."""
+    return {key: record for key, record in records.items() if record.sighting.where == "local"}
+
+
+def arrived(known: Mapping[str, Record], seen: Iterable[Sighting]) -> dict[str, Record]:
+    """What was known, with each job that was on Drive only under the key of its copy among `seen`.
+
+    So the copy is the same job, with its id, and nothing new to tell.
+    """
+    records = dict(known)
+    waiting = {
+        _pair(record.sighting): key for key, record in known.items() if record.sighting.where == "drive" and _is_wanted(record)
+    }
+    if not waiting:
+        return records
+    for sighting in seen:
+        key = str(sighting.ref)
+        old = waiting.get(_pair(sighting))
+        if old is not None and key not in records and records[old].sighting.ref.layout == sighting.ref.layout:
+            records[key] = records.pop(old)
+    return records
+
+
+def joined(
+    records: Mapping[str, Record],
+    jobs: Iterable[Sighting],
+    gone: Collection[str],
+    *,
+    peers: Mapping[str, Peer],
+    now: datetime,
+    new_id: Callable[[JobRef], str],
+    finished: Callable[[str], Record | None],
+) -> tuple[dict[str, Record], list[Problem]]:
+    """(the records with what a look at Drive found, what is wrong with it).
+
+    `jobs` are those of the messages that were read now, `gone` the messages that are no longer in an inbox. A job whose last
+    message is gone and whose copy is not here is missing from now on.
+    """
+    found = {key: _without(record, gone, now) for key, record in records.items()}
+    local = {_pair(record.sighting): record for record in found.values() if record.sighting.where == "local"}
+    problems: list[Problem] = []
+    for sighting in jobs:
+        key = str(sighting.ref)
+        known = found.get(key) or finished(key)
+        here = known if known is not None and known.sighting.where == "local" else local.get(_pair(sighting))
+        if here is not None and here.missing_since is None:
+            problems.extend(_again(here, sighting))
+        elif known is None or known.sighting.where == "local":
+            found[key] = Record(id=new_id(sighting.ref), sighting=sighting, status="pending", first_seen_at=now)
+        else:
+            found[key] = replace(known, sighting=_merged(known.sighting, sighting), missing_since=None)
+    return {key: _with_flag(record, peers) for key, record in found.items()}, problems
+
+
+def _pair(sighting: Sighting) -> tuple[str, str, str]:
+    return sighting.owner, sighting.submitter.lower(), sighting.name
+
+
+def _is_wanted(record: Record) -> bool:
+    """A forged path never has a copy: the client that writes copies drops it."""
+    return "forged" not in record.sighting.flags
+
+
+def _without(record: Record, gone: Collection[str], now: datetime) -> Record:
+    sighting = record.sighting
+    if not any(message in gone for message in sighting.messages):
+        return record
+    left = tuple(message for message in sighting.messages if message not in gone)
+    missing = record.missing_since if left else record.missing_since or now
+    return replace(record, sighting=replace(sighting, messages=left), missing_since=missing)
+
+
+def _merged(before: Sighting, after: Sighting) -> Sighting:
+    """One job that several messages carry: the newest says what it is."""
+    messages = dict.fromkeys((*after.messages, *before.messages))
+    return replace(after, messages=tuple(messages))
+
+
+def _again(here: Record, sighting: Sighting) -> list[Problem]:
+    """A message that brings a job which is here: nothing to say, unless it is a newer submission of the same name."""
+    at, before = sighting.submitted_at, here.sighting.submitted_at
+    if at is None or before is None or at <= before:
+        return []
+    what = f"{line(sighting.name)} of {line(sighting.submitter)} was sent again on {at:%Y-%m-%d %H:%M} UTC"
+    return [Problem(f"drive {here.id[:8]}", what, "It lies on Google Drive; the job here is the older one of that name.")]
+
+
+def _with_flag(record: Record, peers: Mapping[str, Peer]) -> Record:
+    sighting = record.sighting
+    if sighting.where == "local":
+        return record
+    peer = peers.get(sighting.submitter.lower())
+    accepted = peer is not None and peer.state in ("accepted", "connected")
+    flags = tuple(flag for flag in sighting.flags if flag != NOT_ACCEPTED) + (() if accepted else (NOT_ACCEPTED,))
+    return record if flags == sighting.flags else replace(record, sighting=replace(sighting, flags=flags))
