@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from scq.ports import Channel, Executor, Sandbox
 
 
+COLAB = "COLAB_RELEASE_TAG"
+"""Variable that every Colab notebook has: its own login is the sign-in there."""
+
+
 def utc_now() -> datetime:
     """The wall clock, aware, to the microsecond."""
     return datetime.now(UTC)
@@ -106,9 +110,7 @@ class Context:
         use = self.config.drive.use
         if use != "auto":
             return use == "always"
-        from scq.signin.accounts import is_colab
-
-        return os.path.lexists(self.config.drive_token_path) or is_colab(self.env)
+        return os.path.lexists(self.config.drive_token_path) or COLAB in self.env
 
     def drive(self, *, changes: bool = False) -> Drive:
         """Google Drive of this account, with the sign-in for reading, or for `changes`. Nothing is asked yet.

@@ -11,7 +11,7 @@ from scq.acting import carry_out
 from scq.authority import approvals, with_vote
 from scq.clean import line
 from scq.context import Context, audited
-from scq.errors import FAILED, OK, IntegrityError, ScqError, UsageError
+from scq.errors import FAILED, OK, BusyError, IntegrityError, ScqError, UsageError
 from scq.keeping import keep
 from scq.looking import View, observe, rules, view
 from scq.model import Bounds, Decision, Job, Method, Problem, Verdict
@@ -125,6 +125,7 @@ def _choose(
         try:
             job = find(jobs, word)
             record = shown.records[keys[job.id]]
+            _here(job)
             check(job, record)
             before(record)
         except ScqError as error:
@@ -133,6 +134,13 @@ def _choose(
             continue
         chosen[keys[job.id]] = record
     return chosen, errors, worst
+
+
+def _here(job: Job) -> None:
+    """Only what lies in the SyftBox folder can be decided: only that is what would run. Raises BusyError."""
+    if job.sighting.where == "drive":
+        advice = "It can be decided when your SyftBox client, or scq check --fetch, has brought it here."
+        raise BusyError(f"{job.short_id} is on Google Drive only, not in the SyftBox folder yet", advice)
 
 
 def _written_down(ctx: Context, state: State, command: str, chosen: Mapping[str, Record], said: Decision) -> State:

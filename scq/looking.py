@@ -9,28 +9,34 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scq import troubles
 from scq.authority import Rules, judge
 from scq.clean import line
 from scq.config import value_of
 from scq.config_keys import BY_PATH
 from scq.config_values import Config
 from scq.context import Context, audited
-from scq.diff import events, is_beat, overdue, reminder
-from scq.model import FINISHED, Event, Job, Notification, Problem, Sighting, SourceReport
+from scq.diff import events
+from scq.joining import arrived, in_folders, joined
+from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sighting, SourceReport
+from scq.noticing import at_intervals, with_drive, with_peers, with_source
 from scq.outbox import queue
 from scq.routing import MARKS, route
 from scq.scan import Memory, Snapshot, job_id, scan
 from scq.state import Record, State
 from scq.view import job_of
+from scq.wording import peer_of
 
-SHOWN_AS = {"local": "syftbox"}
-"""How people know a source."""
+if TYPE_CHECKING:
+    from scq.drive.poll import Poll
+
+Only = Literal["", "jobs", "peers"]
+"""Which half of what there is to tell; empty: both."""
 FORGET_MISSING = timedelta(days=7)
 DETAIL_LENGTH = 16 << 10
 CHANGE_LENGTH = 500
@@ -45,7 +51,10 @@ OPT_OUTS = {"sandbox.type": "none", "network": "full"}
 
 
 class View(Struct, frozen=True):
-    """What one look shows. `records` are the visited jobs (all of them after a full look) by `str(ref)`."""
+    """What one look shows. `records` are the visited jobs (all of them after a full look) by `str(ref)`.
+
+    Jobs that are on Google Drive only are shown as they were when that was last looked at.
+    """
 
     records: dict[str, Record]
     problems: tuple[Problem, ...]
@@ -68,6 +77,10 @@ class Observation(Struct, frozen=True):
     state: State
     first: bool
     full: bool
+    remote: SourceReport | None = None
+    """Google Drive, where it was asked."""
+    new_peers: tuple[Peer, ...] = ()
+    granted_peers: tuple[Peer, ...] = ()
 
 
 def view(ctx: Context, *, full: bool) -> View:
@@ -75,35 +88,105 @@ def view(ctx: Context, *, full: bool) -> View:
     state = ctx.store.load()
     snapshot = _scan(ctx, state, full=full, changes_only=False)
     finished = _finished_before(ctx, snapshot)
-    records = _judged(ctx, state, snapshot, finished)
+    records = _judged(ctx, _with_arrivals(state, snapshot), snapshot, finished)
     return View(records, _problems(ctx, snapshot), snapshot.source, full)
 
 
-def observe(ctx: Context, *, full: bool = False, dry_run: bool = False) -> Observation:
-    """Look, judge, find events, queue notifications, and save all of it at once (unless `dry_run`)."""
+def observe(
+    ctx: Context, *, full: bool = False, dry_run: bool = False, remote: Poll | None = None, only: Only = ""
+) -> Observation:
+    """Look, judge, find events, queue notifications, and save all of it at once (unless `dry_run`).
+
+    `remote` is what a look at Google Drive found; what it covers is remembered in the same save. With `only` the other half is
+    left for another call: nothing of it is remembered, so nothing of it is lost.
+    """
     state = ctx.store.load()
     full = full or _sweep_due(ctx, state)
     snapshot = _scan(ctx, state, full=full, changes_only=True)
     finished = _finished_before(ctx, snapshot)
     found: list[Event] = []
     changed: dict[str, Record] = {}
+    wrong: list[Problem] = []
 
     def remember(before: State) -> State:
-        found.clear()
-        changed.clear()
-        records = _judged(ctx, before, snapshot, finished)
+        for items in (found, changed, wrong):
+            items.clear()
+        # What waits is announced in one message the first time, so that look has to be a whole one.
+        asked = remote if snapshot.source.ok or before.baseline_at is not None else None
+        after = _with_arrivals(before, snapshot)
+        records = _judged(ctx, after, snapshot, finished)
+        if asked is not None:
+            after, records = _with_remote(ctx, after, records, asked, wrong)
         changed.update(records)
-        return _remembered(ctx, before, snapshot, finished, records, found)
+        after = _remembered(ctx, after, snapshot, finished, records, found, asked)
+        return after if only == "jobs" else with_peers(ctx, after, asked, found)
 
     after = remember(state) if dry_run else ctx.store.update(remember)
     if not dry_run and snapshot.source.ok:
         if snapshot.full:
             _settle_finished(ctx, after, finished, changed, snapshot)
         ctx.store.note_folders(snapshot.listed)
-    new, moved = _news(state, finished, changed, found)
+    new, moved = _news(_with_arrivals(state, snapshot), finished, changed, found)
     return Observation(
-        new, moved, tuple(found), _problems(ctx, snapshot), snapshot.source, after, state.baseline_at is None, full
+        new,
+        moved,
+        tuple(found),
+        (*_problems(ctx, snapshot), *(() if remote is None else remote.problems), *wrong),
+        snapshot.source,
+        after,
+        state.baseline_at is None,
+        full,
+        None if remote is None else remote.source,
+        *_peer_news(after, found),
     )
+
+
+def observe_peers(ctx: Context, remote: Poll | None, *, dry_run: bool = False) -> Observation:
+    """As `observe`, for peers only: the SyftBox folder is not looked at, and nothing about jobs is remembered."""
+    found: list[Event] = []
+
+    def remember(before: State) -> State:
+        found.clear()
+        return with_peers(ctx, before, remote, found)
+
+    state = ctx.store.load()
+    after = remember(state) if dry_run else ctx.store.update(remember)
+    source = SourceReport("drive", False, False) if remote is None else remote.source
+    problems = (*ctx.problems, *ctx.store.problems, *(() if remote is None else remote.problems))
+    return Observation((), (), tuple(found), problems, source, after, False, False, source, *_peer_news(after, found))
+
+
+def _peer_news(state: State, found: list[Event]) -> tuple[tuple[Peer, ...], tuple[Peer, ...]]:
+    """(peers that ask now, peers that were granted now)."""
+    new, granted = (
+        tuple(peer for event in found if event.kind == kind and (peer := state.peers.get(peer_of(event))) is not None)
+        for kind in ("peer.requested", "peer.granted")
+    )
+    return new, granted
+
+
+def _with_arrivals(state: State, snapshot: Snapshot) -> State:
+    """The state in which jobs whose copy has arrived from Drive are those copies."""
+    jobs = arrived(state.jobs, (seen.sighting for key, seen in snapshot.seen.items() if key not in state.jobs))
+    return state if jobs == state.jobs else replace(state, jobs=jobs)
+
+
+def _with_remote(
+    ctx: Context, before: State, records: dict[str, Record], remote: Poll, wrong: list[Problem]
+) -> tuple[State, dict[str, Record]]:
+    """State and records with what was found on Google Drive."""
+    taken = {record.id for record in records.values()}
+    records, problems = joined(
+        records,
+        remote.jobs,
+        remote.gone,
+        peers=before.peers,
+        now=ctx.now(),
+        new_id=lambda ref: job_id(ref, None, taken),
+        finished=ctx.store.finished_record,
+    )
+    wrong.extend(problems)
+    return replace(before, drive=remote.memory), records
 
 
 def _sweep_due(ctx: Context, state: State) -> bool:
@@ -115,7 +198,7 @@ def _sweep_due(ctx: Context, state: State) -> bool:
 
 def _scan(ctx: Context, state: State, *, full: bool, changes_only: bool) -> Snapshot:
     memory = Memory(
-        alive=state.jobs,
+        alive=in_folders(state.jobs),
         folders=state.folders,
         names=ctx.store.folder_names,
         finished_keys=ctx.store.finished_keys,
@@ -188,16 +271,18 @@ def _remembered(
     finished: Mapping[str, Record],
     records: dict[str, Record],
     found: list[Event],
+    remote: Poll | None,
 ) -> State:
     now = ctx.now()
-    before = _with_source(ctx, before, snapshot.source, found)
-    if not snapshot.source.ok:
-        return before
+    if not snapshot.source.ok and remote is None:
+        return with_source(ctx, with_drive(ctx, before, remote, found), snapshot.source, found)
     first = before.baseline_at is None
     known = {**finished, **before.jobs}
     news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
     found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
-    before = _at_intervals(ctx, before, records, found, first)
+    before = at_intervals(ctx, before, records, found, first)
+    rows = _rows(ctx, before, records, found)
+    before = with_source(ctx, with_drive(ctx, before, remote, found), snapshot.source, found)
     alive = {
         key: record
         for key, record in records.items()
@@ -208,38 +293,11 @@ def _remembered(
         before,
         jobs=alive,
         folders=snapshot.folders,
-        outbox=queue(before.outbox, _rows(ctx, before, records, found)),
+        outbox=queue(before.outbox, rows),
         baseline_at=before.baseline_at or now,
-        swept_at=now if snapshot.full else before.swept_at,
+        swept_at=now if snapshot.full and snapshot.source.ok else before.swept_at,
     )
     return noted(_audit_adopted(after, before, ctx), ctx.config, now)
-
-
-def _with_source(ctx: Context, before: State, source: SourceReport, found: list[Event]) -> State:
-    """The state that knows how long the source has been out of reach; nothing in it changes while that goes on."""
-    now, name = ctx.now(), f"source {SHOWN_AS.get(source.name, source.name)}"
-    known = troubles.seen(before.troubles, name, source.ok, now)
-    if name in known and troubles.is_stale(known[name], now, ctx.config.stale_after):
-        happened = troubles.event("source.stale", name, known[name], f"{before.revision + 1}-0", now)
-        if rows := route([happened], {}, ctx.config, now):
-            found.append(happened)
-            return replace(before, troubles=troubles.told(known, name, now), outbox=queue(before.outbox, rows))
-    return before if known == before.troubles else replace(before, troubles=known)
-
-
-def _at_intervals(ctx: Context, before: State, records: dict[str, Record], found: list[Event], first: bool) -> State:
-    """Reminders of jobs that wait too long, and the heartbeat. What the first look tells of is not reminded of at once."""
-    config, now = ctx.config, ctx.now()
-    keys = overdue(records, config.email, now, config.notify.remind_after)
-    if keys and not first:
-        found.append(reminder([records[key] for key in keys], f"{before.revision + 1}-{len(found)}", now))
-    records.update({key: replace(records[key], reminded_at=now) for key in keys})
-    every = config.notify.heartbeat_interval
-    if not config.notify.heartbeat_enabled or not is_beat(before.last.get("heartbeat"), now, every):
-        return before
-    number = f"{before.revision + 1}-{len(found)}"
-    found.append(Event(id=number, kind="heartbeat", ref="", job_id="", at=now, detail=str(every)))
-    return replace(before, last={**before.last, "heartbeat": now})
 
 
 def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:

@@ -10,6 +10,9 @@ from scq.clean import line
 from scq.model import Answer, Bounds, Job, Limits, Notification, Usage
 from scq.ports import Plan
 
+ON_DRIVE = "on Google Drive, not in the SyftBox folder yet"
+NO_PEER = "its sender is not an accepted peer; scq peers shows who asks"
+
 
 def jobs_table(jobs: Iterable[Job], me: str) -> list[str]:
     """One line per job with aligned columns: short id, status, when, from or to whom, name, what is wrong."""
@@ -34,7 +37,8 @@ def card(job: Job) -> list[str]:
         ("description", line(sighting.description, 500)),
         ("tags", line(", ".join(sighting.tags), 300)),
         ("layout", sighting.layout),
-        ("location", line(sighting.path, 500)),
+        ("location", line(sighting.path, 500) if sighting.where == "local" else ON_DRIVE),
+        ("", NO_PEER if "not_a_peer" in sighting.flags else ""),
         ("kind", line(sighting.kind or "")),
         ("entrypoint", line(sighting.entrypoint or "")),
         ("dependencies", line(", ".join(sighting.dependencies), 500)),
@@ -235,4 +239,6 @@ def _other(job: Job, me: str) -> str:
 def _note(job: Job) -> str:
     if job.invalid:
         return "! cannot be run: " + line(job.invalid[0], 80)
+    if job.sighting.where == "drive":
+        return "on Google Drive" + (f" ! {line(job.problems[0].what, 80)}" if job.problems else "")
     return f"! {line(job.problems[0].what, 80)}" if job.problems else ""

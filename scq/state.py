@@ -125,6 +125,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     drive: DriveMemory = DriveMemory()
     peers: dict[str, Peer] = {}
     """By address."""
+    peers_at: datetime | None = None
+    """When peers were first looked at; None means that nobody was ever told about them."""
     threads: dict[str, Thread] = {}
     """By `channel/recipient/job id`."""
     troubles: dict[str, Trouble] = {}

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from scq.errors import UsageError
-from scq.model import Answer, Job
+from scq.model import Answer, Job, Peer
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
@@ -49,7 +49,7 @@ def as_dict(job: Job) -> dict[str, Any]:
         "submitter": sighting.submitter,
         "status": job.status,
         "peer_status": sighting.peer_status,
-        "where": "local",
+        "where": sighting.where,
         "submitted_at": _time(sighting.submitted_at),
         "updated_at": _time(_updated_at(job)),
         "first_seen_at": _time(job.first_seen_at),
@@ -130,6 +130,17 @@ def answer_dict(answer: Answer | None) -> dict[str, Any] | None:
         "reason": answer.reason,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in answer.files],
         "automatic": answer.automatic,
+    }
+
+
+def peer_dict(peer: Peer) -> dict[str, Any]:
+    """The peer object of `peers` and `check`."""
+    return {
+        "address": peer.address,
+        "state": peer.state,
+        "since": _time(peer.since),
+        "requested_at": _time(peer.requested_at),
+        "versions": list(peer.versions),
     }
 
 

@@ -14,14 +14,15 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 def check(
     ctx: typer.Context,
-    full: Annotated[bool, typer.Option("--full", help="Visit finished jobs as well.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Visit finished jobs and list everything on Google Drive.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Bring jobs of accepted peers from Google Drive.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Look at every source once, say what is new, queue the messages. Silent when nothing happened."""
     from scq.commands import check as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), full=full, dry_run=dry_run))
+    here.show(verb.run(here.context(), full=full, fetch=fetch, dry_run=dry_run))
 
 
 def run_approved(

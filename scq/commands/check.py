@@ -2,46 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.structs import replace
+
+from scq import exchanging
 from scq.acting import carry_out
 from scq.clean import block, line
 from scq.context import Context
 from scq.digest import read_file
 from scq.errors import BUSY, OK, InvalidFileError
-from scq.looking import observe
+from scq.looking import Observation, Only, observe, observe_peers
 from scq.model import Job
 from scq.report import Report
-from scq.showing import when
-from scq.view import as_dict
+from scq.showing import NO_PEER, ON_DRIVE, when
+from scq.view import as_dict, peer_dict
 
 PREVIEW_LINES = 5
 PREVIEW_BYTES = 16 << 10
 
 
-def run(ctx: Context, *, full: bool = False, dry_run: bool = False) -> Report:
+def run(ctx: Context, *, full: bool = False, fetch: bool = False, dry_run: bool = False, only: Only = "") -> Report:
     """Look at every source once. Prints each new job with its place, the start of its script and its configuration.
 
-    A source that cannot be read makes the exit code 75; what was remembered of it stays as it was.
+    `fetch` brings jobs of accepted peers from Google Drive, as `drive.fetch` does for every call. With `only` the other half of
+    the news is left for another call. A source that cannot be read makes the exit code 75, a sign-in that is needed 77; what
+    was remembered of it stays as it was.
     """
+    if fetch:
+        ctx.config = replace(ctx.config, drive=replace(ctx.config.drive, fetch=True))
     with ctx.only_one("check"):
         problems = [] if dry_run else carry_out(ctx)
-        seen = observe(ctx, full=full, dry_run=dry_run)
-        lines: list[str] = []
-        for job in seen.new_jobs:
-            lines.extend(_new(ctx, job))
-        lines.extend(f"{job.short_id}  {job.status}  {line(job.name)}" for job in seen.changed_jobs)
-        source = {"name": seen.source.name, "ok": seen.source.ok, "complete": seen.source.complete}
-        data = {
-            "new_jobs": [as_dict(job) for job in seen.new_jobs],
-            "changed_jobs": [as_dict(job) for job in seen.changed_jobs],
-            "new_peers": [],
-            "granted_peers": [],
-            "sources": [source],
-            "events": [{"id": event.id, "kind": event.kind, "job": event.job_id} for event in seen.events],
-            "full": seen.full,
-            "dry_run": dry_run,
-        }
+        remote, wrong = exchanging.look(
+            ctx, ctx.store.load(), full=full, only="peers" if only == "peers" else "", dry_run=dry_run
+        )
+        if only == "peers":
+            seen = observe_peers(ctx, remote, dry_run=dry_run)
+        else:
+            seen = observe(ctx, full=full, dry_run=dry_run, remote=remote, only=only)
+        sent = () if dry_run or only == "peers" else exchanging.answer(ctx, seen.state)
         code = OK if seen.source.ok else BUSY
-        return Report("check", data, tuple(lines), (*problems, *seen.problems), code)
+        problems = [*problems, *wrong, *seen.problems, *sent]
+        return Report(
+            "check", _data(seen, dry_run), tuple(_lines(ctx, seen)), tuple(problems), exchanging.exit_code(remote) or code
+        )
+
+
+def _data(seen: Observation, dry_run: bool) -> dict[str, Any]:
+    sources = dict.fromkeys((seen.source, *([seen.remote] if seen.remote is not None else [])))
+    return {
+        "new_jobs": [as_dict(job) for job in seen.new_jobs],
+        "changed_jobs": [as_dict(job) for job in seen.changed_jobs],
+        "new_peers": [peer_dict(peer) for peer in seen.new_peers],
+        "granted_peers": [peer_dict(peer) for peer in seen.granted_peers],
+        "sources": [{"name": source.name, "ok": source.ok, "complete": source.complete} for source in sources],
+        "events": [{"id": event.id, "kind": event.kind, "job": event.job_id} for event in seen.events],
+        "full": seen.full,
+        "dry_run": dry_run,
+    }
+
+
+def _lines(ctx: Context, seen: Observation) -> Iterator[str]:
+    for job in seen.new_jobs:
+        yield from _new(ctx, job)
+    yield from (f"{job.short_id}  {job.status}  {line(job.name)}" for job in seen.changed_jobs)
+    for peer in seen.new_peers:
+        yield f"PEER REQUEST {line(peer.address)}, asked {when(peer.requested_at)}"
+        yield f"  next: scq peers accept {line(peer.address)}, or scq peers reject {line(peer.address)}"
+    yield from (f"{line(peer.address)} is an accepted peer now" for peer in seen.granted_peers)
 
 
 def _new(ctx: Context, job: Job) -> list[str]:
@@ -50,7 +79,10 @@ def _new(ctx: Context, job: Job) -> list[str]:
     if sighting.owner != ctx.config.email:
         return [f"{job.short_id}  {job.status}  {line(job.name)}  (to {line(sighting.owner)})"]
     lines = [f"NEW JOB {job.short_id}: {line(sighting.submitter) or '(unknown)'}/{line(job.name)}"]
-    lines.append(f"  location: {line(sighting.path, 500)}")
+    lines.append(f"  location: {line(sighting.path, 500) if sighting.where == 'local' else ON_DRIVE}")
+    if "not_a_peer" in sighting.flags:
+        lines.append(f"  {NO_PEER}")
+    lines.extend(f"  ! {line(problem.what, 300)}" for problem in job.problems if sighting.where == "drive")
     lines.extend(f"  cannot be run: {line(reason, 300)}" for reason in job.invalid)
     lines.extend(_preview(ctx, job))
     lines.append("  configuration:")

@@ -11,6 +11,7 @@ from scq.acting import carry_out
 from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, UsageError
+from scq.joining import in_folders
 from scq.looking import view
 from scq.report import Report
 from scq.state import Record, State
@@ -20,10 +21,13 @@ from scq.view import job_of, oldest_first
 def run(ctx: Context, *, confirm: Callable[[str], bool] | None = None, yes: bool = False, dry_run: bool = False) -> Report:
     """Delete all jobs addressed to this owner, waiting, running and finished ones. Refuses while a job runs.
 
+    Jobs that are on Google Drive only stay there.
+
     Without `yes` somebody must be asked through `confirm`. What was decided stays in the audit log.
     """
     shown = view(ctx, full=True)
-    records = {key: record for key, record in shown.records.items() if record.sighting.owner == ctx.config.email}
+    here = in_folders(shown.records)
+    records = {key: record for key, record in here.items() if record.sighting.owner == ctx.config.email}
     if any(record.run is not None and record.run.phase != "settled" for record in records.values()):
         raise UsageError("a job is running", "Wait for it, or finish it with scq run-approved, then reset.")
     jobs = oldest_first(job_of(record) for record in records.values())

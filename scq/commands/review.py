@@ -12,13 +12,13 @@ from scq.clean import block, line
 from scq.context import Context
 from scq.digest import manifest, read_file
 from scq.errors import UsageError
-from scq.findings import denied
+from scq.findings import denied, in_code
 from scq.looking import observe
-from scq.model import Content, FileEntry, Finding, Manifest
+from scq.model import Content, FileEntry, Finding, Job, Manifest, Problem
 from scq.report import Report
 from scq.reviewing import Terms, code_findings, terms, unknown_rules
 from scq.selecting import select
-from scq.showing import LIMIT_WORDS, card, limit_words, size
+from scq.showing import LIMIT_WORDS, ON_DRIVE, card, limit_words, size
 from scq.state import Record, State
 from scq.view import as_dict
 
@@ -35,10 +35,12 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
     Reading the whole job (no `file`) notes the digest as reviewed; `scq approve` refuses when the content differs then.
     """
     key, record, job, shown = select(ctx, word)
+    if record.sighting.where == "drive":
+        return _on_drive(ctx, job, file, paint, shown.problems)
     content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
     made = manifest(ctx.config.root, content, ctx.caps)
     entries = _wanted(made, content, file)
-    texts = [(entry, *_text(ctx, content, entry)) for entry in entries]
+    texts = [(entry, *_text(read_file(ctx.config.root, content, entry.path, SHOWN_BYTES), entry)) for entry in entries]
     files = [_file(entry, text, whole) for entry, text, whole in texts]
     found = tuple(finding for finding in code_findings(ctx, record, made) if not file or finding.path == file)
     blocking = frozenset(denied(found, ctx.config.deny))
@@ -58,6 +60,26 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
         observe(ctx)
         ctx.store.update(lambda state: _reviewed(state, key, record, made.digest))
     return Report("review", data, tuple(lines), (*shown.problems, *wanted.problems, *unknown_rules(ctx)))
+
+
+def _on_drive(ctx: Context, job: Job, file: str, paint: Paint | None, problems: tuple[Problem, ...]) -> Report:
+    """A job that lies on Google Drive only, as its message shows it. Nothing is remembered: what will run has yet to arrive."""
+    from scq.remote import entry, files
+
+    found = files(ctx, job.sighting)
+    entries = _wanted(Manifest("", tuple(entry(path, content) for path, content in found.items())), Content(""), file)
+    texts = [(item, *_text(found[item.path][:SHOWN_BYTES], item)) for item in entries]
+    hints = tuple(hint for hint in in_code(found.items(), run_sh="run.sh", allowed=()) if not file or hint.path == file)
+    blocking = frozenset(denied(hints, ctx.config.deny))
+    lines = [] if file else card(job)
+    lines.extend(_findings(hints, blocking))
+    for item, text, whole in texts:
+        lines.extend(_shown(item, text, whole, paint))
+    if not file:
+        lines.extend(["", f"This is {ON_DRIVE}: it can be approved when it is here."])
+    data = as_dict(job) | {"files": [_file(*row) for row in texts], "limits": None}
+    data |= {"findings": [msgspec.to_builtins(hint) | {"denied": hint in blocking} for hint in hints]}
+    return Report("review", data, tuple(lines), (*problems, *unknown_rules(ctx)))
 
 
 def _limits(wanted: Terms) -> dict[str, Any]:
@@ -110,9 +132,8 @@ def _wanted(made: Manifest, content: Content, file: str) -> list[FileEntry]:
     return chosen
 
 
-def _text(ctx: Context, content: Content, entry: FileEntry) -> tuple[str | None, bool]:
+def _text(raw: bytes, entry: FileEntry) -> tuple[str | None, bool]:
     """(text or None for a binary file, whether that is all of it)."""
-    raw = read_file(ctx.config.root, content, entry.path, SHOWN_BYTES)
     if b"\0" in raw:
         return None, False
     return raw.decode("utf-8", "replace"), len(raw) >= entry.size

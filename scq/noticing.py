@@ -1,0 +1,90 @@
+"""What a look has to tell besides jobs: peers, sources out of reach, reminders, and that all is well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from scq import troubles
+from scq.clean import line
+from scq.context import Context
+from scq.diff import is_beat, overdue, reminder
+from scq.errors import SignInError
+from scq.model import Event, SourceReport
+from scq.outbox import queue
+from scq.routing import route
+from scq.state import Record, State
+
+if TYPE_CHECKING:
+    from scq.drive.poll import Poll
+
+SHOWN_AS = {"local": "syftbox"}
+"""How people know a source."""
+
+
+def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
+    """The state that knows the peers as a look at Google Drive saw them, with the messages about what is new among them."""
+    if remote is None or not remote.source.ok:
+        return before
+    from scq import peers
+
+    memory, now, first = remote.memory, ctx.now(), before.peers_at is None
+    known = peers.now_known(memory.folders, memory.states, before.peers, now, complete=remote.source.complete)
+    news = peers.events(
+        before.peers, known, me=ctx.config.email, first=first, revision=before.revision + 1, number=len(found), at=now
+    )
+    found.extend(news)
+    rows = route(news, {}, ctx.config, now, before.notified)
+    return replace(before, peers=known, peers_at=before.peers_at or now, outbox=queue(before.outbox, rows))
+
+
+def with_source(ctx: Context, before: State, source: SourceReport, found: list[Event]) -> State:
+    """The state that knows how long the source has been out of reach; nothing in it changes while that goes on."""
+    now, name = ctx.now(), f"source {SHOWN_AS.get(source.name, source.name)}"
+    known = troubles.seen(before.troubles, name, source.ok, now)
+    after = before if known == before.troubles else replace(before, troubles=known)
+    if name in known and troubles.is_stale(known[name], now, ctx.config.stale_after):
+        return _told_of(ctx, after, "source.stale", name, found)
+    return after
+
+
+def with_drive(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
+    """The same for Google Drive, in its own words. A sign-in that is needed is told at once, and daily after that."""
+    name, now = "source drive", ctx.now()
+    if remote is None:
+        left = {other: trouble for other, trouble in before.troubles.items() if other != name}
+        return before if name not in before.troubles or ctx.uses_drive() else replace(before, troubles=left)
+    failure = remote.failure
+    if failure is not None and name not in before.troubles:
+        known = troubles.expiring(before.troubles, name, line(str(failure), 300), line(failure.advice, 300), now)
+        before = replace(before, troubles=known)
+    if isinstance(failure, SignInError) and troubles.is_to_tell(before.troubles[name], now):
+        return _told_of(ctx, before, "auth.failed", name, found)
+    return with_source(ctx, before, remote.source, found)
+
+
+def _told_of(ctx: Context, before: State, kind: str, name: str, found: list[Event]) -> State:
+    """The state with the messages that tell of a trouble, if anybody is to be told."""
+    now = ctx.now()
+    happened = troubles.event(kind, name, before.troubles[name], f"{before.revision + 1}-{len(found)}", now)
+    rows = route([happened], {}, ctx.config, now)
+    if not rows:
+        return before
+    found.append(happened)
+    return replace(before, troubles=troubles.told(before.troubles, name, now), outbox=queue(before.outbox, rows))
+
+
+def at_intervals(ctx: Context, before: State, records: dict[str, Record], found: list[Event], first: bool) -> State:
+    """Reminders of jobs that wait too long, and the heartbeat. What the first look tells of is not reminded of at once."""
+    config, now = ctx.config, ctx.now()
+    keys = overdue(records, config.email, now, config.notify.remind_after)
+    if keys and not first:
+        found.append(reminder([records[key] for key in keys], f"{before.revision + 1}-{len(found)}", now))
+    records.update({key: replace(records[key], reminded_at=now) for key in keys})
+    every = config.notify.heartbeat_interval
+    if not config.notify.heartbeat_enabled or not is_beat(before.last.get("heartbeat"), now, every):
+        return before
+    number = f"{before.revision + 1}-{len(found)}"
+    found.append(Event(id=number, kind="heartbeat", ref="", job_id="", at=now, detail=str(every)))
+    return replace(before, last={**before.last, "heartbeat": now})
