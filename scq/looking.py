@@ -186,7 +186,9 @@ def _with_remote(
         finished=ctx.store.finished_record,
     )
     wrong.extend(problems)
-    return replace(before, drive=remote.memory), records
+    kept = before.drive  # what other verbs write there may be newer than what the look began with
+    memory = replace(remote.memory, answers=kept.answers, outgoing=kept.outgoing, sent=kept.sent)
+    return replace(before, drive=memory), records
 
 
 def _sweep_due(ctx: Context, state: State) -> bool:

@@ -80,6 +80,8 @@ class RemoteMessage(Struct, frozen=True, omit_defaults=True):
     verdict: Literal["jobs", "other", "sealed", "damaged", "unread"] = "unread"
     """`other` is readable and holds no job, `unread` could not be read yet and is tried again."""
     tries: int = 0
+    fetched: bool = False
+    """True once its files are safely in the SyftBox folder: it only has to be archived."""
     refused: bool = False
     """True once fetching it was refused; that is told once, and it stays where it is."""
 
@@ -105,6 +107,8 @@ class DriveMemory(Struct, frozen=True, omit_defaults=True):
     """Messages that a full scan found and the changes had not told of."""
     answers: dict[str, Literal["accepted", "rejected"]] = {}
     """Answers to peers that were given here and may not stand on Drive yet, by address; the next call carries them out."""
+    outgoing: dict[str, str] = {}
+    """Name of the newest message put into an outbox, or about to be: written down before it is sent. By id of the outbox."""
     sent: dict[str, dict[str, str]] = {}
     """What was sent back: sha256 by path in the datasite, by `str(ref)` of the job."""
 

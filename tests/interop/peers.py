@@ -75,6 +75,16 @@ PEERS = (
     ),
 )
 
+DRIVE_PEER = Peer(
+    "syft-0.10.0",
+    ("syft==0.10.0", "syft-rds==0.6.1", "syft-job==0.1.40"),
+    "drive_client_driver.py",
+    REVIEWED,
+    "code/outputs",
+    ("c1",),
+)
+"""The client that travels over Google Drive. Apart from the others: its two people do not share a folder."""
+
 
 @cache
 def python312() -> str | None:
