@@ -12,6 +12,7 @@ from scq.authority import approvals, with_vote
 from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, BusyError, IntegrityError, ScqError, UsageError
+from scq.exchanging import send_back
 from scq.keeping import keep
 from scq.looking import View, observe, rules, view
 from scq.model import Bounds, Decision, Job, Method, Problem, Verdict
@@ -70,6 +71,8 @@ def decide(
         decided = {key: replace(decided[key], decision=saved.jobs[key].decision, votes=saved.jobs[key].votes) for key in chosen}
         problems.extend(carry_out(ctx, [key for key, record in decided.items() if record.decision is not None]))
     failed = len(problems) > len(shown.problems)
+    if chosen and not dry_run:
+        problems.extend(send_back(ctx))  # what cannot be sent now goes out with the next call: it was decided all the same
     data = {"jobs": [_as_dict(ctx, record, verdict) for record in decided.values()], "dry_run": dry_run}
     lines = [_line(ctx, record, command, dry_run=dry_run) for record in decided.values()]
     return Report(command, data, tuple(lines), tuple(problems), worst if errors else FAILED if failed else OK, tuple(errors))

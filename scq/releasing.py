@@ -19,6 +19,7 @@ from scq.acting import BLOCK, LOGS, OUTPUTS, carry_out, released_files, unchange
 from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK, BusyError, IntegrityError, ScqError, UsageError
+from scq.exchanging import send_back
 from scq.files import open_regular, walk
 from scq.model import Answer, Job, Problem, ReleasedFile, Run, Sighting
 from scq.planning import concerns
@@ -300,7 +301,8 @@ def _fitting(ctx: Context, run: Run, choice: Choice) -> list[str]:
 
 
 def write_down(ctx: Context, key: str, seen: Record, after: Record, fresh: Sequence[ReleasedFile]) -> list[Problem]:
-    """Save an answer with its audit rows (`fresh` are the files that are new in it), then bring the folders in line with it.
+    """Save an answer with its audit rows (`fresh` are the files that are new in it), then bring the folders in line with it, and
+    Google Drive where results are sent back over it.
 
     Raises BusyError when the job was answered or run again since it was `seen`.
     """
@@ -308,7 +310,7 @@ def write_down(ctx: Context, key: str, seen: Record, after: Record, fresh: Seque
     if after.told_outputs != seen.told_outputs:
         fields["told_outputs"] = after.told_outputs
     ctx.store.update(_change(ctx, key, seen, fields, fresh))
-    return carry_out(ctx, {key})
+    return [*carry_out(ctx, {key}), *send_back(ctx)]
 
 
 def _change(

@@ -13,6 +13,7 @@ from scq.authority import CHANGED
 from scq.clean import line
 from scq.context import Context
 from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, ScqError
+from scq.exchanging import send_back
 from scq.looking import Observation, observe
 from scq.model import Problem
 from scq.planning import choose, exceeding, matches
@@ -68,6 +69,7 @@ def run(
                 advice = ("no job was run: the sandbox does not hold on this machine",)
                 return Report("run-approved", {"runs": []}, (), (*problems, *refusals), CONFIG, advice)
             runner.run(keys)
+        problems.extend(send_back(ctx))
         news = {outcome.key for outcome in changed} if seen.first else {event.ref for event in seen.events}
         return _report(runner, problems, changed, news)
 
