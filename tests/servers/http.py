@@ -27,12 +27,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server says. `cut`: the connection is closed after so many bytes of the body (0: before the status line)."""
+    """What the server says. `cut`: the connection is closed after so many bytes of the body (0: before the status line).
+
+    `drip`: seconds that pass before each byte of the body, as long as somebody listens.
+    """
 
     status: int = 200
     body: bytes | str | dict[str, Any] = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
+    drip: float = 0.0
 
     def content(self) -> bytes:
         if isinstance(self.body, dict):
@@ -46,6 +50,7 @@ class HttpServer:
     def __init__(self, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.answer = answer
+        self.closing = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,7 +75,19 @@ class HttpServer:
                 if answer.status not in (204, 304):
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content[: answer.cut])
+                if answer.drip:
+                    self.trickle(content[: answer.cut], answer.drip)
+                else:
+                    self.wfile.write(content[: answer.cut])
+
+            def trickle(self, content: bytes, seconds: float) -> None:
+                try:
+                    for number in range(len(content)):
+                        if outer.closing.wait(seconds):
+                            break
+                        self.wfile.write(content[number : number + 1])
+                except ConnectionError:
+                    self.close_connection = True
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_one
 
@@ -90,6 +107,7 @@ class HttpServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

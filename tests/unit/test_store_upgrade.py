@@ -43,7 +43,7 @@ def test_nothing_else_is_lost_and_the_next_save_says_its_schema(tmp_path: Path) 
     store = older(tmp_path, "failed", values={"mine": {"deep": [1, 2]}}, notified={"survey": ["new"]})
     store.update(lambda state: replace(state, swept_at=NOW))
     written = json.loads((tmp_path / "state.json").read_text())
-    assert written["schema"] == SCHEMA == 2
+    assert written["schema"] == SCHEMA == 3
     assert (written["revision"], written["values"], written["notified"]) == (8, {"mine": {"deep": [1, 2]}}, {"survey": ["new"]})
     assert written["outbox"]["0"]["state"] == "dead"
     again = Store(str(tmp_path)).load()
