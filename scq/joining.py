@@ -47,7 +47,6 @@ def joined(
     jobs: Iterable[Sighting],
     gone: Collection[str],
     *,
-    peers: Mapping[str, Peer],
     now: datetime,
     new_id: Callable[[JobRef], str],
     finished: Callable[[str], Record | None],
@@ -70,7 +69,12 @@ def joined(
             found[key] = Record(id=new_id(sighting.ref), sighting=sighting, status="pending", first_seen_at=now)
         else:
             found[key] = replace(known, sighting=_merged(known.sighting, sighting), missing_since=None)
-    return {key: _with_flag(record, peers) for key, record in found.items()}, problems
+    return found, problems
+
+
+def flagged(records: Mapping[str, Record], peers: Mapping[str, Peer]) -> dict[str, Record]:
+    """The records, with a flag at each job on Drive whose sender is not an accepted peer."""
+    return {key: _with_flag(record, peers) for key, record in records.items()}
 
 
 def _pair(sighting: Sighting) -> tuple[str, str, str]:

@@ -22,9 +22,9 @@ from scq.config_keys import BY_PATH
 from scq.config_values import Config
 from scq.context import Context, audited
 from scq.diff import events
-from scq.joining import arrived, in_folders, joined
+from scq.joining import arrived, flagged, in_folders, joined
 from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sighting, SourceReport
-from scq.noticing import at_intervals, with_drive, with_peers, with_source
+from scq.noticing import at_intervals, peers_in, with_drive, with_peers, with_source
 from scq.outbox import queue
 from scq.routing import MARKS, route
 from scq.scan import Memory, Snapshot, job_id, scan
@@ -89,7 +89,7 @@ def view(ctx: Context, *, full: bool) -> View:
     snapshot = _scan(ctx, state, full=full, changes_only=False)
     finished = _finished_before(ctx, snapshot)
     records = _judged(ctx, _with_arrivals(state, snapshot), snapshot, finished)
-    return View(records, _problems(ctx, snapshot), snapshot.source, full)
+    return View(flagged(records, state.peers), _problems(ctx, snapshot), snapshot.source, full)
 
 
 def observe(
@@ -180,12 +180,12 @@ def _with_remote(
         records,
         remote.jobs,
         remote.gone,
-        peers=before.peers,
         now=ctx.now(),
         new_id=lambda ref: job_id(ref, None, taken),
         finished=ctx.store.finished_record,
     )
     wrong.extend(problems)
+    records = flagged(records, peers_in(ctx, before, remote))
     kept = before.drive  # what other verbs write there may be newer than what the look began with
     memory = replace(remote.memory, answers=kept.answers, outgoing=kept.outgoing, sent=kept.sent)
     return replace(before, drive=memory), records

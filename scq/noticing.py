@@ -11,7 +11,7 @@ from scq.clean import line
 from scq.context import Context
 from scq.diff import is_beat, overdue, reminder
 from scq.errors import SignInError
-from scq.model import Event, SourceReport
+from scq.model import Event, Peer, SourceReport
 from scq.outbox import queue
 from scq.routing import route
 from scq.state import Record, State
@@ -23,17 +23,23 @@ SHOWN_AS = {"local": "syftbox"}
 """How people know a source."""
 
 
+def peers_in(ctx: Context, before: State, remote: Poll) -> dict[str, Peer]:
+    """The peers as a look at Google Drive saw them, by address."""
+    from scq import peers
+
+    memory = remote.memory
+    return peers.now_known(memory.folders, memory.states, before.peers, ctx.now(), complete=remote.source.complete)
+
+
 def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
     """The state that knows the peers as a look at Google Drive saw them, with the messages about what is new among them."""
     if remote is None or not remote.source.ok:
         return before
     from scq import peers
 
-    memory, now, first = remote.memory, ctx.now(), before.peers_at is None
-    known = peers.now_known(memory.folders, memory.states, before.peers, now, complete=remote.source.complete)
-    news = peers.events(
-        before.peers, known, me=ctx.config.email, first=first, revision=before.revision + 1, number=len(found), at=now
-    )
+    now, known = ctx.now(), peers_in(ctx, before, remote)
+    number = {"revision": before.revision + 1, "number": len(found)}
+    news = peers.events(before.peers, known, me=ctx.config.email, first=before.peers_at is None, at=now, **number)
     found.extend(news)
     rows = route(news, {}, ctx.config, now, before.notified)
     return replace(before, peers=known, peers_at=before.peers_at or now, outbox=queue(before.outbox, rows))

@@ -1,0 +1,171 @@
+"""A job on Drive and its copy in the SyftBox folder are one job, told once; a message alone decides nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from scq.joining import arrived, flagged, in_folders, joined
+from scq.model import JobRef, Peer, Sighting
+from scq.state import Record
+from tests.making import ME, NOW, THEM, record, sighting
+
+LATER = NOW + timedelta(hours=2)
+
+
+def remote(name: str = "count", *messages: str, **fields: Any) -> Sighting:
+    return sighting(name=name, where="drive", messages=messages or ("m1",), owner_only=False, **fields)
+
+
+def waiting(name: str = "count", *messages: str, **fields: Any) -> Record:
+    shown = remote(name, *messages, **fields)
+    return Record(id=f"id-{name}", sighting=shown, status="pending", first_seen_at=NOW)
+
+
+def join(
+    records: dict[str, Record],
+    *jobs: Sighting,
+    gone: tuple[str, ...] = (),
+    finished: dict[str, Record] | None = None,
+) -> tuple[dict[str, Record], list[str]]:
+    found, problems = joined(
+        records,
+        jobs,
+        gone,
+        now=NOW,
+        new_id=lambda ref: f"new {ref.key}",
+        finished=(finished or {}).get,
+    )
+    return found, [problem.what for problem in problems]
+
+
+def by_key(*records: Record) -> dict[str, Record]:
+    return {str(one.sighting.ref): one for one in records}
+
+
+def test_a_job_that_is_only_on_drive_is_a_pending_job() -> None:
+    found, problems = join({}, remote())
+    (key,) = found
+    assert key == str(remote().ref)
+    assert (found[key].id, found[key].status, found[key].digest, found[key].first_seen_at) == ("new count", "pending", None, NOW)
+    assert problems == []
+
+
+def test_a_job_that_is_here_is_not_made_again_by_its_message() -> None:
+    here = by_key(record())
+    assert join(here, remote()) == (here, [])
+
+
+def test_a_newer_submission_of_a_name_that_is_here_is_a_problem() -> None:
+    here = by_key(record())
+    found, problems = join(here, remote(submitted_at=LATER))
+    assert found == here
+    assert problems == [f"count of {THEM} was sent again on 2026-11-21 14:00 UTC"]
+
+
+def test_a_newer_submission_of_a_job_that_is_over_is_a_problem_too() -> None:
+    over = by_key(record(status="completed"))
+    found, problems = join({}, remote(submitted_at=LATER), finished=over)
+    assert found == {}
+    assert len(problems) == 1
+
+
+def test_a_time_nobody_knows_says_nothing() -> None:
+    here = by_key(record())
+    assert join(here, remote(submitted_at=None))[1] == []
+
+
+def test_the_same_job_in_another_layout_is_the_same_job() -> None:
+    here = by_key(record())
+    other = remote(ref=JobRef("job-markers", ME, THEM, "count"))
+    assert join(here, other) == (here, [])
+
+
+def test_a_job_whose_copy_went_missing_is_on_drive_again() -> None:
+    gone = by_key(replace(record(), missing_since=NOW))
+    found, _ = join(gone, remote())
+    (back,) = found.values()
+    assert (back.sighting.where, back.missing_since) == ("drive", None)
+
+
+def test_several_messages_of_one_job_are_one_job_and_the_newest_says_what_it_is() -> None:
+    before = by_key(waiting("count", "m1", description="old"))
+    found, _ = join(before, remote("count", "m2", description="new"))
+    (one,) = found.values()
+    assert (one.id, one.sighting.messages, one.sighting.description) == ("id-count", ("m2", "m1"), "new")
+
+
+def test_a_job_is_missing_when_its_last_message_is_gone() -> None:
+    before = by_key(waiting("count", "m2", "m1"))
+    once, _ = join(before, gone=("m2",))
+    (left,) = once.values()
+    assert (left.sighting.messages, left.missing_since) == (("m1",), None)
+    twice, _ = join(once, gone=("m1",))
+    (gone,) = twice.values()
+    assert (gone.sighting.messages, gone.missing_since) == ((), NOW)
+    again, _ = joined(
+        {key: replace(one, sighting=replace(one.sighting, messages=("m1",))) for key, one in twice.items()},
+        (),
+        ("m1",),
+        now=LATER,
+        new_id=lambda ref: ref.key,
+        finished=lambda key: None,
+    )
+    assert [one.missing_since for one in again.values()] == [NOW]
+
+
+def test_a_message_that_comes_back_brings_its_job_back() -> None:
+    before = by_key(replace(waiting(), missing_since=NOW))
+    found, _ = join(before, remote())
+    assert [one.missing_since for one in found.values()] == [None]
+
+
+def test_messages_of_a_job_that_is_here_may_go() -> None:
+    here = by_key(record())
+    assert join(here, gone=("m1",)) == (here, [])
+
+
+def test_the_sender_of_a_job_on_drive_is_shown_as_no_peer_until_accepted() -> None:
+    before = by_key(waiting())
+    stranger = flagged(before, {})
+    assert [one.sighting.flags for one in stranger.values()] == [("not_a_peer",)]
+    assert flagged(stranger, {THEM: Peer(THEM, "pending", NOW)}) == stranger
+    assert flagged(stranger, {THEM: Peer(THEM, "accepted", NOW)}) == before
+    assert flagged(by_key(record()), {}) == by_key(record())
+
+
+def test_a_copy_takes_over_the_id_of_the_job_on_drive() -> None:
+    known = by_key(waiting())
+    copy = sighting()
+    assert arrived(known, [copy]) == known
+
+
+def test_a_copy_under_another_name_of_its_place_takes_over_too() -> None:
+    known = by_key(waiting(ref=JobRef("job-markers", ME, THEM, "count")))
+    copy = sighting(ref=JobRef("job-markers", ME, "", "count"))
+    moved = arrived(known, [copy])
+    assert list(moved) == [str(copy.ref)]
+    assert moved[str(copy.ref)].id == "id-count"
+
+
+def test_a_job_of_somebody_else_takes_nothing_over() -> None:
+    known = by_key(waiting())
+    others = [sighting(submitter="mallory@example.net", family="job-markers"), sighting(name="other"), sighting(family="b0")]
+    assert arrived(known, others) == known
+
+
+def test_a_forged_path_has_no_copy() -> None:
+    known = by_key(waiting(flags=("forged",), ref=JobRef("inbox-review", ME, THEM, "forged:count")))
+    assert arrived(known, [sighting()]) == known
+
+
+def test_nothing_on_drive_leaves_everything_as_it_is() -> None:
+    here = by_key(record())
+    assert arrived(here, [sighting(name="other")]) == here
+
+
+def test_only_what_lies_in_folders_is_looked_for_there() -> None:
+    here = record(name="here")
+    assert in_folders(by_key(here, waiting())) == by_key(here)
