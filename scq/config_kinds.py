@@ -265,9 +265,15 @@ def _url(value: object) -> str | None:
 
 def _endpoint(value: object) -> str | None:
     """Access tokens are sent there, so they must not be readable on the way."""
+    from urllib.parse import urlsplit
+
     text = _url(value)
-    place = text.removeprefix("http://").partition("/")[0].rpartition(":")[0] if text else ""
-    if text is None or not (text.startswith("https://") or place in ("127.0.0.1", "localhost", "[::1]")):
+    try:
+        parts = urlsplit(text or "")
+        safe = parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return None
+    if text is None or not safe or not parts.hostname or "@" in parts.netloc:
         return None
     return text if text.endswith("/") else f"{text}/"
 
@@ -356,5 +362,5 @@ CHANNEL_ORDER = Kind("list of names", "a list of channel names", _channel_names)
 VERB_WORDS = Kind("list of verbs", f"a list of scheduled verbs: {', '.join(SCHEDULED)}", _verbs)
 CHANNEL_ENTRY = Kind("channel", "settings with a type, such as {type: webhook, url_env: HOOK_URL}", _entry)
 CHANNEL_NAME = Kind("name", "a channel name of up to 40 letters, digits, - and _", _channel_name)
-ENDPOINT = Kind("URL", "an address that begins with https://, or http:// for this machine with its port", _endpoint)
+ENDPOINT = Kind("URL", "an address that begins with https://, or http:// for this machine", _endpoint)
 URL = Kind("URL", "an address that begins with https:// or http://", _url)

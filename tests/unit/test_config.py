@@ -421,6 +421,13 @@ def test_quiet_hours_are_a_span_that_may_pass_midnight(text: str, span: str, hom
         "check: {stale_after: 0}",
         "health: {url: ftp://example.org/ping}",
         "health: {url: 'https://example.org/a b'}",
+        "drive: {endpoint: 'http://drive.example.org/'}",
+        "drive: {endpoint: 'http://127.0.0.1.example.org:80/'}",
+        "drive: {endpoint: 'http://user@localhost/'}",
+        "drive: {endpoint: 'http://127.0.0.1:80@drive.example.org/'}",
+        "drive: {endpoint: 'https://[::1/'}",
+        "drive: {endpoint: 'ftp://localhost:21/'}",
+        "drive: {endpoint: 7}",
         'health: {url: "https://example.org/a\\nb"}',
         "health: {url: 7}",
         "health: {url_env: A-B}",
@@ -835,12 +842,20 @@ def test_a_link_stays_a_link_when_its_file_is_changed(home: Path) -> None:
     assert target.read_text() == "queue_name: r\n"
 
 
+@pytest.mark.parametrize(
+    "place", ["https://drive.example.org/x", "http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9"]
+)
+def test_drive_is_reached_where_a_token_cannot_be_read_on_the_way(home: Path, place: str) -> None:
+    assert read(home, f"drive: {{endpoint: '{place}'}}\n").config.drive.endpoint == place.removesuffix("/") + "/"
+
+
 # The list of keys
 
 
 def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     config = Config()
     groups = {"notify": config.notify, "auto_release": config.auto_release, "health": config.health}
+    groups["drive"] = config.drive
     for name, group in groups.items():
         assert {key.attribute for key in KEYS if key.path.startswith(f"{name}.")} == set(group.__struct_fields__), name
     own = {key.attribute for key in KEYS if key.path.partition(".")[0] not in groups}
