@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from benchmarks import drive
 from benchmarks.measuring import Added, Calls, Cost
 
 STAT_CALLS = 300
@@ -15,6 +16,13 @@ NEW_JOB_MS = 5.0
 RUN_MS = 10.0
 STATUS_CPU_MS = 80.0
 MEMORY_MIB = 40.0
+DRIVE_MIB = 96.0
+"""Google's library and its description of the API are about half of it."""
+MESSAGE_MS = 5.0
+INBOXES = 25
+"""At least so many are listed with one call."""
+OTHER_CALLS = 8
+"""Of a full look: whose Drive it is, the place in the changes, folders of peers in pages, the list of answers."""
 
 
 class Floors(Struct, frozen=True):
@@ -62,6 +70,22 @@ def judge(floors: Floors, results: Sequence[Result]) -> list[Verdict]:
         rows = sorted((result for result in results if result.layout == layout), key=lambda result: result.size)
         found.extend(_of_layout(layout, floors, rows))
     return found
+
+
+def judge_drive(result: drive.Result) -> list[Verdict]:
+    """Every aim for looks at Google Drive."""
+    first, count = result.first, result.senders * result.messages
+    where = f"Drive, {result.senders} senders × {result.messages} messages"
+    most = result.senders // INBOXES + OTHER_CALLS
+    each = (first.cost.cpu_ms - result.again.cost.cpu_ms) / count
+    peak = max(look.cost.rss_mib for look in (first, result.again, result.idle))
+    return [
+        Verdict(f"{where}: an idle look is one call", f"{result.idle.calls}", result.idle.calls == 1),
+        Verdict(f"{where}: a full look downloads each message once", f"{first.downloads}", first.downloads == count),
+        Verdict(f"{where}: and makes at most {most} other calls", f"{first.lists}", first.lists <= most),
+        Verdict(f"{where}: a message < {MESSAGE_MS:.0f} ms CPU", f"{each:.1f} ms", each < MESSAGE_MS),
+        Verdict(f"{where}: peak memory < {DRIVE_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < DRIVE_MIB),
+    ]
 
 
 def _of_layout(layout: str, floors: Floors, rows: Sequence[Result]) -> Iterator[Verdict]:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -82,15 +81,25 @@ def added(command: list[str], repeat: int, before: Callable[[], object]) -> Adde
     return Added(median(walls), median(cpus), max(peaks))
 
 
+LAUNCHER = """
+import os, sys, time
+quiet = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
+began = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, used = os.wait4(pid, 0)
+wall = time.perf_counter() - began
+print(wall, used.ru_utime + used.ru_stime, used.ru_maxrss, os.waitstatus_to_exitcode(status))
+"""
+"""Starts a command from a small process: the peak memory of a process begins with that of the one that started it."""
+
+
 def _once(command: list[str] | tuple[str, ...]) -> Cost:
-    quiet = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
-    began = time.perf_counter()
-    pid = os.posix_spawn(command[0], list(command), ENVIRONMENT, file_actions=quiet)
-    _, status, used = os.wait4(pid, 0)
-    wall = time.perf_counter() - began
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return Cost(wall * 1e3, (used.ru_utime + used.ru_stime) * 1e3, used.ru_maxrss / 1024)
+    launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
+    done = subprocess.run(launched, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    wall, cpu, peak, code = (float(word) for word in done.stdout.split())
+    if code != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {code:.0f}")
+    return Cost(wall * 1e3, cpu * 1e3, peak / 1024)
 
 
 def can_trace() -> bool:

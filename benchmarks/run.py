@@ -12,8 +12,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks import floors
-from benchmarks.aims import Floors, Result, judge
+from benchmarks import drive, floors
+from benchmarks.aims import Floors, Result, judge, judge_drive
 from benchmarks.measuring import SCQ, Added, Cost, added, can_trace, measure, traced
 from benchmarks.world import World
 
@@ -22,6 +22,7 @@ SIZES = (10, 1_000, 10_000)
 PENDING = 3
 JOBS_TO_RUN = 20
 NEW_AT_ONCE = 10
+SENDERS, MESSAGES = 500, 20
 COLUMNS = ("call", "wall ms", "x python", "cpu ms", "MiB")
 
 
@@ -33,6 +34,8 @@ class Setup(Struct, frozen=True):
     repeat: int
     folder: str
     boxed: bool
+    senders: int
+    messages: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
             for layout in setup.layouts
             for size in setup.sizes
         ]
-    verdicts = judge(floor, results)
+        remote = [_drive(Path(name, "drive"), setup, floor)] if setup.senders else []
+    verdicts = judge(floor, results) + [verdict for result in remote for verdict in judge_drive(result)]
     print()
     for verdict in verdicts:
         print(verdict)
@@ -94,6 +98,18 @@ def _measured(folder: Path, layout: str, size: int, setup: Setup, floor: Floors)
         _boxed(world, setup, result.runs)
     if result.calls is not None:
         print(f"idle check below the SyftBox folder: {result.calls.stats} stat calls, {result.calls.file_opens} files opened")
+    return result
+
+
+def _drive(folder: Path, setup: Setup, floor: Floors) -> drive.Result:
+    """Looks at Google Drive, each with its requests on their own."""
+    print(f"\nDrive: {setup.senders} senders, {setup.messages} messages each")
+    print(f"{COLUMNS[0]:32}" + "".join(f"{word:>10}" for word in COLUMNS[1:]))
+    result = drive.looks(folder, setup.senders, setup.messages, setup.repeat)
+    _print_row("check that leaves Drive alone", result.local, floor)
+    for look in (result.idle, result.again, result.first):
+        _print_row(look.name, look.cost, floor)
+        _print_row(f"  its {look.calls} requests alone", look.floor, floor)
     return result
 
 
@@ -145,6 +161,8 @@ def _parsed(arguments: Sequence[str]) -> Setup:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="finished jobs, default %(default)s")
     parser.add_argument("--repeat", type=int, default=7, help="repetitions, the least disturbed counts; default %(default)s")
     parser.add_argument("--folder", default="", help="where to make the trees; default: the folder for temporary files")
+    parser.add_argument("--senders", type=int, default=SENDERS, help="senders of jobs over Drive, default %(default)s; 0: none")
+    parser.add_argument("--messages", type=int, default=MESSAGES, help="what each of them sent, default %(default)s")
     parser.add_argument("--no-box", dest="boxed", action="store_false", help="do not run jobs in bubblewrap as well")
     found = parser.parse_args(arguments)
     return Setup(
@@ -153,4 +171,6 @@ def _parsed(arguments: Sequence[str]) -> Setup:
         repeat=found.repeat,
         folder=found.folder,
         boxed=found.boxed and shutil.which("bwrap") is not None,
+        senders=found.senders,
+        messages=found.messages,
     )

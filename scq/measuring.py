@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import get_args
 
 from msgspec import Struct
 
 from scq.context import Context
 from scq.lastcalls import Ended, last_ended
 from scq.looking import view
-from scq.model import Job, Notification, Problem, SourceReport, Trouble
+from scq.model import Job, Notification, PeerState, Problem, SourceReport, Trouble
 from scq.state import State
 from scq.view import awaits_answer, oldest_first, sent_at
 
@@ -38,6 +39,14 @@ class Figures(Struct, frozen=True):
     ended: dict[str, Ended]
     """By scheduled verb."""
     looked_at: datetime | None
+    drive_looked_at: datetime | None
+    """When everything on Google Drive was last listed; None where it never was."""
+    drive_missed: int
+    """Messages that such a list held and Drive had not told of before."""
+    on_drive: int
+    """Jobs that are on Google Drive only."""
+    peers: dict[str, int]
+    """By state."""
     source: SourceReport
     problems: tuple[Problem, ...]
 
@@ -61,6 +70,10 @@ def measure(ctx: Context) -> Figures:
         troubles=dict(sorted(state.troubles.items())),
         ended=last_ended(ctx.home),
         looked_at=state.swept_at,
+        drive_looked_at=state.drive.scanned_at,
+        drive_missed=state.drive.missed,
+        on_drive=sum(job.sighting.where == "drive" for job in jobs),
+        peers={word: sum(peer.state == word for peer in state.peers.values()) for word in get_args(PeerState)},
         source=shown.source,
         problems=shown.problems,
     )

@@ -1,20 +1,21 @@
-"""The permission files of SyftBox, `syft.pub.yaml`: writing who may read a folder's results.
+"""The permission files of SyftBox, `syft.pub.yaml`: writing who may read or fill a folder.
 
 The nearest file at or above a path decides alone; names a file does not list are private to the datasite owner. scq always
-writes into the job's own folder, so that patterns never contain the name of a job.
+writes into the folder it is about, so that patterns never contain the name of a job or an address.
 Format: syft-permissions 0.1.15, written as syft-perms does (sorted keys, `terminal` always there); docs/layouts.md.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 from scq.errors import InvalidFileError
 from scq.files import read_text, write_atomic
 from scq.formats import dump_yaml, parse_yaml
 
 FILE_NAME = "syft.pub.yaml"
+Level = Literal["read", "write", "admin"]
 
 
 def rule(pattern: str, *, read: tuple[str, ...] = (), write: tuple[str, ...] = (), admin: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -24,44 +25,46 @@ def rule(pattern: str, *, read: tuple[str, ...] = (), write: tuple[str, ...] = (
 
 def read_rules(folder: str) -> list[dict[str, Any]]:
     """The usable rules of a folder's own permission file; empty when there is none or it is damaged."""
-    try:
-        value = parse_yaml(read_text(os.path.join(folder, FILE_NAME)), FILE_NAME)
-    except InvalidFileError:
-        return []
-    rules = value.get("rules")
-    if not isinstance(rules, list):
-        return []
-    return [item for item in rules if isinstance(item, dict) and isinstance(item.get("pattern"), str)]
+    return _usable(_read(folder))
 
 
-def write_rules(folder: str, rules: list[dict[str, Any]]) -> None:
-    """Replace the permission file of a folder, unless it says so already."""
-    if rules and read_rules(folder) == rules:
+def write_rules(folder: str, rules: list[dict[str, Any]], *, terminal: bool = False) -> None:
+    """Replace the permission file of a folder, unless it says so already. `terminal`: files further down do not count."""
+    there = _read(folder)
+    if rules and _usable(there) == rules and (there.get("terminal") is True) == terminal:
         return
-    write_atomic(os.path.join(folder, FILE_NAME), dump_yaml({"rules": rules, "terminal": False}), mode=0o644)
+    write_atomic(os.path.join(folder, FILE_NAME), dump_yaml({"rules": rules, "terminal": terminal}), mode=0o644)
 
 
-def grant_read(folder: str, pattern: str, address: str) -> None:
-    """Let an address read what matches `pattern` in a folder; other rules stay. Idempotent."""
-    rules = read_rules(folder)
+def grant(folder: str, pattern: str, address: str, level: Level) -> None:
+    """Give an address one level for what matches `pattern` in a folder; all else in the file stays. Idempotent."""
+    there = _read(folder)
+    rules = _usable(there)
     for item in rules:
         if item["pattern"] == pattern:
             access = item["access"] if isinstance(item.get("access"), dict) else {}
-            readers = access["read"] if isinstance(access.get("read"), list) else []
-            item["access"] = access | {"read": readers if address in readers else [*readers, address]}
+            listed = access[level] if isinstance(access.get(level), list) else []
+            item["access"] = access | {level: listed if address in listed else [*listed, address]}
             break
     else:
-        rules = [*rules, rule(pattern, read=(address,))]
-    write_rules(folder, rules)
+        rules = [*rules, rule(pattern, **{level: (address,)})]
+    write_rules(folder, rules, terminal=there.get("terminal") is True)
 
 
-def revoke_read(folder: str, pattern: str, address: str) -> None:
-    """Take back what `grant_read` gave. Idempotent."""
-    rules = read_rules(folder)
-    for item in rules:
-        access = item.get("access")
-        if item["pattern"] == pattern and isinstance(access, dict):
-            readers = access.get("read")
-            if isinstance(readers, list):
-                access["read"] = [reader for reader in readers if reader != address]
-    write_rules(folder, rules)
+def grant_read(folder: str, pattern: str, address: str) -> None:
+    """Let an address read what matches `pattern` in a folder; as `grant`."""
+    grant(folder, pattern, address, "read")
+
+
+def _read(folder: str) -> dict[str, Any]:
+    try:
+        return parse_yaml(read_text(os.path.join(folder, FILE_NAME)), FILE_NAME)
+    except InvalidFileError:
+        return {}
+
+
+def _usable(content: dict[str, Any]) -> list[dict[str, Any]]:
+    rules = content.get("rules")
+    if not isinstance(rules, list):
+        return []
+    return [item for item in rules if isinstance(item, dict) and isinstance(item.get("pattern"), str)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from scq.clean import line
-from scq.model import Answer, Bounds, Job, Limits, Notification, Usage
+from scq.model import Answer, Bounds, Job, Limits, Notification, Peer, Usage
 from scq.ports import Plan
+from scq.state import RemoteFolder
 
 ON_DRIVE = "on Google Drive, not in the SyftBox folder yet"
 NO_PEER = "its sender is not an accepted peer; scq peers shows who asks"
@@ -86,6 +87,45 @@ def message_dict(row: Notification) -> dict[str, Any]:
         "repeat": row.repeat,
         "outcome": row.outcome,
     }
+
+
+def peers_table(peers: Iterable[Peer], answers: Mapping[str, str]) -> list[str]:
+    """One line per peer: address, state and since when, client versions, the answer that is written down and not given yet."""
+    rows = [
+        (
+            line(peer.address, 100),
+            peer.state,
+            f"since {when(peer.since)}",
+            _clients(peer),
+            _not_given(answers.get(peer.address, "")),
+        )
+        for peer in peers
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
+
+
+def peer_card(peer: Peer, answer: str, folders: Iterable[RemoteFolder]) -> list[str]:
+    """Everything known about one peer, a fact a line. `answer` is written down and not given yet; empty for none."""
+    facts = [
+        ("peer", line(peer.address)),
+        ("state", peer.state),
+        ("since", when(peer.since)),
+        ("asked", when(peer.requested_at)),
+        ("client", _clients(peer)),
+        ("answer", _not_given(answer)),
+        *(("folder", line(folder.name, 300)) for folder in folders),
+    ]
+    width = max(len(name) for name, _ in facts)
+    return [f"{name.rjust(width)}  {value}" for name, value in facts if value]
+
+
+def _clients(peer: Peer) -> str:
+    return ", ".join(line(version, 40) or "before 0.1.113" for version in peer.versions)
+
+
+def _not_given(answer: str) -> str:
+    return f"to be {answer} (not on Google Drive yet)" if answer else ""
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scq.clean import line
 from scq.context import Context
@@ -14,7 +15,7 @@ from scq.errors import BUSY, OK, SIGN_IN, BusyError, ConfigError, ScqError, Sign
 from scq.model import Problem
 from scq.report import Report
 from scq.showing import when
-from scq.signin import tokens
+from scq.signin import service_account, tokens
 from scq.signin.purposes import DRIVE, DRIVE_WRITE, GMAIL, Purpose, is_allowed, short
 from scq.signin.renewing import Saved
 from scq.signin.tokens import Token
@@ -54,9 +55,11 @@ def google(
         raise UsageError("--write goes with --drive", "Add --drive.")
     wanted = {GMAIL.word: GMAIL.asks} if send or not drive else {}
     wanted |= {DRIVE.word: DRIVE_WRITE if write else DRIVE.asks} if drive else {}
+    places = [place for place in _places(ctx) if place.purpose.word in wanted]
+    for place in places:
+        _keep_key(place)
     known = client.read(os.path.abspath(credentials) if credentials else ctx.config.credentials_path)
     token = asking.asked(known, tuple(wanted.values()), desk, hint=ctx.config.email, port=port)
-    places = [place for place in _places(ctx) if place.purpose.word in wanted]
     for place in places:
         tokens.write(place.path, token)
     words = ", ".join(short(scope) for scope in token.scopes)
@@ -73,7 +76,7 @@ def status(ctx: Context, *, online: bool = False) -> Report:
     problems: list[Problem] = []
     code = OK
     for place in _places(ctx):
-        row, error = _looked_at(place, online=online)
+        row, error = _looked_at(place, ctx.config.email, online=online)
         rows.append(row)
         if error is None or not (place.needed or row["there"]):
             continue
@@ -85,8 +88,33 @@ def status(ctx: Context, *, online: bool = False) -> Report:
     return Report("auth status", {"sign_ins": rows, "online": online}, tuple(_line(row) for row in rows), tuple(problems), code)
 
 
-def _looked_at(place: Place, *, online: bool) -> tuple[dict[str, Any], ScqError | None]:
+def _looked_at(place: Place, email: str, *, online: bool) -> tuple[dict[str, Any], ScqError | None]:
     """(what is known of a sign-in, what is wrong with it)."""
+    try:
+        key = _key(place)
+    except ConfigError as failure:
+        return _described(place, Token()) | {"usable": False, "why": str(failure)}, failure
+    return _looked_at_token(place, online) if key is None else _looked_at_key(place, key, email, online)
+
+
+def _looked_at_key(place: Place, key: service_account.Key, email: str, online: bool) -> tuple[dict[str, Any], ScqError | None]:
+    """A key asks for its scope anew each time; whether it gets it, only Google knows."""
+    from scq.signin.accounts import held
+
+    error: ScqError | None = None
+    token = Token(account=key.email, scopes=(place.purpose.asks,))
+    try:
+        access = held(key, place.path, email, place.purpose)
+        if online:
+            access.renew()
+            token = replace(token, expiry=access.expiry)
+    except (SignInError, ConfigError, BusyError) as failure:
+        error = failure
+    row = _described(place, token) | {"renewable": True, "usable": error is None, "why": "" if error is None else str(error)}
+    return row, error
+
+
+def _looked_at_token(place: Place, online: bool) -> tuple[dict[str, Any], ScqError | None]:
     saved = Saved(place.path, place.purpose, rewrite=place.own)
     error: ScqError | None = None
     token = Token()
@@ -153,6 +181,8 @@ def _revoked(place: Place, done: set[str]) -> str:
     """What happened. One sign-in that lies in both files is given back once."""
     from scq.signin.revoking import revoke
 
+    if _key(place) is not None:
+        raise ConfigError("the key of a service account cannot be given back", "Delete it in the Google Cloud console.")
     token = tokens.read(place.path, place.purpose)
     secret = token.refresh or token.access
     if secret in done:
@@ -169,6 +199,17 @@ def _places(ctx: Context) -> tuple[Place, Place]:
         Place(GMAIL, gmail, needed=sends, own=tokens.is_own(gmail, ctx.home)),
         Place(DRIVE, drive, needed=os.path.lexists(drive), own=tokens.is_own(drive, ctx.home)),
     )
+
+
+def _key(place: Place) -> service_account.Key | None:
+    """The key of a service account that stands in place of a person's sign-in. Raises ConfigError for a damaged one."""
+    return service_account.read(place.path) if place.purpose is DRIVE else None
+
+
+def _keep_key(place: Place) -> None:
+    """A key is not written over: it cannot be had a second time. Raises ConfigError."""
+    if _key(place) is not None:
+        raise ConfigError(f"{place.path}: is the key of a service account", "Move it away, or set another drive_token_path.")
 
 
 def _described(place: Place, token: Token) -> dict[str, Any]:

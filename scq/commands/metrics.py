@@ -99,6 +99,9 @@ def _families(figures: Figures) -> Iterator[Family]:
     yield _one("scq_results_waiting", "Jobs whose results wait for an answer.", figures.results_waiting)
     ends = "Until the first approval that was not used runs out."
     yield Family("scq_approval_expiring_seconds", ends, _some(figures.approval_ends_s))
+    yield _one("scq_jobs_on_drive", "Waiting jobs that are on Google Drive only.", figures.on_drive)
+    yield _by("scq_peers", "Peers by state.", "state", figures.peers)
+    yield _one("scq_drive_missed_messages", "Messages that Google Drive told of only in a full list.", figures.drive_missed)
     yield _by("scq_outbox", "Messages by state.", "state", figures.outbox)
     yield _one("scq_outbox_oldest_seconds", "Age of the oldest message still to be sent.", figures.outbox_wait_s or 0)
     yield _by("scq_troubles", "What does not work now.", "what", dict.fromkeys(figures.troubles, 1))

@@ -34,6 +34,12 @@ def run(ctx: Context, *, exit_code: bool = False) -> Report:
         "troubles": [_trouble(what, trouble) for what, trouble in figures.troubles.items()],
         "last_ok": {verb: _iso(ended.at) for verb, ended in figures.ended.items()},
         "looked_at": _iso(figures.looked_at),
+        "drive": {
+            "looked_at": _iso(figures.drive_looked_at),
+            "jobs": figures.on_drive,
+            "missed": figures.drive_missed,
+            "peers": figures.peers,
+        },
         "source": {"name": figures.source.name, "ok": figures.source.ok},
     }
     code = ACTION_NEEDED if exit_code and figures.oldest else OK
@@ -50,6 +56,10 @@ def _lines(ctx: Context, figures: Figures) -> list[str]:
             f"results waiting for your answer: {figures.results_waiting}; scq output ID, then scq release or scq withhold"
         )
     lines.append(f"last full look: {when(figures.looked_at)}")
+    if figures.drive_looked_at is not None:
+        lines.append(f"Google Drive: {figures.on_drive} of the waiting jobs; last full look: {when(figures.drive_looked_at)}")
+    if figures.peers["pending"]:
+        lines.append(f"peers that wait for your answer: {figures.peers['pending']}; scq peers")
     lines.append(_outbox(figures))
     for what, trouble in figures.troubles.items():
         advice = f"; {line(trouble.advice, 300)}" if trouble.advice else ""

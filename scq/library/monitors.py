@@ -1,4 +1,4 @@
-"""`Monitor`, `JobMonitor` and `PeerMonitor` of the documented Python API. One pass of the last two is one `scq notify`.
+"""`Monitor`, `JobMonitor` and `PeerMonitor` of the documented Python API. One pass of the last two is half a `scq notify`.
 
 For notebooks and programs that run anyway; a cron line with `scq notify` does the same without a process that has to live.
 """
@@ -10,21 +10,17 @@ import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
-
-from msgspec.structs import replace
+from typing import Any, ClassVar, Self
 
 from scq.config_kinds import DURATION
 from scq.errors import ConfigError, UsageError
 from scq.library import senders, watching
 from scq.library.notifications import JsonStateManager
 from scq.library.verbs import ProblemWarning
-from scq.model import Event
-from scq.outbox import queue
-from scq.routing import PEER_MARKS, route
-from scq.state import State
+
+PathLike = str | os.PathLike[str]
 
 
 class Monitor(ABC):
@@ -102,175 +98,152 @@ class Monitor(ABC):
         finally:
             self._loops.discard(ended)
 
-    def _attempt(self) -> None:
+    def _attempt(self, what: Callable[[], None] | None = None) -> None:
         try:
-            self._check_all_entities()
+            (what or self._check_all_entities)()
         except Exception as error:  # noqa: BLE001 - code of a subclass: whatever it raises must not end the watch
             warnings.warn(f"{type(self).__name__}: {senders.told(error)}", ProblemWarning, stacklevel=3)
 
 
-class JobMonitor(Monitor):
-    """Tells about new, approved and finished jobs sent to a data owner.
+class OwnersMonitor(Monitor):
+    """What `JobMonitor` and `PeerMonitor` share: a pass is one `scq notify` about one half of what there is to tell.
 
     `sender` has the methods of `GmailSender`; without one the messages go over Gmail if there is a sign-in, else over the
     channels of config.yaml. `state` is a `JsonStateManager` (its file is then the store) or any object with `was_notified` and
-    `mark_notified`. `config` holds the documented switches, or any other settings of config.yaml. With `notifications=False`
-    jobs are looked at and remembered, and nobody is told. Raises UsageError and ConfigError.
+    `mark_notified`. `config` holds the documented switches, or any other settings of config.yaml. `drive_token_path` is the
+    sign-in for Google Drive, if it is not where config.yaml or the folder of credentials has it. With `notifications=False`
+    things are looked at and remembered, and nobody is told. Raises UsageError and ConfigError.
     """
+
+    about: ClassVar[watching.Half]
+    needed: ClassVar[tuple[str, ...]] = ("do_email",)
+    """Settings without which there is nothing to look at."""
 
     def __init__(
         self,
-        syftbox_root: str | os.PathLike[str],
+        root: str,
         do_email: str,
-        sender: Any = None,
-        state: Any = None,
-        config: Mapping[str, Any] | None = None,
-        drive_token_path: str | os.PathLike[str] | None = None,
-        client: Any = None,
-        *,
-        gmail_token_path: str | os.PathLike[str] | None = None,
-        notifications: bool = True,
-        home: str = "",
+        sender: Any,
+        state: Any,
+        config: Mapping[str, Any] | None,
+        drive_token_path: PathLike | None,
+        gmail_token_path: PathLike | None,
+        notifications: bool,
+        home: str,
     ) -> None:
         super().__init__(sender, state if state is not None else _state(home), dict(config or {}))
-        if not syftbox_root:
-            raise UsageError("syftbox_root is missing", "Name the SyftBox folder.")
-        self.syftbox_root = Path(watching.absolute(syftbox_root))
         self.do_email = watching.address("do_email", do_email)
         self.drive_token_path = drive_token_path
-        self.client = client
         self._desk = watching.Desk(
-            root=str(self.syftbox_root),
+            root=root,
             email=self.do_email,
+            about=self.about,
             sender=sender if notifications else None,
             state=self.state,
-            chosen=_chosen(self.config, drive_token_path),
+            chosen=watching.older_settings(self.config, os.getcwd()),
+            drive_token=watching.absolute(drive_token_path),
             gmail_token=watching.absolute(gmail_token_path),
             home=home,
             silent=not notifications,
         )
-        self._desk.only(jobs=True)
+
+    @classmethod
+    @abstractmethod
+    def _placed(cls, folder: str, email: str, client: Any = None, **how: Any) -> Self:
+        """A monitor for this SyftBox folder and address, with the arguments that all of them have."""
 
     @classmethod
     def from_client(
         cls,
         client: Any,
-        gmail_token_path: str | os.PathLike[str] | None = None,
-        drive_token_path: str | os.PathLike[str] | None = None,
+        gmail_token_path: PathLike | None = None,
+        drive_token_path: PathLike | None = None,
         notifications: bool = True,
     ) -> Self:
         """For a client that tells `email` and `syftbox_folder`, or a runner of `create_runner`; a data owner's only."""
         folder, email, home = watching.client_place(client)
-        return cls(
-            folder,
-            email,
-            drive_token_path=drive_token_path,
-            client=client,
-            gmail_token_path=gmail_token_path,
-            notifications=notifications,
-            home=home,
-        )
+        tokens = {"gmail_token_path": gmail_token_path, "drive_token_path": drive_token_path}
+        return cls._placed(folder, email, client, **tokens, notifications=notifications, home=home)
 
     @classmethod
-    def from_config(cls, config_path: str | os.PathLike[str]) -> Self:
+    def from_config(cls, config_path: PathLike) -> Self:
         """For a YAML file in the documented form or that of syft-bg 0.3. Raises ConfigError."""
-        values, state, token = _from_file(config_path, ("do_email", "syftbox_root"))
-        return cls(values["syftbox_root"], values["do_email"], state=state, config=values, gmail_token_path=token)
+        values, state, token = _from_file(config_path, cls.needed)
+        folder = values.get("syftbox_root", "")
+        return cls._placed(folder, values["do_email"], state=state, config=values, gmail_token_path=token)
 
     def _check_all_entities(self) -> None:
         self._desk.look()
 
 
-class PeerMonitor(Monitor):
-    """Tells about peer requests and granted ones. The arguments mean what they mean for `JobMonitor`."""
+class JobMonitor(OwnersMonitor):
+    """Tells about new, approved and finished jobs sent to a data owner, in the SyftBox folder and on Google Drive."""
+
+    about = "jobs"
+    needed = ("do_email", "syftbox_root")
+
+    def __init__(
+        self,
+        syftbox_root: PathLike,
+        do_email: str,
+        sender: Any = None,
+        state: Any = None,
+        config: Mapping[str, Any] | None = None,
+        drive_token_path: PathLike | None = None,
+        client: Any = None,
+        *,
+        gmail_token_path: PathLike | None = None,
+        notifications: bool = True,
+        home: str = "",
+    ) -> None:
+        if not syftbox_root:
+            raise UsageError("syftbox_root is missing", "Name the SyftBox folder.")
+        self.syftbox_root = Path(watching.absolute(syftbox_root))
+        self.client = client
+        root = str(self.syftbox_root)
+        super().__init__(root, do_email, sender, state, config, drive_token_path, gmail_token_path, notifications, home)
+
+    @classmethod
+    def _placed(cls, folder: str, email: str, client: Any = None, **how: Any) -> Self:
+        return cls(folder, email, client=client, **how)
+
+
+class PeerMonitor(OwnersMonitor):
+    """Tells about peer requests on Google Drive and granted ones. The arguments mean what they mean for `JobMonitor`."""
+
+    about = "peers"
 
     def __init__(
         self,
         do_email: str,
-        drive_token_path: str | os.PathLike[str] | None = None,
+        drive_token_path: PathLike | None = None,
         sender: Any = None,
         state: Any = None,
         config: Mapping[str, Any] | None = None,
         *,
-        gmail_token_path: str | os.PathLike[str] | None = None,
+        gmail_token_path: PathLike | None = None,
         notifications: bool = True,
         home: str = "",
     ) -> None:
-        super().__init__(sender, state if state is not None else _state(home), dict(config or {}))
-        self.do_email = watching.address("do_email", do_email)
-        self.drive_token_path = drive_token_path
-        self._desk = watching.Desk(
-            root="",
-            email=self.do_email,
-            sender=sender if notifications else None,
-            state=self.state,
-            chosen=_chosen(self.config, drive_token_path),
-            gmail_token=watching.absolute(gmail_token_path),
-            home=home,
-            silent=not notifications,
-        )
-        self._desk.only(peers=True)
+        super().__init__("", do_email, sender, state, config, drive_token_path, gmail_token_path, notifications, home)
 
     @classmethod
-    def from_client(
-        cls,
-        client: Any,
-        gmail_token_path: str | os.PathLike[str] | None = None,
-        drive_token_path: str | os.PathLike[str] | None = None,
-        notifications: bool = True,
-    ) -> Self:
-        """As `JobMonitor.from_client`."""
-        folder, email, home = watching.client_place(client)
-        return cls(
-            email,
-            drive_token_path,
-            config={"syftbox_root": folder},
-            gmail_token_path=gmail_token_path,
-            notifications=notifications,
-            home=home,
-        )
-
-    @classmethod
-    def from_config(cls, config_path: str | os.PathLike[str]) -> Self:
-        """As `JobMonitor.from_config`."""
-        values, state, token = _from_file(config_path, ("do_email",))
-        return cls(values["do_email"], state=state, config=values, gmail_token_path=token)
+    def _placed(cls, folder: str, email: str, client: Any = None, **how: Any) -> Self:
+        return cls(email, **({"config": {"syftbox_root": folder}} | how))
 
     def notify_peer_granted(self, ds_email: str) -> None:
         """Tell a data scientist that the request was granted: once, however often this is called. Raises UsageError."""
-        peer = watching.address("ds_email", ds_email)
-        ctx = self._desk.context()
-        entity, word = PEER_MARKS["peer.granted"]
-        entity = entity.format(ds=peer, do=self.do_email)
-        now = ctx.now()
-        event = Event(
-            id=f"granted-{peer}", kind="peer.granted", ref=f"peer/{self.do_email}/{peer}", job_id="", at=now, detail=peer
-        )
+        from scq.peering import tell_granted
 
-        def granted(state: State) -> State:
-            marks = state.notified.get(entity, ())
-            rows = route([event], {}, ctx.config, now, state.notified)
-            if not rows:
-                return state
-            return replace(state, outbox=queue(state.outbox, rows), notified={**state.notified, entity: (*marks, word)})
-
-        ctx.store.update(granted)
-        self._attempt()
-
-    def _check_all_entities(self) -> None:
-        self._desk.deliver()
+        tell_granted(self._desk.context(), watching.address("ds_email", ds_email))
+        self._attempt(self._desk.deliver)
 
 
 def _state(home: str) -> JsonStateManager:
     return JsonStateManager(watching.home_state(home or watching.usual_home()))
 
 
-def _chosen(config: Mapping[str, Any], drive_token_path: str | os.PathLike[str] | None) -> dict[str, Any]:
-    found = watching.older_settings(config, os.getcwd())
-    return {**found, "drive_token_path": watching.absolute(drive_token_path)} if drive_token_path else found
-
-
-def _from_file(path: str | os.PathLike[str], needed: tuple[str, ...]) -> tuple[dict[str, Any], JsonStateManager, str | None]:
+def _from_file(path: PathLike, needed: tuple[str, ...]) -> tuple[dict[str, Any], JsonStateManager, str | None]:
     """(settings, state manager, sign-in for Gmail) of a configuration file. Raises ConfigError when it lacks one of `needed`."""
     where = watching.absolute(path)
     values = watching.read_settings(where)

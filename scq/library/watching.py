@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -25,6 +25,8 @@ from scq.model import Problem
 from scq.report import Report
 from scq.showing import message_line
 
+Half = Literal["jobs", "peers"]
+"""What one monitor looks for."""
 GMAIL = "gmail"
 OLDER_TOKEN = "~/.syft-notifications/gmail_token.json"  # noqa: S105 - a path
 """Where the documented factories look for a sign-in."""
@@ -40,9 +42,11 @@ class Desk:
         *,
         root: str,
         email: str,
+        about: Half,
         sender: Any,
         state: Any,
         chosen: Mapping[str, Any],
+        drive_token: str = "",
         gmail_token: str = "",
         home: str = "",
         silent: bool = False,
@@ -50,16 +54,15 @@ class Desk:
         self.home, self.state_file = _place(state, home)
         self.config_path = os.path.join(self.home, config.FILE_NAME)
         self.problems: tuple[Problem, ...] = ()
+        self._about = about
         self._sender = sender
         self._memory = None if isinstance(state, JsonStateManager) else state
         self._silent = silent
-        self.config = self._settings(root, email, chosen, gmail_token)
-
-    def only(self, *, jobs: bool = False, peers: bool = False) -> None:
-        """Tell about jobs or about peers only, where the settings let these be told at all."""
-        notify = self.config.notify
-        told = replace(notify, monitor_jobs=jobs and notify.monitor_jobs, monitor_peers=peers and notify.monitor_peers)
-        self.config = replace(self.config, notify=told)
+        found = self._settings(root, email, {**chosen, **({"drive_token_path": drive_token} if drive_token else {})})
+        self.config = self._told_over(settings.in_force(found), gmail_token)
+        if drive_token and not os.path.isfile(drive_token):
+            what = f"{drive_token}: no such file, so Google Drive is not looked at. Sign in: scq auth google --drive"
+            warnings.warn(what, ProblemWarning, stacklevel=2)
 
     def context(self) -> Context:
         """The parts of one pass."""
@@ -75,11 +78,17 @@ class Desk:
         """
         from scq.commands import check, notify
 
+        ctx = self.context()
+        if self._about == "peers" and not ctx.uses_drive():
+            from scq.peering import unused
+
+            self.deliver()
+            raise unused(ctx)
         with _PASSES.setdefault(self.home, threading.Lock()):
-            settle(check.run(self.context()) if self._silent else notify.run(self.context()))
+            settle(check.run(ctx, only=self._about) if self._silent else notify.run(ctx, only=self._about))
 
     def deliver(self) -> None:
-        """Send what is due without looking: a look that tells of no jobs would swallow what a `JobMonitor` has to tell.
+        """Send what is due without looking.
 
         Raises ScqError when a message was given up or a channel needs a sign-in.
         """
@@ -96,7 +105,7 @@ class Desk:
         code = SIGN_IN if made.sign_ins else FAILED if errors else OK
         settle(Report("notify", problems=tuple(problems), exit_code=code, errors=tuple(errors)))
 
-    def _settings(self, root: str, email: str, chosen: Mapping[str, Any], gmail_token: str) -> Config:
+    def _settings(self, root: str, email: str, chosen: Mapping[str, Any]) -> Config:
         base = _values(self.config_path)
         values = {**base, **{name: _joined(base.get(name), value) for name, value in chosen.items()}}
         if self.state_file:
@@ -106,7 +115,10 @@ class Desk:
         if loaded.errors:
             raise ConfigError("\n".join(f"{each.where}: {each.what}" for each in loaded.errors), "Correct these settings.")
         self.problems = loaded.problems
-        return self._told_over(settings.in_force(loaded.config), gmail_token)
+        usual = os.path.join(usual_home(), os.path.basename(loaded.config.drive_token_path))
+        if "drive_token_path" in values or os.path.lexists(loaded.config.drive_token_path) or not os.path.isfile(usual):
+            return loaded.config
+        return replace(loaded.config, drive_token_path=usual)
 
     def _told_over(self, found: Config, gmail_token: str) -> Config:
         if self._silent:

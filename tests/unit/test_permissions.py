@@ -1,4 +1,4 @@
-"""Permission files as syft-perms writes them, granting and taking back one address."""
+"""Permission files as syft-perms writes them, and granting something to one address."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scq.permissions import FILE_NAME, grant_read, read_rules, revoke_read, rule, write_rules
+from scq.permissions import FILE_NAME, grant, grant_read, read_rules, rule, write_rules
 
 DS = "scientist@example.com"
 OTHER = "second@example.net"
@@ -69,25 +69,18 @@ def test_a_grant_fills_a_rule_without_lists(tmp_path: Path) -> None:
     assert [item["access"]["read"] for item in read_rules(str(tmp_path))] == [[DS], [DS]]
 
 
-def test_what_was_granted_can_be_taken_back_twice(tmp_path: Path) -> None:
-    write_rules(str(tmp_path), [rule("a", read=(OTHER,))])
-    grant_read(str(tmp_path), "a", DS)
-    for _ in range(2):
-        revoke_read(str(tmp_path), "a", DS)
-        assert read_rules(str(tmp_path)) == [rule("a", read=(OTHER,))]
+def test_each_level_has_its_own_list(tmp_path: Path) -> None:
+    for level in ("read", "write", "admin"):
+        grant(str(tmp_path), "**", DS if level == "write" else OTHER, level)
+    assert read_rules(str(tmp_path)) == [rule("**", read=(OTHER,), write=(DS,), admin=(OTHER,))]
 
 
-def test_taking_back_touches_no_other_pattern(tmp_path: Path) -> None:
-    write_rules(str(tmp_path), [rule("a", read=(DS,)), rule("b", read=(DS,))])
-    revoke_read(str(tmp_path), "b", DS)
-    assert read_rules(str(tmp_path)) == [rule("a", read=(DS,)), rule("b")]
-
-
-def test_taking_back_from_a_rule_without_readers_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text("rules:\n- {pattern: a, access: {read: everybody}}\n- {pattern: a, access: 5}\n")
-    before = read_rules(str(tmp_path))
-    revoke_read(str(tmp_path), "a", DS)
-    assert read_rules(str(tmp_path)) == before
+def test_a_grant_leaves_a_file_that_ends_the_search_as_it_is(tmp_path: Path) -> None:
+    write_rules(str(tmp_path), [rule("a", read=(OTHER,))], terminal=True)
+    grant_read(str(tmp_path), "b", DS)
+    assert content(tmp_path) == {"rules": [rule("a", read=(OTHER,)), rule("b", read=(DS,))], "terminal": True}
+    write_rules(str(tmp_path), read_rules(str(tmp_path)))
+    assert content(tmp_path) == {"rules": [rule("a", read=(OTHER,)), rule("b", read=(DS,))], "terminal": False}
 
 
 DAMAGED = ["", "[]", "rules: 5\n", "rules: [unclosed", "rules:\n- 5\n- {access: {}}\n- {pattern: 5}\n", "\0", "x" * (2 << 20)]

@@ -21,6 +21,7 @@ LEAVES = [("config", "show"), ("config", "get"), ("config", "set"), ("config", "
 LEAVES += [("audit", "show"), ("audit", "verify"), ("audit", "export")]
 LEAVES += [("outbox", "list"), ("outbox", "show"), ("outbox", "retry"), ("outbox", "drop")]
 LEAVES += [("template", "list"), ("template", "show"), ("template", "preview"), ("template", "eject")]
+LEAVES += [("peers", word) for word in ("list", "show", "accept", "reject", "notify-granted")]
 LEAVES += [("auth", "google"), ("auth", "status"), ("auth", "revoke")]
 GROUPS = tuple(dict.fromkeys(verb for verb, _ in LEAVES))
 VERBS = [*((verb,) for verb in app.VERBS if verb not in GROUPS), *LEAVES]
@@ -74,6 +75,7 @@ GOOD: dict[tuple[str, ...], list[str]] = {
 }
 """How every verb is called when it works."""
 ELSEWHERE: set[tuple[str, ...]] = {("demo",), ("call",), ("sms",), ("auth", "google"), ("auth", "revoke")}
+ELSEWHERE |= {("peers", word) for word in ("list", "show", "accept", "reject", "notify-granted")}
 """They work with a telephone service or Google only, or take long, and have tests of their own."""
 
 BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
@@ -108,6 +110,9 @@ BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("template", "show"): (["nothing"], 2),
     ("template", "preview"): ([], 2),
     ("template", "eject"): (["nothing"], 2),
+    ("peers", "list"): (["--state", "lost"], 2),
+    ("peers", "show"): (["nothing"], 77),
+    ("peers", "notify-granted"): (["nothing"], 2),
     ("auth", "google"): (["--no-browser"], 78),
     ("auth", "revoke"): (["--yes"], 77),
     ("metrics",): (["--textfile", "/nowhere/scq.prom"], 2),

@@ -239,7 +239,7 @@ def test_what_was_told_before_the_import_is_not_told_after_it(tmp_path: Path) ->
     assert "2 jobs and peers that were announced already" in answer.out
     assert "automatic approval" in answer.err
     with (world.owner.home / "config.yaml").open("a") as file:
-        file.write(f"channels: {{post: {{type: file, path: {tmp_path / 'box'}}}}}\n")
+        file.write(f"channels: {{post: {{type: file, path: {tmp_path / 'box'}}}}}\ndrive: {{use: never}}\n")
     world.owner.scq("notify")
     world.submit("income")
     uid = world.submit("fresh")
