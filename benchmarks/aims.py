@@ -16,8 +16,9 @@ NEW_JOB_MS = 5.0
 RUN_MS = 10.0
 STATUS_CPU_MS = 80.0
 MEMORY_MIB = 40.0
-DRIVE_MIB = 96.0
-"""Google's library and its description of the API are about half of it."""
+DRIVE_MIB = 64.0
+"""With Google's library and its description of the API; each message that is remembered comes on top."""
+MESSAGE_KIB = 10.0
 MESSAGE_MS = 5.0
 INBOXES = 25
 """At least so many are listed with one call."""
@@ -78,13 +79,14 @@ def judge_drive(result: drive.Result) -> list[Verdict]:
     where = f"Drive, {result.senders} senders × {result.messages} messages"
     most = result.senders // INBOXES + OTHER_CALLS
     each = (first.cost.cpu_ms - result.again.cost.cpu_ms) / count
+    memory = DRIVE_MIB + count * MESSAGE_KIB / 1024
     peak = max(look.cost.rss_mib for look in (first, result.again, result.idle))
     return [
         Verdict(f"{where}: an idle look is one call", f"{result.idle.calls}", result.idle.calls == 1),
         Verdict(f"{where}: a full look downloads each message once", f"{first.downloads}", first.downloads == count),
         Verdict(f"{where}: and makes at most {most} other calls", f"{first.lists}", first.lists <= most),
         Verdict(f"{where}: a message < {MESSAGE_MS:.0f} ms CPU", f"{each:.1f} ms", each < MESSAGE_MS),
-        Verdict(f"{where}: peak memory < {DRIVE_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < DRIVE_MIB),
+        Verdict(f"{where}: peak memory < {memory:.0f} MiB", f"{peak:.1f} MiB", peak < memory),
     ]
 
 

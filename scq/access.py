@@ -37,7 +37,9 @@ ANY_FILE = "__any__"
 """What the clients ask for when they mean a folder as a whole."""
 PERMISSION_FILES = (FILE_NAME, "syftperm.yaml")
 PATH_LIMIT = 4_096
-"""Longer paths are refused, characters."""
+"""Longer paths are refused, longer patterns not read, characters."""
+DEPTH_LIMIT = 100
+"""Deeper paths are refused."""
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -74,7 +76,7 @@ class Rules:
         anything found on disk.
         """
         parts = path.split("/") if len(path) <= PATH_LIMIT else []
-        if not parts or not all(is_component(part) for part in parts):
+        if not 0 < len(parts) <= DEPTH_LIMIT or not all(is_component(part) for part in parts):
             return False
         if same_address(address, self._owner):
             return True
@@ -184,7 +186,9 @@ def _is_readable(pattern: str) -> bool:
     """True for a pattern without wildcards, and for one whose wildcards are `*`, `**` and `?` between plain slashes."""
     if not any(sign in pattern for sign in "*?["):
         return True
-    return not any(sign in pattern for sign in "[\\") and all(part not in ("", ".", "..") for part in pattern.split("/"))
+    if len(pattern) > PATH_LIMIT or any(sign in pattern for sign in "[\\"):
+        return False
+    return all(part not in ("", ".", "..") for part in pattern.split("/"))
 
 
 def _matches(pattern: str, below: list[str]) -> bool:
@@ -213,10 +217,9 @@ def _steps(wanted: list[str], state: int, name: str) -> tuple[int, ...]:
 def _skipped(states: set[int], wanted: list[str]) -> set[int]:
     """With the places behind each `**` that stands for no folder at all, which the last one cannot."""
     found = set(states)
-    for state in sorted(states):
-        while state < len(wanted) - 1 and wanted[state] == "**":
-            state += 1
-            found.add(state)
+    for state, segment in enumerate(wanted[:-1]):
+        if segment == "**" and state in found:
+            found.add(state + 1)
     return found
 
 

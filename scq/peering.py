@@ -106,7 +106,8 @@ def carry_out_answers(ctx: Context) -> tuple[Problem, ...]:
     try:
         seen = look(ctx)
     except ScqError as error:
-        return (Problem(PLACE, f"{len(waiting)} answers to peers are not there yet: {error}", error.advice),)
+        what = f"answers to {len(waiting)} {'peer' if len(waiting) == 1 else 'peers'} are not there yet: {error}"
+        return (Problem(PLACE, what, error.advice),)
     carried = carry_out(ctx, seen.folders, tuple(waiting))
     failed = (Problem(f"peer {address}", str(error), error.advice) for address, error in carried.failed.items())
     return (*carried.problems, *failed)
@@ -177,7 +178,7 @@ def _opened(ctx: Context, drive: Drive, box: str, address: str, pair: Pair | Non
     granting.open_folders(drive, box, pair)
     apart = granting.show_version(drive, box, pair, ctx.now())
     advice = "Clients of different versions do not take each other's jobs: agree on one."
-    return (*([Problem(f"peer {address}", apart, advice)] if apart else []), *_welcomed(ctx, address))
+    return (*([Problem(f"peer {address}", apart, advice)] if apart else []), *_welcomed(ctx, pair.peer))
 
 
 def _welcomed(ctx: Context, address: str) -> tuple[Problem, ...]:

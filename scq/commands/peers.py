@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from scq import peering
-from scq.clean import line
+from scq.clean import is_address, line
 from scq.context import Context
 from scq.errors import OK, USAGE, ScqError, UsageError
 from scq.model import Job, Peer, Problem
@@ -33,8 +33,9 @@ def listing(ctx: Context, *, states: Collection[str] = (), refresh: bool = False
 
 def show(ctx: Context, word: str, *, refresh: bool = False) -> Report:
     """Everything about one peer: state, folders on Drive, jobs that wait. Raises UsageError for one nobody knows."""
+    address = _address(word)
     known = _known(ctx, refresh=refresh)
-    state, peer = known.state, _peer(known.state, word)
+    state, peer = known.state, _peer(known.state, address)
     folders, jobs = known.made_by(peer.address), _waiting(state, peer.address)
     data = _as_dict(state, peer) | {
         "folders": [_folder_dict(folder) for folder in folders],
@@ -148,11 +149,18 @@ def _known(ctx: Context, *, refresh: bool) -> peering.Look:
     return peering.Look(state, state.drive.folders, problems)
 
 
+def _address(word: str) -> str:
+    address = word.strip().lower()
+    if not is_address(address):
+        raise UsageError(f"{line(word, 80)!a} is not an e-mail address", "Write it like scientist@example.org.")
+    return address
+
+
 def _peer(state: State, word: str) -> Peer:
-    peer = state.peers.get(word.strip().lower())
-    if peer is None:
-        raise UsageError(f"{line(word, 254)} has not asked to send jobs", REFRESH)
-    return peer
+    address = _address(word)
+    if address not in state.peers:
+        raise UsageError(f"{address} has not asked to send jobs", REFRESH)
+    return state.peers[address]
 
 
 def _waiting(state: State, address: str) -> list[Job]:

@@ -81,14 +81,14 @@ def show_version(drive: Drive, box: str, pair: Pair, now: datetime) -> str:
     """Let the peer read which client the owner has; made if nothing says so. What keeps the two apart, empty for nothing."""
     found = _only(whole(drive.find(VERSION_FILE, box, mine=True, folder=False)).files, f"files {VERSION_FILE}")
     if found is None:
-        declared = pair.client
-        made = drive.upload(VERSION_FILE, box, version_document(declared, now), TYPE)
+        has = pair.client
+        made = drive.upload(VERSION_FILE, box, version_document(has, now), TYPE)
     else:
-        made, declared = found.id, _declared(drive.download(found.id, VERSION_LIMIT))
+        made, has = found.id, declared(drive.download(found.id, VERSION_LIMIT))
     _share(drive, made, pair.peer, "reader")
-    if not pair.version or _line(declared) == _line(pair.version):
+    if not pair.version or _line(has) == _line(pair.version):
         return ""
-    return f"{VERSION_FILE} says that you have client {declared or '(unknown)'}, the peer has {pair.version}"
+    return f"{VERSION_FILE} says that you have client {has or '(unknown)'}, the peer has {pair.version}"
 
 
 def version_document(version: str, now: datetime) -> bytes:
@@ -107,7 +107,7 @@ def version_document(version: str, now: datetime) -> bytes:
     return json.dumps(fields, indent=2).encode()
 
 
-def _declared(body: bytes) -> str:
+def declared(body: bytes) -> str:
     """The version in a version file, empty when it says none."""
     try:
         found = json.loads(body)

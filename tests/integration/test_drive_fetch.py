@@ -15,7 +15,6 @@ from uuid import uuid5
 
 import pytest
 from msgspec.structs import replace
-from scq.layouts.inbox_welcome import welcome
 
 from scq import returning
 from scq.audit import read_rows
@@ -24,6 +23,7 @@ from scq.config_values import Config, Drive
 from scq.context import Context
 from scq.drive.poll import Poll
 from scq.fetching import fetch
+from scq.layouts.inbox_welcome import welcome
 from scq.model import Problem
 from scq.polling import poll
 from scq.returning import send_back
@@ -311,6 +311,21 @@ def test_a_message_that_was_taken_away_since_the_look_is_gone(hospital: Hospital
     assert (problems, found.memory.messages, found.jobs) == ((), {}, ())
     assert found.gone == {moved, removed}
     assert not hospital.datasite.exists()
+
+
+def test_a_file_that_is_another_one_since_the_look_is_refused(hospital: Hospital) -> None:
+    changed, swapped = hospital.send(job("one")), hospital.send(job("two"))
+    ctx = hospital.context()
+    seen = hospital.look(ctx)
+    hospital.server.touch(changed, b"no message at all")
+    hospital.server.item(swapped).owner = CAROL
+    found, problems = fetch(ctx, seen)
+    assert [problem.what for problem in problems] == [
+        "is not fetched: it is not gzip",
+        "is not fetched: it belongs to somebody else than the folder it lies in",
+    ]
+    assert [message.refused for message in found.memory.messages.values()] == [True, True]
+    assert not hospital.study.parent.exists()
 
 
 def test_while_another_client_works_nothing_is_fetched(hospital: Hospital) -> None:

@@ -487,19 +487,22 @@ class TestTheFile:
         owner.scq("peers", "accept", ALICE)
         assert owner.file() == {ALICE: {"state": "accepted"}}
 
-    def test_what_is_written_in_between_is_kept(self, owner: Owner, server: DriveServer) -> None:
-        file = answered(server, {BOB: {"state": "accepted"}})
+    @pytest.mark.parametrize("where", ["md5Checksum", "alt=media"], ids=["before it is read", "after it was read"])
+    def test_what_is_written_in_between_is_kept(self, owner: Owner, server: DriveServer, where: str) -> None:
+        file = answered(server, json.dumps({BOB: {"state": "accepted"}}))
         asked(server, ALICE)
         owner.scq("peers")
+        happened: list[str] = []
 
         def meanwhile(found: Any) -> Any:
+            happened.append(where)
             server.touch(file, json.dumps({BOB: {"state": "accepted"}, CAROL: {"state": "rejected"}}).encode())
             return found
 
-        server.faults.append(Fault(on="permissions.create", edit=meanwhile))
-        server.faults.append(Fault(on="files.get", where="alt=media", edit=meanwhile, skip=1))
+        server.faults.append(Fault(on="files.get", where=where, edit=meanwhile))
         owner.scq("peers", "accept", ALICE)
         assert owner.file() == {BOB: {"state": "accepted"}, CAROL: {"state": "rejected"}, ALICE: {"state": "accepted"}}
+        assert happened == [where]
 
     def test_what_is_written_right_after_is_read_and_joined(self, owner: Owner, server: DriveServer) -> None:
         file = answered(server, {BOB: {"state": "accepted"}})
@@ -591,6 +594,18 @@ class TestGoingOn:
         assert owner.audited() == [("peer-accepted", ALICE)]
         assert len(everything_of(server, ME)) == 5
         assert owner.made()[name_of("0.10.0", ALICE, "outbox", ME)] == {ALICE: "writer"}
+
+    def test_a_check_without_drive_says_that_answers_wait(self, owner: Owner, server: DriveServer) -> None:
+        owner.use(timeout=1)
+        asked(server, ALICE)
+        server.faults.append(Fault(on="permissions.create", status=503, times=1))
+        answer = owner.scq("peers", "accept", ALICE, code=75)
+        assert "written down" in answer.err
+        server.faults.append(Fault(status=503, times=1000))
+        assert "answers to 1 peer are not there yet" in owner.scq("check", code=75).err
+        server.faults.clear()
+        owner.scq("check", code=None)
+        assert owner.file() == {ALICE: {"state": "accepted"}}
 
     def test_one_who_cannot_be_reached_does_not_stop_the_others(self, owner: Owner, server: DriveServer) -> None:
         for peer in (ALICE, CAROL):

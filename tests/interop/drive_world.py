@@ -7,10 +7,12 @@ through Drive. Every step is a process of its own, as on the machines of real pe
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,12 @@ class DriveWorld:
         folders = self.server.find(f"syft_datasite#{VERSION}#{OWNER}#inbox#{sender}", sender)
         return [item.name for folder in folders for item in self.server.inside(folder.id)]
 
+    def sent_paths(self, receiver: str) -> set[str]:
+        """Every path of the owner's datasite that ever went into an outbox."""
+        folders = self.server.find(f"syft_datasite#{VERSION}#{OWNER}#outbox#{receiver}", receiver)
+        packed = [item.content or b"" for folder in folders for item in self.server.inside(folder.id)]
+        return {event["path_in_datasite"] for content in packed for event in _events(content)}
+
     def shared_by(self, address: str) -> set[tuple[str, str, str]]:
         """(name, with whom, role) of everything that a person has shared."""
         return {
@@ -120,6 +128,14 @@ class DriveWorld:
         """Every file below a person's home directory, by its path there; packed ones unpacked."""
         home = self.home(address)
         return {str(path.relative_to(home)): _unpacked(path.read_bytes()) for path in home.rglob("*") if path.is_file()}
+
+
+def _events(packed: bytes) -> list[dict[str, Any]]:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        member = archive.extractfile("proposed_file_changes.json")
+        assert member is not None
+        events: list[dict[str, Any]] = json.load(member)["events"]
+        return events
 
 
 def _unpacked(content: bytes) -> bytes:

@@ -30,6 +30,8 @@ printf '\\211PNG\\000\\377' > code/outputs/figure.png
 """
 RESULT = "40002\n"
 OUTPUTS = {"answer.txt": RESULT, "by_age/über 60.csv": "é\n", "empty.txt": ""}
+REVIEWS = f"app_data/job/review/{SENDER}/v1"
+"""Where the answers to jobs lie in the owner's datasite."""
 FIGURE = {"figure.png": b"\x89PNG\x00\xff".hex()}
 """A file that is not text, as the driver answers it."""
 CODE = """import os
@@ -93,17 +95,29 @@ def befriended(world: DriveWorld, *steps: dict[str, str]) -> list[Any]:
     return world.client(SENDER, *steps)
 
 
-def test_two_published_clients_work_with_each_other_on_this_drive(world: DriveWorld) -> None:
-    """Without scq: what the other tests show depends on it."""
+def test_scq_tells_what_happens_while_two_published_clients_do_all_the_work(world: DriveWorld) -> None:
+    """The sign-in of scq may only read. The other tests build on it that the clients get on with each other on this Drive."""
+    world.server.token_file(world.home(OWNER) / "reader.json", OWNER, read_only=True)
+    world.scq("config", "set", "drive_token_path", str(world.home(OWNER) / "reader.json"))
+    world.scq("check")
+
     world.client(SENDER, {"do": "add_peer", "address": OWNER})
+    assert addresses(world.scq_data("check")["new_peers"]) == [SENDER]
     world.client(OWNER, {"do": "approve_peer", "address": SENDER}, role="do")
     assert world.shared_by(OWNER) == granted_by_the_owner()
+    assert addresses(world.scq_data("check")["granted_peers"]) == [SENDER]
+
     peers, _ = world.client(SENDER, {"do": "peers"}, bash_job(BASH))
     assert peers == {OWNER: "accepted"}
+    seen = world.scq_data("check")["new_jobs"]
+    assert places(seen) == {BASH: "drive"}
 
     steps = ({"do": "sync"}, {"do": "jobs"}, {"do": "approve", "name": BASH}, {"do": "run"}, {"do": "sync"}, {"do": "jobs"})
     _, before, _, _, _, after = world.client(OWNER, *steps, role="do")
     assert (before, after) == ({BASH: "pending"}, {BASH: "done"})
+    news = world.scq_data("check")
+    assert (news["new_jobs"], ids(news["changed_jobs"])) == ([], ids(seen))
+    assert [(job["where"], job["status"]) for job in news["changed_jobs"]] == [("local", "completed")]
 
     _, answer = world.client(SENDER, {"do": "sync"}, read(BASH))
     assert (answer["status"], answer["outputs"]) == ("done", OUTPUTS | FIGURE)
@@ -144,10 +158,12 @@ def test_a_job_of_the_client_is_fetched_run_released_and_read_by_the_client(worl
 
     world.scq("release", BASH, "--logs", "--reason", "a count of rows")
     world.scq("release", PYTHON, "--reason", "a mean")
+    assert {path.partition(f"{REVIEWS}/")[2] for path in world.sent_paths(SENDER)} == set()
     _, counted, mean = world.client(SENDER, {"do": "sync"}, read(BASH), read(PYTHON))
     assert (counted["status"], counted["outputs"]) == ("done", OUTPUTS | FIGURE)
     assert "hello" in counted["stdout"]
     assert (mean["status"], mean["outputs"]) == ("done", {"mean.txt": MEAN})
+    assert knows(world, SENDER, RESULT)
 
     _, jobs = world.client(OWNER, {"do": "sync"}, {"do": "jobs"}, role="do")
     assert jobs == {BASH: "done", PYTHON: "done"}
@@ -165,6 +181,7 @@ def test_what_is_kept_back_never_reaches_the_client_and_a_reason_does(world: Dri
     world.scq("withhold", "kept", "--reason", "too few rows")
     world.scq("check")
 
+    assert world.sent_paths(SENDER) == {f"{REVIEWS}/{name}/state.yaml" for name in ("kept", "refused")}
     _, kept, refused = world.client(SENDER, {"do": "sync"}, read("kept"), read("refused"))
     assert (refused["status"], refused["reason"]) == ("rejected", "reads too much")
     assert (kept["status"], kept["outputs"]) == ("done", {})
@@ -177,6 +194,8 @@ def test_a_job_of_somebody_who_was_not_accepted_stays_on_drive(world: DriveWorld
 
     found = world.scq_data("check", "--fetch")
 
+    assert addresses(found["new_peers"]) == [STRANGER]
     assert places(found["new_jobs"]) == {"too early": "drive"}
+    assert "not an accepted peer" in world.scq("review", "too early")
     assert not world.has_job("too early", STRANGER)
     assert len(world.waiting_messages(STRANGER)) == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scq import fetching
 from scq.config_values import Config, Drive
@@ -230,8 +231,6 @@ def test_a_path_cannot_be_a_file_and_a_folder(ctx: Context) -> None:
 
 
 def test_more_than_a_submission_may_have_is_refused(ctx: Context) -> None:
-    from msgspec.structs import replace
-
     ctx.config = replace(ctx.config, submission_files=2)
     assert "3 files" in refusal(ctx, *job())
     ctx.config = replace(ctx.config, submission_files=10, submission_bytes=5)
@@ -284,9 +283,7 @@ def test_without_a_sign_in_nothing_is_fetched_and_that_is_told(ctx: Context) -> 
 
 
 def test_what_is_remembered_of_another_account_is_not_mixed_with_this_one(ctx: Context) -> None:
-    ctx.store.update(
-        lambda state: fetching.replace(state, drive=DriveMemory(account=CAROL, token="9", states={ALICE: "rejected"}))
-    )
+    ctx.store.update(lambda state: replace(state, drive=DriveMemory(account=CAROL, token="9", states={ALICE: "rejected"})))
     work = examined(ctx, proposal(*job()), ALICE)
     known = memory(a=named("1795248828.5"))
     after = fetching._remembered(ctx, ctx.store.load(), known, "a", ALICE, work, "sha256:0")

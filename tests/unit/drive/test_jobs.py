@@ -120,6 +120,9 @@ def test_a_job_called_like_a_version_holds_the_code_below_it() -> None:
         f"/app_data/job/inbox/{ALICE}/v1/study/config.yaml",
         f"app_data/job/inbox/{ALICE}/../v1/config.yaml",
         f"app_data/job/inbox/{ALICE}/v1/./config.yaml",
+        f"app_data/job/inbox/{ALICE}/v1/../config.yaml",
+        f"app_data/job/{ALICE}/..\\../config.yaml",
+        "app_data/job/../config.yaml",
         f"app_data/job/inbox/{ALICE}/v1//config.yaml",
         f"app_data/job/inbox/{ALICE}/v1/{'x' * 256}/config.yaml",
         "public/config.yaml",
@@ -245,6 +248,13 @@ def test_files_that_cannot_be_trusted_are_named_a_few_at_a_time() -> None:
     assert found.warnings[0] == "code/0.py has content that does not fit its hash"
     assert found.warnings[-1] == "3 more files cannot be trusted"
     assert len(found.warnings) == 6
+
+
+def test_nothing_a_stranger_named_reaches_a_problem_as_it_is() -> None:
+    found = only([*job(), change(f"{folder('study')}/code/\u202eyp.x", "x", new_hash="0" * 64)])
+    (problem,) = seen(found, File("m", "msgv2\r\n\x1b[2J")).problems
+    assert problem.what == "code/\ufffdyp.x has content that does not fit its hash"
+    assert problem.where.isprintable()
 
 
 def test_a_damaged_change_is_told_and_loses_no_job() -> None:

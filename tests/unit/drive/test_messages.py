@@ -81,6 +81,7 @@ def test_a_message_without_changes_is_no_damage() -> None:
         (pack(b'{"id": "x",'), "is not JSON"),
         (pack(b""), "is not JSON"),
         (pack(b"\xff\xfe{}"), "is not JSON"),
+        (pack(b'{"id": "\xff"}'), "is not JSON"),
         (pack(b'{"proposed_file_changes": NaN}'), "is not JSON"),
         (pack(b'{"proposed_file_changes": [1e999]}'), "is not JSON"),
         (pack(b'{"proposed_file_changes": ["\\ud800"]}'), "is not JSON"),

@@ -464,7 +464,8 @@ def test_a_sign_in_that_was_named_and_is_not_there_is_told(world: World) -> None
 def test_from_client_takes_anything_that_tells_who_and_where(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCQ_HOME", str(world.owner.home))
     client = SimpleNamespace(email=OWNER, syftbox_folder=world.root, is_do=True)
-    monitor = q.JobMonitor.from_client(client, drive_token_path="~/token_do.json")
+    with pytest.warns(ProblemWarning, match=r"token_do.json: no such file, so Google Drive is not looked at"):
+        monitor = q.JobMonitor.from_client(client, drive_token_path="~/token_do.json")
     assert (monitor.client, monitor.do_email, monitor.syftbox_root) == (client, OWNER, world.root)
     assert monitor._desk.config.drive_token_path == os.path.expanduser("~/token_do.json")
     monitor.check()
@@ -632,7 +633,8 @@ def test_a_peer_monitor_swallows_nothing_a_job_monitor_has_to_tell(world: World)
     sender, other = Recording(), Recording()
     jobs, monitor = watching(world, sender), peers(world, other)
     world.submit("income")
-    monitor.check()
+    with pytest.warns(ProblemWarning, match="PeerMonitor: there is no sign-in for Google Drive"):
+        monitor.check()
     assert names(other) == []
     jobs.check()
     assert names(sender) == [("notify_new_job", OWNER), ("send_email", SCIENTIST)]
