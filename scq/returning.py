@@ -122,38 +122,30 @@ def _found(ctx: Context, state: State) -> tuple[list[Batch], list[Problem], set[
     leaving: dict[str, list[Leaving]] = {}
     over: set[str] = set()
     places = outboxes(state.drive)
-    finished = ctx.store.finished_keys()
-    for key, record in _records(ctx, state):
-        outbox = places.get(record.sighting.submitter.lower()) if _is_answerable(ctx, record) else None
-        if outbox is None:
-            continue
-        files, faults = _changed(ctx, key, record, state.drive.sent.get(key, {}))
-        leaving.setdefault(outbox, []).extend(files)
-        problems.extend(faults)
-        if not files and not faults and key in finished and key not in state.jobs:
+    for key in (*state.jobs, *(key for key in state.drive.sent if key not in state.jobs)):
+        record = state.jobs.get(key) or ctx.store.finished_record(key)
+        waits = False
+        if record is not None and (outbox := _outbox(ctx, record, places)):
+            files, faults = _changed(ctx, key, record, state.drive.sent.get(key, {}))
+            leaving.setdefault(outbox, []).extend(files)
+            problems.extend(faults)
+            waits = bool(files or faults)
+        if not waits and key not in state.jobs:
             over.add(key)
-    over |= {key for key in state.drive.sent if key not in state.jobs and key not in finished}
     return [batch for outbox, files in leaving.items() for batch in batched(outbox, files)], problems, over
 
 
-def _records(ctx: Context, state: State) -> Iterator[tuple[str, Record]]:
-    """The jobs that are alive, and those that are over of which something may not have been sent."""
-    yield from state.jobs.items()
-    for key in state.drive.sent:
-        if key not in state.jobs and (record := ctx.store.finished_record(key)) is not None:
-            yield key, record
-
-
-def _is_answerable(ctx: Context, record: Record) -> bool:
-    """True for an own job in a form that clients on Drive read, whose folders show what was decided."""
+def _outbox(ctx: Context, record: Record, places: Mapping[str, str]) -> str:
+    """Where the answers to a job of ours go, in a form that clients on Drive read, once its folders show what was decided."""
     sighting = record.sighting
-    return (
+    is_ready = (
         sighting.ref.layout == FAMILY
         and sighting.owner == ctx.config.email
         and sighting.where == "local"
         and record.missing_since is None
         and not record.intents
     )
+    return places.get(sighting.submitter.lower(), "") if is_ready else ""
 
 
 def _changed(ctx: Context, key: str, record: Record, sent: Mapping[str, str]) -> tuple[list[Leaving], list[Problem]]:

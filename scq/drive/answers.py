@@ -54,7 +54,7 @@ def look_up(drive: Drive, found: Found, *, sure: bool, told: Mapping[str, File |
     """
     listing = drive.own_files(PEERS_FILE)
     known = found.peers_file
-    newest: dict[str, File | None] = {file.id: file for file in listing.files} | dict(told or {})
+    newest: dict[str, File | None] = {**{file.id: file for file in listing.files}, **(told or {})}
     if sure and known and known not in newest:
         newest[known] = present(drive, known)
     files = [file for file in newest.values() if file is not None and is_own(file, found) and not file.trashed]

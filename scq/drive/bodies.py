@@ -14,6 +14,7 @@ from scq.drive import jobs, messages
 from scq.drive.found import Found
 from scq.drive.items import File, NotThereError, OutOfTimeError
 from scq.drive.names import message_of
+from scq.drive.single import present
 from scq.errors import BusyError, InvalidFileError
 from scq.model import Sighting
 from scq.state import RemoteMessage
@@ -84,9 +85,12 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
             return
         sightings = _jobs_in(body, found, file, limits)
     except NotThereError:
-        found.drop_message(file.id)
+        if present(drive, file.id) is None:
+            found.drop_message(file.id)
+        else:
+            _unreadable(found, file, message, "may not be downloaded")
     except InvalidFileError as error:
-        _damaged(found, file, message, str(error))
+        _unreadable(found, file, message, f"is damaged: it {error}")
     else:
         found.jobs.extend(sightings)
         found.messages[file.id] = replace(message, verdict="jobs" if sightings else "other")
@@ -114,10 +118,10 @@ def _refusal(found: Found, file: File, limits: Limits) -> str:
     return ""
 
 
-def _damaged(found: Found, file: File, message: RemoteMessage, reason: str) -> None:
-    """A message that cannot be understood: tried again in the next looks, then given up."""
+def _unreadable(found: Found, file: File, message: RemoteMessage, reason: str) -> None:
+    """A message that cannot be read now: tried again in the next looks, then given up."""
     if message.tries + 1 >= TRIES:
-        _give_up(found, file, message, f"is damaged: it {reason}")
+        _give_up(found, file, message, reason)
     else:
         found.messages[file.id] = replace(message, tries=message.tries + 1)
 

@@ -67,11 +67,10 @@ class Found:
                     "Nothing in it counts. Remove it from what is shared with you if you did not expect it.",
                 )
             return False
-        kind = "inbox" if name.kind == "inbox" else "outbox"
         self.folders[file.id] = RemoteFolder(
-            name=file.name, kind=kind, peer=file.owner, version=name.version, created_at=file.created_at
+            name=file.name, kind=name.kind, peer=file.owner, version=name.version, created_at=file.created_at
         )
-        return kind == "inbox" and (known is None or known.kind != "inbox")
+        return name.kind == "inbox" and (known is None or known.kind != "inbox")
 
     def drop_folder(self, key: str) -> None:
         """A folder that is gone, with all that was in it."""

@@ -29,6 +29,7 @@ from scq.polling import poll
 from scq.returning import send_back
 from scq.sync_clients import alone
 from tests.drive_world import ALICE, CAROL, NAMES, OWNER, change, file_name, folder, job, message, pack
+from tests.golden import ROOT
 from tests.servers.drive import DriveServer, Fault
 
 STUDY = folder("study")
@@ -39,7 +40,7 @@ ARCHIVE = f"syft_{ALICE}_to_{OWNER}_archive"
 class Hospital:
     """An owner with an empty SyftBox whose Drive knows Alice (accepted) and Carol (not)."""
 
-    def __init__(self, place: Path, server: DriveServer, *, read_only: bool = False) -> None:
+    def __init__(self, place: Path, server: DriveServer, *, read_only: bool = False, recorded: Path | None = None) -> None:
         self.server = server
         self.root, self.home = place / "SyftBox", place / "home"
         self.root.mkdir(parents=True)
@@ -47,12 +48,15 @@ class Hospital:
         token = server.token_file(self.home / "token_do.json", OWNER, read_only=read_only)
         drive = Drive(use="always", fetch=True, endpoint=server.endpoint)
         self.config = Config(email=OWNER, root=str(self.root), sandbox="none", drive_token_path=str(token), drive=drive)
+        self._sent = 0
+        if recorded is not None:
+            server.load(recorded)
+            return
         self.box = server.add_folder(OWNER, "SyftBox")
         states = json.dumps({ALICE: {"state": "accepted"}})
         server.add_file(OWNER, "SYFT_peers.json", self.box, states.encode(), mime="text/plain")
         self.inbox, self.outbox = (self._folder(ALICE, kind) for kind in ("inbox", "outbox"))
         self.carols = self._folder(CAROL, "inbox")
-        self._sent = 0
 
     def _folder(self, peer: str, kind: str) -> str:
         return self.server.add_folder(peer, f"syft_datasite#0.10.0#{OWNER}#{kind}#{peer}", share={OWNER: "writer"})
@@ -78,8 +82,8 @@ class Hospital:
         name = file_name(1795248828.25 + self._sent, str(uuid5(NAMES, str(self._sent))))
         return self.server.add_file(sender, name, inbox or self.inbox, pack(message(changes, sender, **fields)))
 
-    def look(self, ctx: Context) -> Poll:
-        found = poll(ctx, ctx.store.load(), full=False)
+    def look(self, ctx: Context, *, full: bool = False) -> Poll:
+        found = poll(ctx, ctx.store.load(), full=full)
         assert found is not None
         assert found.failure is None, found.failure
         return found
@@ -236,6 +240,8 @@ def test_a_message_in_the_name_of_somebody_else_is_refused_once(hospital: Hospit
     assert hospital.places(sent) == [f"syft_datasite#0.10.0#{OWNER}#inbox#{ALICE}"]
     assert not hospital.study.exists()
     assert hospital.fetch()[1] == ()
+    ctx = hospital.context()
+    assert fetch(ctx, hospital.look(ctx, full=True))[1] == ()
 
 
 def test_only_what_the_permission_files_allow_is_written_and_the_rest_is_told(hospital: Hospital) -> None:
@@ -380,6 +386,22 @@ def test_when_drive_is_out_of_reach_the_rest_waits_for_the_next_call(hospital: H
     assert len(found.memory.messages) == 1
     hospital.server.faults.clear()
     assert hospital.fetch()[1] == ()
+
+
+RECORDED = ROOT / "drive"
+TAKEN = ("01_one_job", "02_multi_file_job", "07_two_senders_v0", "08_one_job_v0")
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="no fixtures beside the repository")
+@pytest.mark.parametrize("scenario", TAKEN)
+def test_jobs_that_real_clients_sent_lie_here_as_they_were_sent(tmp_path: Path, server: DriveServer, scenario: str) -> None:
+    hospital = Hospital(tmp_path, server, recorded=RECORDED / scenario)
+    jobs = json.loads((RECORDED / scenario / "expected.json").read_text("utf-8"))["jobs"]
+    assert hospital.fetch()[1] == ()
+    for wanted in jobs:
+        place = hospital.datasite / wanted["job_dir"]
+        assert sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()) == sorted(wanted["files"])
+    assert {found["name"] for found in check.run(hospital.offline()).data["new_jobs"]} == {one["job_name"] for one in jobs}
 
 
 # sending back

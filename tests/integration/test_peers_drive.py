@@ -487,22 +487,25 @@ class TestTheFile:
         owner.scq("peers", "accept", ALICE)
         assert owner.file() == {ALICE: {"state": "accepted"}}
 
-    @pytest.mark.parametrize("where", ["md5Checksum", "alt=media"], ids=["before it is read", "after it was read"])
-    def test_what_is_written_in_between_is_kept(self, owner: Owner, server: DriveServer, where: str) -> None:
+    @pytest.mark.parametrize(
+        ("call", "skip"), [("files.get", 0), ("files.get_media", 1)], ids=["before it is read", "after it was read"]
+    )
+    def test_what_is_written_in_between_is_kept(self, owner: Owner, server: DriveServer, call: str, skip: int) -> None:
         file = answered(server, json.dumps({BOB: {"state": "accepted"}}))
         asked(server, ALICE)
         owner.scq("peers")
         happened: list[str] = []
 
         def meanwhile(found: Any) -> Any:
-            happened.append(where)
+            happened.append(call)
             server.touch(file, json.dumps({BOB: {"state": "accepted"}, CAROL: {"state": "rejected"}}).encode())
             return found
 
-        server.faults.append(Fault(on="files.get", where=where, edit=meanwhile))
+        server.faults.append(Fault(on=call, edit=meanwhile, skip=skip))
         owner.scq("peers", "accept", ALICE)
         assert owner.file() == {BOB: {"state": "accepted"}, CAROL: {"state": "rejected"}, ALICE: {"state": "accepted"}}
-        assert happened == [where]
+        assert happened == [call]
+        assert server.count("files.update") == 1
 
     def test_what_is_written_right_after_is_read_and_joined(self, owner: Owner, server: DriveServer) -> None:
         file = answered(server, {BOB: {"state": "accepted"}})

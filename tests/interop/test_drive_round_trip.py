@@ -30,8 +30,6 @@ printf '\\211PNG\\000\\377' > code/outputs/figure.png
 """
 RESULT = "40002\n"
 OUTPUTS = {"answer.txt": RESULT, "by_age/über 60.csv": "é\n", "empty.txt": ""}
-REVIEWS = f"app_data/job/review/{SENDER}/v1"
-"""Where the answers to jobs lie in the owner's datasite."""
 FIGURE = {"figure.png": b"\x89PNG\x00\xff".hex()}
 """A file that is not text, as the driver answers it."""
 CODE = """import os
@@ -41,6 +39,8 @@ with open("outputs/mean.txt", "w") as file:
     file.write(str(50 * 1000 + 7))
 """
 MEAN = "50007"
+REVIEWS = f"app_data/job/review/{SENDER}/v1"
+"""Where the answers to jobs lie in the owner's datasite."""
 
 
 @pytest.fixture
@@ -158,15 +158,18 @@ def test_a_job_of_the_client_is_fetched_run_released_and_read_by_the_client(worl
 
     world.scq("release", BASH, "--logs", "--reason", "a count of rows")
     world.scq("release", PYTHON, "--reason", "a mean")
-    assert {path.partition(f"{REVIEWS}/")[2] for path in world.sent_paths(SENDER)} == set()
+    logs = {f"{BASH}/{name}" for name in ("stdout.txt", "stderr.txt", "returncode.txt")}
+    results = {f"{BASH}/outputs/{name}" for name in OUTPUTS | FIGURE} | {f"{PYTHON}/outputs/mean.txt"}
+    left = {f"{BASH}/state.yaml", f"{PYTHON}/state.yaml"} | logs | results
+    assert world.sent_paths(SENDER) == {f"{REVIEWS}/{path}" for path in left}
     _, counted, mean = world.client(SENDER, {"do": "sync"}, read(BASH), read(PYTHON))
     assert (counted["status"], counted["outputs"]) == ("done", OUTPUTS | FIGURE)
     assert "hello" in counted["stdout"]
     assert (mean["status"], mean["outputs"]) == ("done", {"mean.txt": MEAN})
     assert knows(world, SENDER, RESULT)
 
-    _, jobs = world.client(OWNER, {"do": "sync"}, {"do": "jobs"}, role="do")
-    assert jobs == {BASH: "done", PYTHON: "done"}
+    _, peers, jobs = world.client(OWNER, {"do": "sync"}, {"do": "peers"}, {"do": "jobs"}, role="do")
+    assert (peers, jobs) == ({SENDER: "accepted"}, {BASH: "done", PYTHON: "done"})
 
 
 def test_what_is_kept_back_never_reaches_the_client_and_a_reason_does(world: DriveWorld) -> None:
@@ -199,3 +202,6 @@ def test_a_job_of_somebody_who_was_not_accepted_stays_on_drive(world: DriveWorld
     assert "not an accepted peer" in world.scq("review", "too early")
     assert not world.has_job("too early", STRANGER)
     assert len(world.waiting_messages(STRANGER)) == 1
+
+    world.scq("peers", "reject", STRANGER)
+    assert world.client(OWNER, {"do": "peers"}, role="do") == [{}]

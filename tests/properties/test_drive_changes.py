@@ -138,7 +138,7 @@ def known(memory: DriveMemory) -> tuple[object, ...]:
     return memory.folders, messages, memory.states, memory.peers_file
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_following_the_changes_leads_to_what_a_full_look_shows(steps: list[tuple[Any, ...]]) -> None:
     with DriveServer() as server, TemporaryDirectory() as home:

@@ -356,9 +356,17 @@ def test_hostile_names_reach_nobody_raw(scene: Scene) -> None:
 def test_a_message_that_vanishes_while_it_is_read_stops_nothing(scene: Scene) -> None:
     key = scene.put("one")
     scene.put("two")
-    scene.server.faults.append(Fault("files.get_media", status=404, reason="notFound", where=key, times=9))
+    scene.server.faults.append(Fault("files.get*", status=404, reason="notFound", where=key, times=9))
     found = scene.look()
     assert (names(found), found.source.complete, key in scene.memory.messages) == (["two"], True, False)
+
+
+def test_a_message_that_is_there_and_may_not_be_downloaded_is_given_up(scene: Scene) -> None:
+    key = scene.put()
+    scene.server.faults.append(Fault("files.get_media", status=404, reason="notFound", where=key, times=9))
+    looks = [scene.look(), scene.look(), scene.look()]
+    assert [len(found.problems) for found in looks] == [0, 0, 1]
+    assert ("may not be downloaded" in said(looks[2]), scene.verdict(key)) == (True, "damaged")
 
 
 def test_a_message_that_cannot_be_had_now_is_read_by_the_next_look(scene: Scene) -> None:
