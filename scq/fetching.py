@@ -156,7 +156,9 @@ def _fetched(ctx: Context, poll: Poll, waiting: Iterable[str], drive: Drive) -> 
             problems.append(Problem(where, f"cannot be fetched: {error}", error.advice))
         except OSError as error:
             behind.add(sender)
-            problems.append(Problem(where, f"cannot be written: {error.filename or ''} ({error.strerror})", NEXT_CALL))
+            problems.append(
+                Problem(where, f"cannot be written: {line(str(error.filename or ''), 300)} ({error.strerror})", NEXT_CALL)
+            )
     return done.seen(poll), tuple(problems)
 
 
@@ -172,18 +174,16 @@ def _take(ctx: Context, drive: Drive, memory: DriveMemory, id: str, sender: str,
     file = drive.file(id)
     if file.trashed or (file.parents and message.folder not in file.parents):
         raise NotThereError("the message was moved")
-    denied: tuple[str, ...] = ()
-    if not message.fetched:
-        if not same_address(file.owner, sender):
-            raise RefusedError("it belongs to somebody else than the folder it lies in")
-        denied = _bring(ctx, drive, memory, file, sender)
-        brought.add(id)
+    denied = () if message.fetched else _bring(ctx, drive, memory, file, sender)
+    brought.add(id)
     _archive(drive, file, message, sender, ctx.config.email)
     return denied
 
 
 def _bring(ctx: Context, drive: Drive, memory: DriveMemory, file: File, sender: str) -> tuple[str, ...]:
     """Put the files of a message in place and remember that they are there."""
+    if not same_address(file.owner, sender):
+        raise RefusedError("it belongs to somebody else than the folder it lies in")
     try:
         body = drive.download(file.id, ctx.config.drive.message_bytes)
         proposal = messages.read(body, ctx.config.drive.unpacked_bytes)

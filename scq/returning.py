@@ -32,7 +32,7 @@ from scq.errors import ConfigError, IntegrityError, InvalidFileError, ScqError
 from scq.files import SMALL, read_bytes
 from scq.layouts.inbox_paths import FAMILY, LOGS, OUTPUTS, home_of, job_path
 from scq.layouts.review_state import STATE_FILE
-from scq.layouts.writing import safe_folder
+from scq.layouts.writing import PERMISSION_FILES, safe_folder
 from scq.model import Problem
 from scq.state import DriveMemory, Record, RemoteFolder, State
 from scq.store import exclusive
@@ -162,24 +162,29 @@ def _changed(ctx: Context, key: str, record: Record, sent: Mapping[str, str]) ->
         before = sent.get(path)
         if before != sha256 and size > LARGEST:
             what = f"is too large to be sent over Google Drive ({size} bytes)"
-            problems.append(Problem(place, what, "Hand it over in another way."))
+            problems.append(Problem(line(place, 300), what, "Hand it over in another way."))
         elif before != sha256:
             files.append(Leaving(key, job, path, place, size, sha256, before, content))
 
     outputs, logs = released_files(record) if record.run is not None else ((), ())
     for file in outputs:
-        add(f"{OUTPUTS}/{file.path}", file.size, file.sha256)
+        if PERMISSION_FILES.isdisjoint(file.path.casefold().split("/")):  # which are never published
+            add(f"{OUTPUTS}/{file.path}", file.size, file.sha256)
     for file in logs:
         add(file.path, file.size, file.sha256)
     for name, limit in (*([(LOGS[2], RETURN_CODE_LIMIT)] if logs else ()), (STATE_FILE, SMALL)):
         try:
             content = _content(ctx, f"{review}/{name}", limit)
         except (IntegrityError, InvalidFileError) as error:
-            problems.append(Problem(f"{review}/{name}", f"cannot be sent back: {error}", error.advice))
+            problems.append(_unsent(f"{review}/{name}", error))
         else:
             if content is not None:
                 add(name, len(content), hashlib.sha256(content).hexdigest(), content)
     return files, problems
+
+
+def _unsent(place: str, error: ScqError) -> Problem:
+    return Problem(line(place, 300), f"cannot be sent back: {line(str(error), 500)}", error.advice)
 
 
 def _content(ctx: Context, place: str, limit: int) -> bytes | None:
@@ -235,7 +240,7 @@ def _send(ctx: Context, drive: Drive, batch: Batch) -> list[Problem]:
             edits.append(_edit(ctx, file))
             leaving.append(file)
         except (IntegrityError, InvalidFileError) as error:
-            problems.append(Problem(line(file.place, 300), f"cannot be sent back: {error}", error.advice))
+            problems.append(_unsent(file.place, error))
     if not edits:
         return problems
     uid, last = uid_of(batch.outbox, leaving), ctx.store.load().drive.outgoing.get(batch.outbox, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from msgspec.structs import replace
+
 from scq import peering
 from scq.clean import is_address, line
 from scq.context import Context
@@ -34,7 +36,7 @@ def listing(ctx: Context, *, states: Collection[str] = (), refresh: bool = False
 def show(ctx: Context, word: str, *, refresh: bool = False) -> Report:
     """Everything about one peer: state, folders on Drive, jobs that wait. Raises UsageError for one nobody knows."""
     address = _address(word)
-    known = _known(ctx, refresh=refresh)
+    known = _with_folders(ctx, _known(ctx, refresh=refresh), address)
     state, peer = known.state, _peer(known.state, address)
     folders, jobs = known.made_by(peer.address), _waiting(state, peer.address)
     data = _as_dict(state, peer) | {
@@ -147,6 +149,17 @@ def _known(ctx: Context, *, refresh: bool) -> peering.Look:
         why = peering.unused(ctx)
         problems = (*problems, Problem(peering.PLACE, f"{why}; this is what was remembered", why.advice))
     return peering.Look(state, state.drive.folders, problems)
+
+
+def _with_folders(ctx: Context, known: peering.Look, address: str) -> peering.Look:
+    """The same with the folders of a peer, which a look for peers alone does not remember; Drive is asked if it can be."""
+    peer = known.state.peers.get(address)
+    if peer is None or not peer.versions or known.made_by(address) or not ctx.uses_drive():
+        return known
+    try:
+        return peering.look(ctx)
+    except ScqError as error:
+        return replace(known, problems=(*known.problems, Problem(peering.PLACE, str(error), error.advice)))
 
 
 def _address(word: str) -> str:

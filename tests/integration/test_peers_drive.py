@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +180,16 @@ class TestLooking:
         assert [folder["kind"] for folder in data["folders"]] == ["inbox", "outbox"]
         assert (data["state"], data["versions"], data["answer"]) == ("pending", ["0.10.0"], None)
         assert [job["name"] for job in data["jobs"]] == ["too_early"]
+
+    def test_folders_are_asked_for_where_they_are_not_remembered(self, owner: Owner, server: DriveServer) -> None:
+        owner.use(timeout=1)
+        asked(server, ALICE)
+        owner.scq("peers")
+        assert len(owner.json("peers", "show", ALICE)["folders"]) == 2
+        server.faults.append(Fault(status=503, times=1000))
+        answer = owner.scq("peers", "show", ALICE)
+        assert "pending" in answer.out
+        assert "Google Drive" in answer.err
 
     def test_an_address_nobody_knows_is_wrong_usage(self, owner: Owner) -> None:
         for verb in ("show", "accept", "reject", "notify-granted"):
@@ -597,6 +610,29 @@ class TestGoingOn:
         assert owner.audited() == [("peer-accepted", ALICE)]
         assert len(everything_of(server, ME)) == 5
         assert owner.made()[name_of("0.10.0", ALICE, "outbox", ME)] == {ALICE: "writer"}
+
+    @pytest.mark.parametrize("call", ["files.create", "permissions.create", "files.update"])
+    def test_a_call_that_is_killed_is_finished_by_a_check(self, owner: Owner, server: DriveServer, call: str) -> None:
+        answered(server, {BOB: {"state": "accepted"}})
+        asked(server, ALICE)
+        killed: list[subprocess.Popen[bytes]] = []
+
+        def kill(found: Any) -> Any:
+            killed[0].kill()
+            return found
+
+        server.faults.append(Fault(on=call, edit=kill))
+        place = ["--home", str(owner.home), "--root", str(owner.root), "--email", ME]
+        killed.append(subprocess.Popen([sys.executable, "-m", "scq", *place, "peers", "accept", ALICE]))
+        assert killed[0].wait(60) == -signal.SIGKILL
+        assert owner.answers() == {ALICE: "accepted"}
+        owner.scq("check", code=None)
+        assert owner.answers() == {}
+        assert owner.file() == {BOB: {"state": "accepted"}, ALICE: {"state": "accepted"}}
+        assert owner.told() == [ALICE]
+        assert len(everything_of(server, ME)) == 5
+        owner.scq("check", code=None)
+        assert owner.told() == [ALICE]
 
     def test_a_check_without_drive_says_that_answers_wait(self, owner: Owner, server: DriveServer) -> None:
         owner.use(timeout=1)

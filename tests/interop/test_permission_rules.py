@@ -104,7 +104,7 @@ def our_answers(folder: Path, one: dict[str, Any]) -> list[bool]:
 
 
 def test_every_question_about_files_that_both_read_has_the_same_answer(interpreter: Path, tmp_path: Path) -> None:
-    cases = [case(seed, SEGMENTS, ENTRIES) for seed in range(150)]
+    cases = [case(seed, SEGMENTS, ENTRIES) for seed in range(60)]
     granted = 0
     for number, (one, theirs) in enumerate(zip(cases, their_answers(interpreter, cases), strict=True)):
         ours = our_answers(tmp_path / str(number), one)
@@ -116,7 +116,7 @@ def test_every_question_about_files_that_both_read_has_the_same_answer(interpret
 
 
 def test_what_scq_reads_more_strictly_never_grants_more(interpreter: Path, tmp_path: Path) -> None:
-    cases = [case(seed, ODD_SEGMENTS, ODD_ENTRIES) for seed in range(1_000, 1_150)]
+    cases = [case(seed, ODD_SEGMENTS, ODD_ENTRIES) for seed in range(1_000, 1_060)]
     granted = refused = 0
     for number, (one, theirs) in enumerate(zip(cases, their_answers(interpreter, cases), strict=True)):
         ours = our_answers(tmp_path / str(number), one)

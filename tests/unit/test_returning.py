@@ -163,6 +163,14 @@ def test_a_file_too_large_for_drive_is_told_and_the_rest_leaves(ctx: Context) ->
     assert problems == [f"is too large to be sent over Google Drive ({returning.LARGEST + 1} bytes)"]
 
 
+def test_permission_files_among_the_results_are_never_sent_and_names_are_shown_clean(ctx: Context) -> None:
+    files = (*released(syft__pub__yaml=b"x"), ReleasedFile("a\nb\x1b[31m.csv", returning.LARGEST + 1, "0" * 64))
+    remember(ctx, ended(*files))
+    batches, problems, _ = returning._found(ctx, ctx.store.load())
+    assert [one.path.rpartition("/")[2] for batch in batches for one in batch.leaving] == ["state.yaml"]
+    assert [problem.where.isprintable() for problem in problems] == [True]
+
+
 def test_what_was_sent_of_a_job_that_is_gone_is_forgotten(ctx: Context) -> None:
     sent = {"inbox-review/gone": {"x": "0"}, str(REF): {f"{REVIEW}/state.yaml": sha(b"status: done\n")}}
     remember(ctx, record(), sent=sent)

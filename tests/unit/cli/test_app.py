@@ -111,7 +111,7 @@ BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("template", "preview"): ([], 2),
     ("template", "eject"): (["nothing"], 2),
     ("peers", "list"): (["--state", "lost"], 2),
-    ("peers", "show"): (["nothing"], 77),
+    ("peers", "show"): (["nothing"], 2),
     ("peers", "notify-granted"): (["nothing"], 2),
     ("auth", "google"): (["--no-browser"], 78),
     ("auth", "revoke"): (["--yes"], 77),

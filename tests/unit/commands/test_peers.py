@@ -12,7 +12,7 @@ from scq.commands import peers as verb
 from scq.context import Context
 from scq.errors import ConfigError, SignInError
 from scq.model import Peer, PeerState
-from scq.peering import Look, settled, tell_granted, write_down
+from scq.peering import Carried, Look, carry_out, carry_out_answers, settled, tell_granted, write_down
 from scq.state import DriveMemory, RemoteFolder, State
 from tests.people import OWNER, World
 
@@ -117,6 +117,18 @@ def test_what_is_decided_twice_is_one_audit_row(ctx: Context) -> None:
     state = write_down(ctx, {ANA: "rejected", BEN: "accepted"})
     assert state.drive.answers == {ANA: "rejected", BEN: "accepted"}
     assert state.audited == 2
+
+
+def test_without_an_answer_there_is_nothing_to_carry_out(ctx: Context) -> None:
+    assert carry_out(ctx, {}, [ANA]) == Carried({}, {}, ())
+    ctx.store.update(lambda state: replace(state, drive=DriveMemory()))
+    assert carry_out_answers(ctx) == ()
+
+
+def test_without_a_sign_in_answers_wait_and_that_is_said(ctx: Context) -> None:
+    (problem,) = carry_out_answers(ctx)
+    assert "answers to 1 peer are not there yet" in problem.what
+    assert ctx.store.load().drive.answers == {BEN: "rejected"}
 
 
 def test_an_answer_that_was_changed_meanwhile_stays_written_down(ctx: Context) -> None:

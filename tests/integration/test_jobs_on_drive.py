@@ -1,0 +1,206 @@
+"""A job on Drive from its message to its copy, through the command line: listed, read, not decided, and told once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import drive_world
+from tests.drive_world import ALICE, OWNER
+from tests.people import Person, syftbox
+from tests.servers.drive import DriveServer, Fault
+
+INBOX = f"syft_datasite#0.10.0#{OWNER}#inbox#{ALICE}"
+
+
+class Drive:
+    """The owner's account, with an inbox that Alice made."""
+
+    def __init__(self, server: DriveServer, folder: Path) -> None:
+        self.server = server
+        self.root = syftbox(folder, OWNER)
+        self.inbox = server.add_folder(ALICE, INBOX, share={OWNER: "writer"})
+        token = server.token_file(folder / "token.json", OWNER, read_only=True)
+        config = f"sandbox: none\ndrive_token_path: {token}\ndrive: {{endpoint: '{server.endpoint}'}}\n"
+        self.owner = Person(folder / "do", self.root, OWNER, config)
+        self.sent = 0
+
+    def send(self, name: str = "study", **fields: Any) -> str:
+        """Alice sends a job; the id of its message."""
+        self.sent += 1
+        body = drive_world.pack(drive_world.message(drive_world.job(name, **fields)))
+        file_name = drive_world.file_name(drive_world.AT + self.sent, f"{self.sent:08}-0000-4000-8000-000000000000")
+        return self.server.add_file(ALICE, file_name, self.inbox, body)
+
+    def answer(self, state: str) -> None:
+        """The owner answers Alice with another client."""
+        box = self.server.add_folder(OWNER, "SyftBox")
+        self.server.add_file(OWNER, "SYFT_peers.json", box, json.dumps({ALICE: {"state": state}}).encode())
+
+    def copy(self, name: str = "study") -> None:
+        """What the owner's client makes of a message."""
+        for change in drive_world.job(name):
+            place = self.root / OWNER / change["path_in_datasite"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(change["content"])
+
+    def check(self, *options: str, code: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = self.owner.json("check", *options, code=code)
+        return found
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[Drive]:
+    with DriveServer() as server:
+        yield Drive(server, tmp_path)
+
+
+def test_a_job_is_found_before_it_arrives_and_told_once(drive: Drive) -> None:
+    assert drive.check()["new_jobs"] == []
+    drive.send()
+    (job,) = drive.check()["new_jobs"]
+    assert (job["name"], job["submitter"], job["status"], job["where"]) == ("study", ALICE, "pending", "drive")
+    assert job["digest"] is None
+    assert drive.check()["new_jobs"] == []
+    (listed,) = drive.owner.json("list")["jobs"]
+    assert (listed["id"], listed["where"]) == (job["id"], "drive")
+    drive.copy()
+    again = drive.check()
+    assert (again["new_jobs"], again["changed_jobs"], again["events"]) == ([], [], [])
+    shown = drive.owner.job(job["id"])
+    assert (shown["id"], shown["where"]) == (job["id"], "local")
+    assert shown["digest"].startswith("sha256:")
+
+
+def test_an_archived_message_of_a_job_that_is_here_changes_nothing(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    drive.check()
+    drive.copy()
+    drive.server.trash(message)
+    assert drive.check()["events"] == []
+    assert [job["where"] for job in drive.owner.json("pending")["jobs"]] == ["local"]
+
+
+def test_a_job_whose_message_was_taken_back_has_vanished(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    drive.check()
+    drive.server.trash(message)
+    assert [event["kind"] for event in drive.check()["events"]] == ["job.vanished"]
+    assert drive.owner.json("list")["jobs"] == []
+
+
+def test_its_files_can_be_read_from_the_message_and_nothing_is_written(drive: Drive) -> None:
+    drive.send()
+    (job,) = drive.check()["new_jobs"]
+    before = sorted(drive.root.rglob("*"))
+    shown = drive.owner.json("review", job["id"])
+    first = shown["files"][0]
+    assert (first["path"], first["text"]) == ("run.sh", "#!/bin/bash\npython main.py\n")
+    assert {file["path"] for file in shown["files"]} == {"run.sh", "config.yaml", "code/main.py"}
+    assert sorted(drive.root.rglob("*")) == before
+    read = drive.owner.scq("review", job["short_id"]).out
+    assert "on Google Drive, not in the SyftBox folder yet" in read
+    assert "scq approve" not in read
+    assert drive.owner.json("review", job["id"], "--file", "code/main.py")["files"][0]["text"] == "print(1)\n"
+
+
+@pytest.mark.parametrize("verb", [("approve",), ("reject", "-r", "no")])
+def test_it_is_not_decided_before_it_is_here(drive: Drive, verb: tuple[str, ...]) -> None:
+    drive.send()
+    (job,) = drive.check()["new_jobs"]
+    refused = drive.owner.scq(verb[0], job["id"], *verb[1:], code=75)
+    assert "is on Google Drive only" in refused.err
+    assert "scq check --fetch" in refused.err
+    drive.copy()
+    drive.owner.scq("review", job["id"])
+    drive.owner.scq(verb[0], job["id"], *verb[1:])
+
+
+def test_what_was_read_on_drive_is_not_what_was_reviewed_here(drive: Drive) -> None:
+    """A message can be replaced: only a review of the copy counts."""
+    drive.send()
+    (job,) = drive.check()["new_jobs"]
+    drive.owner.scq("review", job["id"])
+    drive.copy()
+    drive.check()
+    (record,) = drive.owner.state()["jobs"].values()
+    assert "reviewed" not in record
+
+
+def test_a_sender_who_is_no_peer_is_named_so_until_accepted(drive: Drive) -> None:
+    drive.send()
+    found = drive.check()
+    assert [peer["address"] for peer in found["new_peers"]] == [ALICE]
+    assert "not_a_peer" in found["new_jobs"][0]["flags"]
+    assert "not an accepted peer" in drive.owner.scq("show", "study").out
+    drive.answer("accepted")
+    found = drive.check()
+    assert [peer["address"] for peer in found["granted_peers"]] == [ALICE]
+    assert drive.owner.job("study")["flags"] == []
+    assert drive.check()["events"] == []
+
+
+def test_messages_about_jobs_and_peers_reach_the_mailbox_once(drive: Drive) -> None:
+    drive.owner.scq("notify")
+    drive.send()
+    told = drive.owner.json("notify")["messages"]
+    assert {row["kind"] for row in told if row["recipient"] == OWNER} >= {"job.received"}
+    drive.copy()
+    assert drive.owner.json("notify")["messages"] == []
+
+
+def test_a_drive_out_of_reach_stops_nothing_else(drive: Drive) -> None:
+    drive.check()
+    drive.copy()
+    drive.server.faults.append(Fault("*", status=403, reason="domainPolicy", times=50))
+    found = drive.check(code=78)
+    assert [job["where"] for job in found["new_jobs"]] == ["local"]
+    assert {source["name"]: source["ok"] for source in found["sources"]} == {"local": True, "drive": False}
+    assert [row["where"] for row in drive.owner.json("status")["troubles"]] == ["source drive"]
+    drive.server.faults.clear()
+    drive.check()
+    assert drive.owner.json("status")["troubles"] == []
+
+
+def test_a_dead_sign_in_asks_for_another_and_is_told_once_a_day(drive: Drive) -> None:
+    drive.check()
+    drive.server.revoke(OWNER)
+    found = drive.check(code=77)
+    assert [event["kind"] for event in found["events"]] == ["auth.failed"]
+    assert drive.check(code=77)["events"] == []
+
+
+def test_another_account_is_refused_by_name(drive: Drive, tmp_path: Path) -> None:
+    drive.server.token_file(tmp_path / "token.json", "other@hospital.example", read_only=True)
+    said = drive.owner.scq("check", code=78).err
+    assert "other@hospital.example" in said
+    assert OWNER in said
+
+
+def test_drive_is_left_alone_where_it_is_switched_off(drive: Drive) -> None:
+    drive.owner.configure((drive.owner.home / "config.yaml").read_text().replace("drive: {", "drive: {use: never, "))
+    drive.send()
+    assert drive.check()["sources"] == [{"name": "local", "ok": True, "complete": True}]
+    assert drive.server.calls == []
+
+
+def test_a_dry_run_remembers_nothing(drive: Drive) -> None:
+    drive.send()
+    assert len(drive.check("--dry-run")["new_jobs"]) == 1
+    assert len(drive.check()["new_jobs"]) == 1
+
+
+def test_a_reset_leaves_what_is_on_drive(drive: Drive) -> None:
+    drive.send()
+    drive.send("other")
+    drive.copy()
+    drive.check()
+    drive.owner.scq("reset", "--yes")
+    drive.check()
+    assert [(job["name"], job["where"]) for job in drive.owner.json("list")["jobs"]] == [("other", "drive")]
