@@ -12,7 +12,7 @@ FOLDER = "application/vnd.google-apps.folder"
 
 
 class File(Struct, frozen=True):
-    """A file or folder. `owners` are lower-case addresses, times aware UTC. `parents` are missing where they are not to be seen."""
+    """A file or folder. `owners` are lower-case addresses, times aware UTC; `parents` may be missing where they are others'."""
 
     id: str
     name: str
