@@ -1,4 +1,4 @@
-"""What `scq doctor` finds out about messages and secrets: channels, private files, the hours, the address that is pinged."""
+"""What `scq doctor` finds out about messages, Google Drive and secrets: channels, private files, hours, the pinged address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from scq import signing
+from scq import signing, sync_clients
 from scq.clean import line
 from scq.config_channels import ENDINGS, SECRETS, ChannelSetting
 from scq.context import Context
@@ -141,6 +141,22 @@ def health(ctx: Context) -> Iterator[Check]:
         yield fine("health", f"{host} is told about {', '.join(ctx.config.health.verbs)}")
     if sum(map(bool, (secret.literal, secret.env, secret.file, secret.keyring))) > 1:
         yield note("health", "health.url is given in more than one place", "Keep one of url, url_env, url_file and url_keyring.")
+
+
+def drive(ctx: Context) -> Iterator[Check]:
+    """Google Drive as it could be used by this call; Google is not asked."""
+    if not ctx.uses_drive():
+        return
+    fetches = ctx.config.drive.fetch
+    try:
+        ctx.drive(changes=fetches)
+    except ScqError as error:
+        yield fail("drive", line(str(error), 300), error.advice)
+        return
+    yield fine("drive", "there is a sign-in that may change Google Drive" if fetches else "there is a sign-in for Google Drive")
+    other = sync_clients.running(ctx.config.root, ctx.env) if fetches else ""
+    if other:
+        yield note("drive", line(other, 300), "Beside another client nothing is fetched: stop it, or set drive.fetch: false")
 
 
 def hours(ctx: Context) -> Iterator[Check]:

@@ -334,6 +334,7 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _programs,
     _layouts,
     checking.channels,
+    checking.drive,
     checking.secrets,
     checking.health,
     checking.hours,

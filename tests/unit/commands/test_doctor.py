@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -70,6 +71,16 @@ def program(folder: Path, name: str, text: str = "#!/bin/sh\n") -> Path:
     path.write_text(text)
     path.chmod(0o755)
     return path
+
+
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1] + "/.sync.lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""A client at work: it keeps its lock until its input ends."""
 
 
 def configure(home: Path, box: Path, programs: Path, more: str = "") -> None:
@@ -575,6 +586,36 @@ def test_a_digest_in_quiet_hours_is_a_note(quiet: str, at: str, noted: bool, hom
 def test_a_heartbeat_every_few_minutes_is_a_note(home: Path, box: Path, programs: Path) -> None:
     configure(home, box, programs, "notify: {heartbeat_enabled: true, heartbeat_interval: 10m}\n")
     assert "health.url" in one(doctor.run(context(home, str(programs))), "hours")["advice"]
+
+
+def test_drive_is_no_matter_where_there_is_no_sign_in_for_it(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    assert found(doctor.run(context(home, str(programs))), "drive") == []
+
+
+def test_a_sign_in_for_drive_is_proven_to_be_one_that_is_enough(home: Path, box: Path, programs: Path) -> None:
+    token = home / "token_do.json"
+    reading = "https://www.googleapis.com/auth/drive.readonly"
+    token.write_text(json.dumps({"token": "t", "scopes": [reading], "expiry": "2999-01-01T00:00:00Z"}))
+    token.chmod(0o600)
+    configure(home, box, programs)
+    assert one(doctor.run(context(home, str(programs))), "drive")["detail"] == "there is a sign-in for Google Drive"
+    configure(home, box, programs, "drive: {fetch: true}\n")
+    check = one(doctor.run(context(home, str(programs))), "drive")
+    assert (check["ok"], "scq auth google --drive --write" in check["advice"]) == (False, True)
+
+
+def test_another_client_beside_fetching_is_a_note(home: Path, box: Path, programs: Path) -> None:
+    writing = "https://www.googleapis.com/auth/drive"
+    (home / "token_do.json").write_text(json.dumps({"token": "t", "scopes": [writing], "expiry": "2999-01-01T00:00:00Z"}))
+    (home / "token_do.json").chmod(0o600)
+    configure(home, box, programs, "drive: {fetch: true}\n")
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(box)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"held\n"
+        checks = found(doctor.run(context(home, str(programs))), "drive")
+    assert [check["level"] for check in checks] == ["ok", "warning"]
+    assert "drive.fetch: false" in checks[1]["advice"]
 
 
 def test_what_did_not_work_when_last_tried_is_a_note(home: Path, box: Path, programs: Path) -> None:
