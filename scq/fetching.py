@@ -3,6 +3,8 @@
 First the files, safely on disk; then one save that remembers it, with its line in the audit log; then the message moves to the
 archive. A call killed anywhere in between is finished by the next one: content that lies there already is left alone.
 
+A message in which anything is damaged is not taken at all. What of a sound one the sender may not write is left out.
+
 Rules of reception and the archive: syft-client 0.1.88-0.1.117, syft 0.10.0 (docs/drive.md).
 """
 
@@ -11,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -22,19 +23,18 @@ from scq import sync_clients
 from scq.access import Rules
 from scq.clean import line
 from scq.context import Context, audited
-from scq.drive import messages, names
+from scq.drive import names
 from scq.drive.found import PLACE
 from scq.drive.granting import syftbox
 from scq.drive.items import File, NotThereError
-from scq.drive.jobs import CONFIG, RemoteJob, find
-from scq.drive.messages import Edit, Proposal
-from scq.drive.peers_file import whole
+from scq.drive.jobs import CONFIG, RemoteJob, find, sighting
+from scq.drive.messages import Edit, Proposal, read
+from scq.drive.peers_file import is_accepted, whole
 from scq.errors import BusyError, IntegrityError, InvalidFileError, ScqError, SignInError
-from scq.files import open_regular, remove_file, remove_tree, sync_folder, walk, write_atomic
 from scq.formats import same_address
 from scq.layouts.inbox_paths import queue_path
 from scq.layouts.inbox_welcome import welcome
-from scq.layouts.writing import remove_leftovers, safe_folder, write_files
+from scq.layouts.incoming import above, digest_of, sha256_of, write
 from scq.model import Problem
 from scq.permissions import FILE_NAME
 from scq.state import DriveMemory, RemoteFolder, RemoteMessage, State
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from scq.drive.connection import Drive
     from scq.drive.poll import Poll
 
-BLOCK = 1 << 20
-BUILDING = "fetched"
 PRIVATE = ("private", "public/syft_datasets")
 """Folders of a datasite that no peer changes, whatever the permission files say."""
 SHOWN_DENIED = 5
 STAYS = "It stays where it is."
+LEFT_OUT = "It was left out."
+SEND_ANEW = "Ask the sender to send it anew."
 NEXT_CALL = "The next call tries again."
 _OURS = re.compile(r"_[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\.tar\.gz$")
 """Event messages of scq bear a UUID made of their content (version 5), those of the clients a random one (version 4)."""
@@ -72,8 +72,8 @@ def fetch(ctx: Context, poll: Poll) -> tuple[Poll, tuple[Problem, ...]]:
 
     Returns the look without them (their ids are `gone`) and what was wrong. A message that may not be taken is `refused`,
     told once and left where it is; one that cannot be taken now is told and tried again by the next call. Nothing is fetched
-    while another client works for this account. No request is made when nothing waits. Raises nothing for Drive, the sign-in
-    or the folders: every failure is a problem.
+    while another client works for this account, nor from a peer whose rejection is written down. No request is made when
+    nothing waits. Raises nothing for Drive, the sign-in or the folders: every failure is a problem.
     """
     waiting = to_fetch(poll.memory) if poll.source.ok else ()
     if not waiting:
@@ -95,7 +95,7 @@ def fetch(ctx: Context, poll: Poll) -> tuple[Poll, tuple[Problem, ...]]:
 
 def to_fetch(memory: DriveMemory) -> tuple[str, ...]:
     """Ids of the messages that can be fetched, in the order in which they were sent."""
-    accepted = {id for id, folder in memory.folders.items() if memory.states.get(folder.peer) == "accepted"}
+    accepted = {id for id, folder in memory.folders.items() if is_accepted(memory, folder.peer)}
     found = (
         (name.seconds, id)
         for id, message in memory.messages.items()
@@ -135,13 +135,20 @@ def _fetched(ctx: Context, poll: Poll, waiting: Iterable[str], drive: Drive) -> 
     done = _Round()
     behind: set[str] = set()
     problems: list[Problem] = []
+    answers = ctx.store.load().drive.answers  # what was decided while this call waited for its turn
     for id in waiting:
-        sender = _spelled(poll.memory.folders[poll.memory.messages[id].folder], ctx.config.email)
-        if sender in behind:
+        message = poll.memory.messages[id]
+        folder = poll.memory.folders[message.folder]
+        sender = _spelled(folder, ctx.config.email)
+        if sender in behind or answers.get(folder.peer) == "rejected":
             continue
         where = f"drive message {id} from {line(sender)}"
         try:
-            problems.extend(Problem(where, what, STAYS) for what in _take(ctx, drive, poll.memory, id, sender, done.brought))
+            file = _present(drive, id, message)
+            if not message.fetched:
+                problems.extend(Problem(where, what, LEFT_OUT) for what in _bring(ctx, drive, poll.memory, file, sender))
+            done.brought.add(id)
+            _archive(drive, file, message, sender, ctx.config.email)
             done.taken.add(id)
         except NotThereError:  # taken away since the look
             done.taken.add(id)
@@ -168,16 +175,12 @@ def _spelled(folder: RemoteFolder, me: str) -> str:
     return name.peer if name is not None and same_address(name.peer, folder.peer) else folder.peer
 
 
-def _take(ctx: Context, drive: Drive, memory: DriveMemory, id: str, sender: str, brought: set[str]) -> tuple[str, ...]:
-    """Fetch and archive one message; what of it was not allowed, in words. Raises RefusedError, NotThereError and others."""
-    message = memory.messages[id]
+def _present(drive: Drive, id: str, message: RemoteMessage) -> File:
+    """The file of a message as it is now. Raises NotThereError when it does not lie in its inbox any more."""
     file = drive.file(id)
     if file.trashed or (file.parents and message.folder not in file.parents):
         raise NotThereError("the message was moved")
-    denied = () if message.fetched else _bring(ctx, drive, memory, file, sender)
-    brought.add(id)
-    _archive(drive, file, message, sender, ctx.config.email)
-    return denied
+    return file
 
 
 def _bring(ctx: Context, drive: Drive, memory: DriveMemory, file: File, sender: str) -> tuple[str, ...]:
@@ -186,24 +189,27 @@ def _bring(ctx: Context, drive: Drive, memory: DriveMemory, file: File, sender: 
         raise RefusedError("it belongs to somebody else than the folder it lies in")
     try:
         body = drive.download(file.id, ctx.config.drive.message_bytes)
-        proposal = messages.read(body, ctx.config.drive.unpacked_bytes)
+        proposal = read(body, ctx.config.drive.unpacked_bytes)
     except InvalidFileError as error:
         raise RefusedError(f"it {error}", error.advice) from error
     if proposal.sender and not same_address(proposal.sender, sender):
         raise RefusedError(f"it says that it comes from {line(proposal.sender)}")
     work = examined(ctx, proposal, sender)
-    write(ctx.config.root, ctx.config.email, work)
+    contents = {path: edit.content for path, edit in work.edits.items()}
+    write(ctx.config.root, ctx.config.email, contents, tuple(job.folder for job in work.jobs))
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-    ctx.store.update(lambda state: _remembered(ctx, state, memory, file.id, sender, work, digest))
+    ctx.store.update(lambda state: _remembered(ctx, state, memory, file, sender, work, digest))
     return work.denied
 
 
 def examined(ctx: Context, proposal: Proposal, sender: str) -> Work:
     """What of a proposal may be carried out, by the rules of the owner's client and the permission files.
 
-    Raises RefusedError: larger than a submission may be, nothing of it allowed, or made for other content than lies there.
+    Raises RefusedError: damaged anywhere, larger than a submission may be, nothing of it allowed, or made for other content
+    than lies there.
     """
     root, owner = ctx.config.root, ctx.config.email
+    _check_sound(proposal)
     size = sum(len(edit.content or b"") for edit in proposal.edits)
     if len(proposal.edits) > ctx.config.submission_files or size > ctx.config.submission_bytes:
         raise RefusedError(f"it holds {len(proposal.edits)} files and {size} bytes, more than a submission may have")
@@ -215,7 +221,7 @@ def examined(ctx: Context, proposal: Proposal, sender: str) -> Work:
     denied: list[str] = []
     for edit in proposal.edits:
         if not names.is_generated(edit.path):
-            fault = names.path_fault(edit.path) or edit.fault or _denial(rules, edit.path, sender)
+            fault = names.path_fault(edit.path) or _denial(rules, edit.path, sender)
             if fault:
                 denied.append(f"{line(edit.path)} {fault}")
             else:
@@ -223,11 +229,18 @@ def examined(ctx: Context, proposal: Proposal, sender: str) -> Work:
     if not allowed:
         raise RefusedError("nothing of it may be written" + (f": {denied[0]}" if denied else ""))
     for path, edit in allowed.items():
-        if any(folder in allowed for folder in _above(path)):
+        if any(folder in allowed for folder in above(path)):
             raise RefusedError(f"{line(path)} would lie in a file")
         _check_fits(root, owner, edit)
     jobs = tuple(job for job in find(proposal, sender, owner) if f"{job.folder}/{CONFIG}" in allowed)
     return Work(allowed, _shown(denied), jobs)
+
+
+def _check_sound(proposal: Proposal) -> None:
+    """Raise RefusedError for a message of which anything is damaged: what is left of it was never meant to stand alone."""
+    damaged = [f"{line(edit.path)} {edit.fault}" for edit in proposal.edits if edit.fault]
+    if proposal.warnings or damaged:
+        raise RefusedError(f"it is damaged: {[*proposal.warnings, *damaged][0]}", SEND_ANEW)
 
 
 def _denial(rules: Rules, path: str, sender: str) -> str:
@@ -243,89 +256,24 @@ def _shown(denied: list[str]) -> tuple[str, ...]:
 
 def _check_fits(root: str, owner: str, edit: Edit) -> None:
     """Raise RefusedError unless the place is as the sender knew it, or as it shall become."""
-    there = _digest(root, owner, edit.path)
-    if there != edit.old_hash and there != _wanted(edit):
-        what = "is not there" if there is None else "has changed" if edit.old_hash else "is there already with other content"
-        raise RefusedError(f"it was made for other files than yours: {line(edit.path)} {what}", "Ask the sender to send it anew.")
-
-
-def _wanted(edit: Edit) -> str | None:
-    return None if edit.content is None else hashlib.sha256(edit.content).hexdigest()
-
-
-def _digest(root: str, owner: str, path: str) -> str | None:
-    """sha256 of a file of the datasite, None when it is not there. Raises RefusedError for a link or anything but a file."""
     try:
-        place = f"{safe_folder(root, os.path.dirname(f'{owner}/{path}'), create=False)}/{os.path.basename(path)}"
-        if not os.path.lexists(place):
-            return None
-        with os.fdopen(open_regular(place), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        there = digest_of(root, f"{owner}/{edit.path}")
     except (IntegrityError, InvalidFileError) as error:
         raise RefusedError(line(str(error), 500), error.advice) from error
+    if there != edit.old_hash and there != sha256_of(edit.content):
+        what = "is not there" if there is None else "has changed" if edit.old_hash else "is there already with other content"
+        raise RefusedError(f"it was made for other files than yours: {line(edit.path)} {what}", SEND_ANEW)
 
 
-def write(root: str, owner: str, work: Work) -> None:
-    """Carry out what is not done yet: new jobs appear whole, other files one by one. All of it is on disk at the end.
-
-    Raises IntegrityError for a link on the way, OSError.
-    """
-    rest = {path: edit for path, edit in work.edits.items() if _digest(root, owner, path) != _wanted(edit)}
-    for job in work.jobs:
-        files = {path: edit.content for path, edit in rest.items() if path.startswith(f"{job.folder}/")}
-        if files and None not in files.values() and not os.path.lexists(f"{root}/{owner}/{job.folder}"):
-            start = len(job.folder) + 1
-            _publish(root, owner, job.folder, {path[start:]: content or b"" for path, content in files.items()})
-            rest = {path: edit for path, edit in rest.items() if path not in files}
-    for path, edit in rest.items():
-        folder = safe_folder(root, os.path.dirname(f"{owner}/{path}"), create=edit.content is not None)
-        place = f"{folder}/{os.path.basename(path)}"
-        if edit.content is None:
-            remove_file(place)
-        else:
-            write_atomic(place, edit.content, mode=0o644)
-    # also what an earlier call that was killed did not come to
-    for folder in sorted({folder for path in work.edits for folder in _above(f"{owner}/{path}")}):
-        if os.path.isdir(f"{root}/{folder}"):
-            sync_folder(f"{root}/{folder}")
-
-
-def _above(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts))]
-
-
-def _publish(root: str, owner: str, folder: str, files: dict[str, bytes]) -> None:
-    """Build the folder of a new job where nobody looks for jobs, and rename it into place once it is on disk."""
-    queue = safe_folder(root, queue_path(owner))
-    parent = safe_folder(root, os.path.dirname(f"{owner}/{folder}"))
-    remove_leftovers(queue, BUILDING)
-    building = f"{queue}/.{BUILDING}.{os.getpid()}.tmp"
-    os.mkdir(building, 0o755)
-    try:
-        write_files(building, files, ())
-        _sync_tree(building)
-        os.rename(building, f"{parent}/{os.path.basename(folder)}")
-    finally:
-        remove_tree(building)
-
-
-def _sync_tree(folder: str) -> None:
-    for path, found in walk(folder, 1 << 30, depth=1 << 30):
-        if stat.S_ISDIR(found.st_mode):
-            sync_folder(f"{folder}/{path}")
-        else:
-            with os.fdopen(open_regular(f"{folder}/{path}"), "rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
-
-
-def _remembered(ctx: Context, state: State, memory: DriveMemory, id: str, sender: str, work: Work, digest: str) -> State:
+def _remembered(ctx: Context, state: State, memory: DriveMemory, file: File, sender: str, work: Work, digest: str) -> State:
     """The state that knows that the files of a message are in place, with a row of the audit log about it."""
     known = state.drive
     if known.account != memory.account:  # nothing is remembered yet: the look itself is saved later
         known = DriveMemory(memory.account, answers=known.answers, sent=known.sent, outgoing=known.outgoing)
-    drive = replace(known, messages={**known.messages, id: replace(memory.messages[id], fetched=True)})
+    refs = (sighting(job, owner=ctx.config.email, sender=sender, message=file).ref for job in work.jobs)
+    sent = {**{str(ref): {} for ref in refs}, **known.sent}  # so that no job is forgotten before its answer was sent
+    messages = {**known.messages, file.id: replace(memory.messages[file.id], fetched=True)}
+    drive = replace(known, messages=messages, sent=sent)
     what = ", ".join(f"job {line(job.name)}" for job in work.jobs) or f"{len(work.edits)} files"
     detail = f"{line(sender)}: {what}"
     return audited(replace(state, drive=drive), ctx.now(), ctx.config.email, "fetch", digest=digest, detail=detail)

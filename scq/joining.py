@@ -1,6 +1,7 @@
 """Jobs that lie on Google Drive, put together with those in the SyftBox folder, so that each is one job and told once. Pure.
 
-A job keeps its id when its copy arrives: both have the same reference, or else the same submitter and name.
+A job keeps its id when its copy arrives: both have the same reference, or else the same submitter and name. Where no path names
+the submitter only the same layout counts, for there he says himself who he is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from scq.state import Record
 
 NOT_ACCEPTED = "not_a_peer"
 """Flag of a job on Drive whose sender the owner has not accepted."""
+NAMELESS = ("b0", "b1")
+"""Layouts of jobs on Drive whose path does not name the submitter."""
 
 
 def in_folders(records: Mapping[str, Record]) -> dict[str, Record]:
@@ -50,22 +53,25 @@ def joined(
     now: datetime,
     new_id: Callable[[JobRef], str],
     finished: Callable[[str], Record | None],
+    may_vanish: bool = True,
 ) -> tuple[dict[str, Record], list[Problem]]:
     """(the records with what a look at Drive found, what is wrong with it).
 
     `jobs` are those of the messages that were read now, `gone` the messages that are no longer in an inbox. A job whose last
-    message is gone and whose copy is not here is missing from now on.
+    message is gone and whose copy is not here is missing from now on, unless the copy may just be out of sight (not `may_vanish`).
+    What comes after that in a new message is a new job.
     """
-    found = {key: _without(record, gone, now) for key, record in records.items()}
+    found = {key: _without(record, gone, now, may_vanish) for key, record in records.items()}
     local = {_pair(record.sighting): record for record in found.values() if record.sighting.where == "local"}
     problems: list[Problem] = []
     for sighting in jobs:
         key = str(sighting.ref)
         known = found.get(key) or finished(key)
-        here = known if known is not None and known.sighting.where == "local" else local.get(_pair(sighting))
+        copy = local.get(_pair(sighting)) if "forged" not in sighting.flags else None
+        here = known if known is not None and known.sighting.where == "local" else copy
         if here is not None and here.missing_since is None:
             problems.extend(_again(here, sighting))
-        elif known is None or known.sighting.where == "local":
+        elif known is None or known.sighting.where == "local" or _is_sent_anew(known, sighting):
             found[key] = Record(id=new_id(sighting.ref), sighting=sighting, status="pending", first_seen_at=now)
         else:
             found[key] = replace(known, sighting=_merged(known.sighting, sighting), missing_since=None)
@@ -77,8 +83,12 @@ def flagged(records: Mapping[str, Record], peers: Mapping[str, Peer]) -> dict[st
     return {key: _with_flag(record, peers) for key, record in records.items()}
 
 
-def _pair(sighting: Sighting) -> tuple[str, str, str]:
-    return sighting.owner, sighting.submitter.lower(), sighting.name
+def _pair(sighting: Sighting) -> tuple[str, str, str, str]:
+    """By what a copy is known. Letters of other scripts never count as those of an address."""
+    nameless = not sighting.ref.submitter or sighting.layout in NAMELESS
+    submitter = sighting.submitter if nameless else sighting.ref.submitter
+    address = submitter.lower() if submitter.isascii() else submitter
+    return sighting.owner, address, sighting.name, sighting.layout if nameless else ""
 
 
 def _is_wanted(record: Record) -> bool:
@@ -86,13 +96,19 @@ def _is_wanted(record: Record) -> bool:
     return "forged" not in record.sighting.flags
 
 
-def _without(record: Record, gone: Collection[str], now: datetime) -> Record:
-    sighting = record.sighting
-    if not any(message in gone for message in sighting.messages):
+def _without(record: Record, gone: Collection[str], now: datetime, may_vanish: bool) -> Record:
+    """The last message stays written down: should it come back, it brings the same job."""
+    messages = record.sighting.messages
+    left = tuple(message for message in messages if message not in gone)
+    if left:
+        return record if left == messages else replace(record, sighting=replace(record.sighting, messages=left))
+    if not messages or not may_vanish or record.missing_since is not None:
         return record
-    left = tuple(message for message in sighting.messages if message not in gone)
-    missing = record.missing_since if left else record.missing_since or now
-    return replace(record, sighting=replace(sighting, messages=left), missing_since=missing)
+    return replace(record, missing_since=now)
+
+
+def _is_sent_anew(known: Record, sighting: Sighting) -> bool:
+    return known.missing_since is not None and set(known.sighting.messages).isdisjoint(sighting.messages)
 
 
 def _merged(before: Sighting, after: Sighting) -> Sighting:

@@ -24,7 +24,7 @@ from scq.context import Context, audited
 from scq.diff import events
 from scq.joining import arrived, flagged, in_folders, joined
 from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sighting, SourceReport
-from scq.noticing import at_intervals, peers_in, with_drive, with_peers, with_source
+from scq.noticing import at_intervals, is_current, peers_in, with_drive, with_peers, with_source
 from scq.outbox import queue
 from scq.routing import MARKS, route
 from scq.scan import Memory, Snapshot, job_id, scan
@@ -113,10 +113,11 @@ def observe(
             items.clear()
         # What waits is announced in one message the first time, so that look has to be a whole one.
         asked = remote if snapshot.source.ok or before.baseline_at is not None else None
+        asked = asked if asked is not None and is_current(before, asked) else None
         after = _with_arrivals(before, snapshot)
         records = _judged(ctx, after, snapshot, finished)
         if asked is not None:
-            after, records = _with_remote(ctx, after, records, asked, wrong)
+            after, records = _with_remote(ctx, after, records, asked, snapshot.source, wrong)
         changed.update(records)
         after = _remembered(ctx, after, snapshot, finished, records, found, asked)
         return after if only == "jobs" else with_peers(ctx, after, asked, found)
@@ -147,7 +148,7 @@ def observe_peers(ctx: Context, remote: Poll | None, *, dry_run: bool = False) -
 
     def remember(before: State) -> State:
         found.clear()
-        return with_peers(ctx, before, remote, found)
+        return with_peers(ctx, before, remote if remote is not None and is_current(before, remote) else None, found)
 
     state = ctx.store.load()
     after = remember(state) if dry_run else ctx.store.update(remember)
@@ -172,17 +173,18 @@ def _with_arrivals(state: State, snapshot: Snapshot) -> State:
 
 
 def _with_remote(
-    ctx: Context, before: State, records: dict[str, Record], remote: Poll, wrong: list[Problem]
+    ctx: Context, before: State, records: dict[str, Record], remote: Poll, here: SourceReport, wrong: list[Problem]
 ) -> tuple[State, dict[str, Record]]:
-    """State and records with what was found on Google Drive."""
-    taken = {record.id for record in records.values()}
+    """State and records with what was found on Google Drive. A message that is not remembered any more is gone."""
+    carried = {message for record in records.values() for message in record.sighting.messages}
     records, problems = joined(
         records,
         remote.jobs,
-        remote.gone,
+        remote.gone | (carried - remote.memory.messages.keys()),
         now=ctx.now(),
-        new_id=lambda ref: job_id(ref, None, taken),
+        new_id=lambda ref: job_id(ref, None),
         finished=ctx.store.finished_record,
+        may_vanish=here.ok and here.complete,  # else the copy may be where nobody could look
     )
     wrong.extend(problems)
     records = flagged(records, peers_in(ctx, before, remote))
@@ -279,7 +281,7 @@ def _remembered(
     if not snapshot.source.ok and remote is None:
         return with_source(ctx, with_drive(ctx, before, remote, found), snapshot.source, found)
     first = before.baseline_at is None
-    known = {**finished, **before.jobs}
+    known = _known(before, finished, records)
     news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
     found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
     before = at_intervals(ctx, before, records, found, first)
@@ -300,6 +302,17 @@ def _remembered(
         swept_at=now if snapshot.full and snapshot.source.ok else before.swept_at,
     )
     return noted(_audit_adopted(after, before, ctx), ctx.config, now)
+
+
+def _known(before: State, finished: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, Record]:
+    """The records of before, but for jobs that were sent anew over Google Drive after they had gone."""
+    known = {**finished, **before.jobs}
+    anew = [
+        key
+        for key, record in records.items()
+        if record.sighting.where == "drive" and key in known and record.first_seen_at != known[key].first_seen_at
+    ]
+    return {key: record for key, record in known.items() if key not in anew}
 
 
 def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:
@@ -390,7 +403,7 @@ def _news(
     if before.baseline_at is None:
         fresh = [key for key, record in records.items() if record.status == "pending"]
         return tuple(job_of(records[key]) for key in fresh), ()
-    known = finished.keys() | before.jobs.keys()
+    known = _known(before, finished, records).keys()
     new = tuple(job_of(records[key]) for key in records if key in touched and key not in known)
     return new, tuple(job_of(records[key]) for key in records if key in touched and key in known)
 

@@ -31,6 +31,19 @@ def peers_in(ctx: Context, before: State, remote: Poll) -> dict[str, Peer]:
     return peers.now_known(memory.folders, memory.states, before.peers, ctx.now(), complete=remote.source.complete)
 
 
+def is_current(before: State, remote: Poll) -> bool:
+    """False when another call has looked at Google Drive, or answered a peer, since this look began.
+
+    Such a look is dropped: what it found would take back what is known by now, and so be told a second time. Nothing is lost by
+    that, for the place in the list of changes is dropped with it.
+    """
+    return remote.began is None or _marks(remote.began) == _marks(before)
+
+
+def _marks(state: State) -> tuple[object, ...]:
+    return state.drive.token, state.drive.scanned_at, state.drive.states, state.peers
+
+
 def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
     """The state that knows the peers as a look at Google Drive saw them, with the messages about what is new among them."""
     if remote is None or not remote.source.ok:
@@ -39,7 +52,9 @@ def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Eve
 
     now, known = ctx.now(), peers_in(ctx, before, remote)
     number = {"revision": before.revision + 1, "number": len(found)}
-    news = peers.events(before.peers, known, me=ctx.config.email, first=before.peers_at is None, at=now, **number)
+    me = ctx.config.email
+    is_other = remote.began is not None and remote.began.drive.account not in ("", me)
+    news = peers.events(before.peers, known, me=me, first=before.peers_at is None or is_other, at=now, **number)
     found.extend(news)
     rows = route(news, {}, ctx.config, now, before.notified)
     return replace(before, peers=known, peers_at=before.peers_at or now, outbox=queue(before.outbox, rows))

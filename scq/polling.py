@@ -6,6 +6,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
 from scq.context import Context
 from scq.errors import ScqError
 from scq.model import Problem, SourceReport
@@ -28,17 +30,19 @@ def poll(ctx: Context, state: State, *, full: bool, only: Literal["", "peers"] =
     try:
         with ctx.drive() as drive:
             if only:
-                return drive_poll.peers(drive, state.drive, me=ctx.config.email)
-            return drive_poll.poll(
-                drive,
-                state.drive,
-                me=ctx.config.email,
-                now=ctx.now(),
-                full=full or is_due(state.drive, ctx.now(), ctx.config.drive.full_scan_every),
-                message_bytes=ctx.config.drive.message_bytes,
-                unpacked_bytes=ctx.config.drive.unpacked_bytes,
-                progress=ctx.say if sys.stderr.isatty() else _nobody,
-            )
+                found = drive_poll.peers(drive, state.drive, me=ctx.config.email)
+            else:
+                found = drive_poll.poll(
+                    drive,
+                    state.drive,
+                    me=ctx.config.email,
+                    now=ctx.now(),
+                    full=full or is_due(state.drive, ctx.now(), ctx.config.drive.full_scan_every),
+                    message_bytes=ctx.config.drive.message_bytes,
+                    unpacked_bytes=ctx.config.drive.unpacked_bytes,
+                    progress=ctx.say if sys.stderr.isatty() else _nobody,
+                )
+            return replace(found, began=state)
     except ScqError as error:
         return drive_poll.Poll(
             memory=state.drive,
@@ -49,6 +53,7 @@ def poll(ctx: Context, state: State, *, full: bool, only: Literal["", "peers"] =
             source=SourceReport("drive", False, False),
             full=False,
             failure=error,
+            began=state,
         )
 
 

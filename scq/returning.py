@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
@@ -25,10 +26,12 @@ from scq.acting import released_files
 from scq.clean import line
 from scq.context import Context
 from scq.drive import names
+from scq.drive.answers import LIMIT, states_of
 from scq.drive.found import PLACE
+from scq.drive.items import File, NotThereError
 from scq.drive.messages import Edit, pack_events
-from scq.drive.peers_file import whole
-from scq.errors import ConfigError, IntegrityError, InvalidFileError, ScqError
+from scq.drive.peers_file import is_accepted, whole
+from scq.errors import BusyError, ConfigError, IntegrityError, InvalidFileError, ScqError, SignInError
 from scq.files import SMALL, read_bytes
 from scq.layouts.inbox_paths import FAMILY, LOGS, OUTPUTS, home_of, job_path
 from scq.layouts.review_state import STATE_FILE
@@ -104,7 +107,7 @@ def outboxes(memory: DriveMemory) -> dict[str, str]:
     inboxes = {(folder.peer, folder.version) for folder in memory.folders.values() if folder.kind == "inbox"}
     best: dict[str, tuple[tuple[object, ...], str]] = {}
     for id, folder in memory.folders.items():
-        if folder.kind == "outbox" and memory.states.get(folder.peer) == "accepted":
+        if folder.kind == "outbox" and is_accepted(memory, folder.peer):
             rank = ((folder.peer, folder.version) in inboxes, *_age(folder), id)
             best[folder.peer] = max(best.get(folder.peer, (rank, id)), (rank, id))
     return {peer: id for peer, (_, id) in best.items()}
@@ -216,8 +219,10 @@ def _sent(ctx: Context) -> list[Problem]:
         ):
             _check_account(ctx, drive)
             # another call may have sent some of it while this one waited
-            for batch in _found(ctx, ctx.store.load())[0]:
-                problems.extend(_send(ctx, drive, batch))
+            state = ctx.store.load()
+            state = replace(state, drive=_as_answered(drive, state.drive))
+            for outbox, batches in groupby(_found(ctx, state)[0], key=lambda batch: batch.outbox):
+                problems.extend(_sent_to(ctx, drive, state.drive.folders[outbox], batches))
     except ScqError as error:
         problems.append(Problem(PLACE, f"answers wait to be sent: {error}", error.advice or NEXT_CALL))
     return problems
@@ -228,6 +233,38 @@ def _check_account(ctx: Context, drive: Drive) -> None:
     account = drive.account()
     if account != ctx.config.email:
         raise ConfigError(f"the sign-in for Google Drive is that of {line(account)}", "Sign in as the owner of the jobs.")
+
+
+def _as_answered(drive: Drive, memory: DriveMemory) -> DriveMemory:
+    """What is remembered, with the owner's list of answers as it is now: another client may have rejected a peer since then."""
+    if not memory.peers_file:
+        return memory
+    file = drive.file(memory.peers_file)
+    if file.md5 == memory.peers_md5 and not file.trashed:
+        return memory
+    return replace(memory, states={} if file.trashed else states_of(drive.download(file.id, LIMIT)))
+
+
+def _sent_to(ctx: Context, drive: Drive, folder: RemoteFolder, batches: Iterable[Batch]) -> list[Problem]:
+    """Send what is for one peer. An outbox that cannot be used is a problem of this peer alone."""
+    problems: list[Problem] = []
+    try:
+        for count, batch in enumerate(batches):
+            if count == 0:
+                _check_outbox(drive.file(batch.outbox), folder)
+            problems.extend(_send(ctx, drive, batch))
+    except (BusyError, SignInError):
+        raise
+    except ScqError as error:
+        what = f"answers wait to be sent: {error}"
+        problems.append(Problem(f"peer {line(folder.peer)}", what, error.advice or "Ask the peer to share the folder again."))
+    return problems
+
+
+def _check_outbox(file: File, folder: RemoteFolder) -> None:
+    """Raise NotThereError unless a folder is still that of the peer: whoever owns it reads what is in it."""
+    if file.trashed or not file.is_folder or (file.owner, file.name) != (folder.peer, folder.name):
+        raise NotThereError(f"the outbox {line(folder.name)} is not there any more", "It has to be shared again by its owner.")
 
 
 def _send(ctx: Context, drive: Drive, batch: Batch) -> list[Problem]:

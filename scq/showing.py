@@ -280,5 +280,6 @@ def _note(job: Job) -> str:
     if job.invalid:
         return "! cannot be run: " + line(job.invalid[0], 80)
     if job.sighting.where == "drive":
-        return "on Google Drive" + (f" ! {line(job.problems[0].what, 80)}" if job.problems else "")
+        stranger = ", sender not accepted" if "not_a_peer" in job.sighting.flags else ""
+        return f"on Google Drive{stranger}" + (f" ! {line(job.problems[0].what, 80)}" if job.problems else "")
     return f"! {line(job.problems[0].what, 80)}" if job.problems else ""

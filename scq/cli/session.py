@@ -274,15 +274,15 @@ def _fail(
             err.write(f"     {_lines(advice)}\n")
 
 
-def _lines(text: str) -> str:
-    return "\n     ".join(line(part, 1_000) for part in text.splitlines())
+def _lines(text: str, indent: str = "     ") -> str:
+    return f"\n{indent}".join(line(part, 1_000) for part in text.splitlines())
 
 
 def _print_problems(report: Report) -> None:
     for problem in report.problems:
         sys.stderr.write(f"! {line(problem.where, 300)}: {line(problem.what, 500)}\n")
         if problem.advice:
-            sys.stderr.write(f"  {line(problem.advice, 500)}\n")
+            sys.stderr.write(f"  {_lines(problem.advice, '  ')}\n")
     for error in report.errors:
         sys.stderr.write(f"scq: {line(error, 1_000)}\n")
 

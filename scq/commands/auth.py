@@ -33,6 +33,10 @@ class Place(Struct, frozen=True):
     own: bool
     """Lies below `$SCQ_HOME`: renewed ones are saved. Those of other programs are only used."""
 
+    @property
+    def setting(self) -> str:
+        return "drive_token_path" if self.purpose is DRIVE else "gmail_token_path"
+
 
 def google(
     ctx: Context,
@@ -58,6 +62,7 @@ def google(
     places = [place for place in _places(ctx) if place.purpose.word in wanted]
     for place in places:
         _keep_key(place)
+        _keep_foreign(place)
     known = client.read(os.path.abspath(credentials) if credentials else ctx.config.credentials_path)
     token = asking.asked(known, tuple(wanted.values()), desk, hint=ctx.config.email, port=port)
     for place in places:
@@ -183,6 +188,8 @@ def _revoked(place: Place, done: set[str]) -> str:
 
     if _key(place) is not None:
         raise ConfigError("the key of a service account cannot be given back", "Delete it in the Google Cloud console.")
+    if not place.own:
+        raise ConfigError("it lies outside the folder of scq and may be that of another program", "Give it back there.")
     token = tokens.read(place.path, place.purpose)
     secret = token.refresh or token.access
     if secret in done:
@@ -210,6 +217,13 @@ def _keep_key(place: Place) -> None:
     """A key is not written over: it cannot be had a second time. Raises ConfigError."""
     if _key(place) is not None:
         raise ConfigError(f"{place.path}: is the key of a service account", "Move it away, or set another drive_token_path.")
+
+
+def _keep_foreign(place: Place) -> None:
+    """Another program lives on it, and may need more than scq asks for. Raises ConfigError where there is such a file."""
+    if not place.own and os.path.lexists(place.path):
+        what = f"{place.path}: lies outside the folder of scq and may be the sign-in of another program"
+        raise ConfigError(what, f"Unset {place.setting} (or give it another file), or move this one away first.")
 
 
 def _described(place: Place, token: Token) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -37,8 +38,8 @@ class Limits(Struct, frozen=True):
 
 def read_all(drive: Drive, found: Found, limits: Limits, progress: Callable[[str], None]) -> None:
     """Read what `found` has to be read. When the time is up, the rest stays for the next look."""
-    waiting = sorted(found.to_read.values(), key=_order)
-    later = 0
+    waiting = _in_turn(found)
+    later = done = 0
     for number, file in enumerate(waiting):
         if number and number % STEP == 0:
             progress(f"Drive: {number} of {len(waiting)} messages")
@@ -46,9 +47,13 @@ def read_all(drive: Drive, found: Found, limits: Limits, progress: Callable[[str
             _read(drive, found, file, limits)
         except OutOfTimeError:
             later += len(waiting) - number
+            if not done:
+                _put_last(found, waiting[: number + 1])
             break
         except BusyError:
             later += 1
+        else:
+            done += 1
     if later:
         found.complete = False
         found.say(
@@ -56,6 +61,26 @@ def read_all(drive: Drive, found: Found, limits: Limits, progress: Callable[[str
             "they could not be read in the time there is",
             "The next look goes on with them; drive.timeout gives it more time.",
         )
+
+
+def _in_turn(found: Found) -> list[File]:
+    """Oldest first for each sender; the senders take turns, accepted ones before strangers, so that nobody's flood keeps others
+    waiting. What could not be read in an earlier look comes last."""
+    turns: Counter[str] = Counter()
+    order: list[tuple[bool, bool, int, File]] = []
+    for file in sorted(found.to_read.values(), key=_order):
+        message = found.messages[file.id]
+        peer = found.peer_of(message)
+        order.append((message.tries > 0, peer not in found.states or found.states[peer] == "rejected", turns[peer], file))
+        turns[peer] += 1
+    return [file for *_, file in sorted(order, key=lambda row: (*row[:3], _order(row[3])))]
+
+
+def _put_last(found: Found, files: list[File]) -> None:
+    """Nothing at all could be read before the time was up: the next look begins with the others."""
+    for file in files:
+        message = found.messages[file.id]
+        found.messages[file.id] = replace(message, tries=max(message.tries, 1))
 
 
 def _order(file: File) -> tuple[float, str]:
@@ -75,10 +100,12 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
     message = found.messages[file.id]
     reason = _refusal(found, file, limits)
     if reason:
+        _left(found, file)
         _give_up(found, file, message, reason)
         return
     try:
         body = drive.download(file.id, limits.packed)
+        _left(found, file)
         if messages.is_sealed(body):
             _tell(found, file, "is encrypted and cannot be read here", "A sync client that holds the keys can read it.")
             found.messages[file.id] = replace(message, verdict="sealed")
@@ -94,6 +121,13 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
     else:
         found.jobs.extend(sightings)
         found.messages[file.id] = replace(message, verdict="jobs" if sightings else "other")
+
+
+def _left(found: Found, file: File) -> None:
+    """What an earlier look found in a message is no longer in it. Only now: one that cannot be had takes nothing away."""
+    before = found.memory.messages.get(file.id)
+    if before is not None and (before.md5 != file.md5 or before.verdict == "unread"):
+        found.gone.add(file.id)
 
 
 def _jobs_in(body: bytes, found: Found, file: File, limits: Limits) -> list[Sighting]:

@@ -80,14 +80,13 @@ class Found:
 
     def take_message(self, file: File) -> None:
         """A message as it is now; one that is in no inbox (any more) is gone."""
-        folder = next((key for key in file.parents if self.is_inbox(key)), "")
+        inboxes = [key for key in file.parents if self.is_inbox(key)]
+        folder = next((key for key in inboxes if self.folders[key].peer == file.owner), inboxes[0] if inboxes else "")
         if not folder or file.trashed or not file.name.startswith(MESSAGE_PREFIX):
             self.drop_message(file.id)
             return
         known = self.messages.get(file.id)
         if known is None or known.md5 != file.md5:
-            if known is not None:
-                self.gone.add(file.id)
             known = RemoteMessage(folder=folder, name=file.name, md5=file.md5)
         elif (known.folder, known.name) != (folder, file.name):
             known = replace(known, folder=folder, name=file.name, verdict="unread", tries=0)

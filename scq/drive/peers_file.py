@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scq.drive.items import File, Listing
 from scq.drive.names import PEERS_FILE, SYFTBOX
 from scq.errors import BusyError, ConfigError, InvalidFileError
+from scq.state import DriveMemory
 
 if TYPE_CHECKING:
     from scq.drive.connection import Drive
@@ -27,6 +28,11 @@ ADVICE = (
     f"Nothing was written. Look at {PEERS_FILE} in the folder {SYFTBOX} on Google Drive: Drive keeps earlier versions "
     "(Manage versions); put the last whole one back, or delete the file to begin anew, then call again."
 )
+
+
+def is_accepted(memory: DriveMemory, address: str) -> bool:
+    """True for a peer whom the list accepted when it was read, unless a rejection is written down and not on Drive yet."""
+    return memory.states.get(address) == "accepted" and memory.answers.get(address) != "rejected"
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from scq.drive.found import PLACE, Found
 from scq.drive.items import StaleTokenError
 from scq.errors import ConfigError, ScqError
 from scq.model import Problem, Sighting, SourceReport
-from scq.state import DriveMemory
+from scq.state import DriveMemory, State
 
 if TYPE_CHECKING:
     from scq.drive.connection import Drive
@@ -31,7 +31,7 @@ SHOWN = 50
 class Poll(Struct, frozen=True):
     """What one look found.
 
-    `jobs` are those of the messages that were read in this look, oldest message first. `gone` are messages that are in no inbox
+    `jobs` are those of the messages that were read in this look, of each sender the oldest message first. `gone` are messages that are in no inbox
     any more, or no longer what they were. `foreign` are names of event files of this account that have appeared: whoever made
     them works for it too.
     """
@@ -45,6 +45,8 @@ class Poll(Struct, frozen=True):
     full: bool
     failure: ScqError | None = None
     """Why the look could not be made; the memory is the one before it."""
+    began: State | None = None
+    """What was remembered when the look began. Another call may have looked meanwhile; then this one says nothing new."""
 
 
 def poll(

@@ -61,6 +61,12 @@ class Hospital:
     def _folder(self, peer: str, kind: str) -> str:
         return self.server.add_folder(peer, f"syft_datasite#0.10.0#{OWNER}#{kind}#{peer}", share={OWNER: "writer"})
 
+    def befriend_carol(self) -> None:
+        """Accept her too, as another client does it."""
+        (answers,) = self.server.find("SYFT_peers.json", OWNER)
+        self.server.touch(answers.id, json.dumps({ALICE: {"state": "accepted"}, CAROL: {"state": "accepted"}}).encode())
+        self.carols_outbox = self._folder(CAROL, "outbox")
+
     @property
     def datasite(self) -> Path:
         return self.root / OWNER
@@ -307,6 +313,25 @@ def test_while_the_archive_cannot_be_had_the_files_are_brought_once_and_the_mess
     assert len(hospital.audited()) == 1
 
 
+def test_what_was_left_out_is_told_also_when_the_archive_cannot_be_had(hospital: Hospital) -> None:
+    hospital.send([*job(), change("public/notes.txt", "x")])
+    hospital.server.faults.append(Fault("files.update", 403, "insufficientFilePermissions", times=1))
+    _, problems = hospital.fetch()
+    assert [problem.advice for problem in problems][:1] == ["It was left out."]
+    assert ["may not be written" in problem.what for problem in problems] == [True, False]
+
+
+def test_nothing_is_brought_of_a_peer_whose_rejection_waits_to_be_put_on_drive(hospital: Hospital) -> None:
+    sent = hospital.send(job())
+    ctx = hospital.context()
+    seen = hospital.look(ctx)
+    ctx.store.update(lambda state: replace(state, drive=replace(state.drive, answers={ALICE: "rejected"})))
+    assert fetch(ctx, seen)[0].memory.messages.keys() == {sent}, "decided after the look"
+    assert hospital.fetch()[1] == ()
+    assert hospital.places(sent) == [f"syft_datasite#0.10.0#{OWNER}#inbox#{ALICE}"]
+    assert not hospital.study.exists()
+
+
 def test_a_message_that_was_taken_away_since_the_look_is_gone(hospital: Hospital) -> None:
     moved, removed = hospital.send(job("one")), hospital.send(job("two"))
     ctx = hospital.context()
@@ -534,6 +559,63 @@ def test_nothing_is_sent_to_a_peer_who_is_not_accepted_any_more_nor_with_fetchin
     ctx.store.update(lambda state: replace(state, drive=replace(state.drive, states={ALICE: "rejected"})))
     assert send_back(hospital.context()) == ()
     assert hospital.server.calls == []
+
+
+def test_nothing_is_sent_to_a_peer_whose_rejection_is_written_down(hospital: Hospital) -> None:
+    hospital.ended()
+    ctx = hospital.context()
+    ctx.store.update(lambda state: replace(state, drive=replace(state.drive, answers={ALICE: "rejected"})))
+    assert hospital.sent_back() == {}
+
+
+def test_nothing_is_sent_to_a_peer_whom_another_client_has_rejected_since_the_look(hospital: Hospital) -> None:
+    hospital.ended()
+    (answers,) = hospital.server.find("SYFT_peers.json", OWNER)
+    hospital.server.touch(answers.id, json.dumps({ALICE: {"state": "rejected"}}).encode())
+    assert hospital.sent_back() == {}
+    hospital.server.touch(answers.id, json.dumps({ALICE: {"state": "accepted"}, CAROL: {"state": "rejected"}}).encode())
+    hospital.server.trash(answers.id)
+    assert hospital.sent_back() == {}
+    hospital.server.trash(answers.id, False)
+    assert set(hospital.sent_back()) == {"state.yaml"}
+
+
+def test_an_outbox_that_is_somebody_elses_or_gone_gets_nothing(hospital: Hospital) -> None:
+    hospital.ended()
+    hospital.server.item(hospital.outbox).owner = CAROL
+    (problem,) = send_back(hospital.context())
+    assert (problem.where, "is not there any more" in problem.what) == (f"peer {ALICE}", True)
+    assert hospital.events() == []
+    hospital.server.item(hospital.outbox).owner = ALICE
+    hospital.server.trash(hospital.outbox)
+    assert len(send_back(hospital.context())) == 1
+    hospital.server.trash(hospital.outbox, False)
+    assert set(hospital.sent_back()) == {"state.yaml"}
+
+
+def test_an_outbox_that_cannot_be_written_keeps_no_answer_from_others(hospital: Hospital) -> None:
+    hospital.befriend_carol()
+    hospital.send(job("theirs", sender=CAROL), CAROL, hospital.carols)
+    hospital.arrived()
+    approve.run(hospital.offline(), [known.id for known in hospital.context().store.load().jobs.values()])
+    for blocked, other in ((hospital.outbox, hospital.carols_outbox), (hospital.carols_outbox, hospital.outbox)):
+        for item in (*hospital.server.inside(blocked), *hospital.server.inside(other)):
+            hospital.server.remove(item.id)
+        forgotten = hospital.context().store.update(lambda state: replace(state, drive=replace(state.drive, sent={})))
+        assert len(forgotten.jobs) == 2
+        hospital.server.share(blocked, OWNER, "reader")
+        (problem,) = send_back(hospital.context())
+        assert "answers wait to be sent" in problem.what
+        assert len(hospital.server.inside(other)) == 1
+        hospital.server.share(blocked, OWNER, "writer")
+
+
+def test_what_was_released_is_sent_also_when_the_job_was_over_before_anything_was_sent(hospital: Hospital) -> None:
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, reason="sound")
+    check.run(hospital.offline(), full=True)
+    assert hospital.context().store.load().jobs == {}
+    assert set(hospital.sent_back()) == {"state.yaml", "outputs/answer.txt", "outputs/deep/raw.bin"}
 
 
 def test_with_the_sign_in_of_another_account_nothing_leaves(hospital: Hospital) -> None:

@@ -14,16 +14,19 @@ from msgspec.structs import replace
 from scq import fetching
 from scq.config_values import Config, Drive
 from scq.context import Context
+from scq.drive.items import File
 from scq.drive.messages import Proposal, read
 from scq.drive.poll import Poll
 from scq.errors import IntegrityError
-from scq.fetching import RefusedError, examined, fetch, foreign_events, to_fetch, write
+from scq.fetching import RefusedError, Work, examined, fetch, foreign_events, to_fetch
 from scq.layouts.inbox_welcome import welcome
+from scq.layouts.incoming import write
 from scq.model import SourceReport
 from scq.state import DriveMemory, RemoteFolder, RemoteMessage
 from tests.drive_world import ALICE, CAROL, OWNER, change, folder, job, message, pack
 
 STUDY = folder("study")
+DAVE = "dave@inst.example"
 
 
 @pytest.fixture
@@ -47,8 +50,14 @@ def digest(text: str) -> str:
 def bring(ctx: Context, *changes: dict[str, Any]) -> tuple[str, ...]:
     """Examine and write a message of Alice; what was not allowed of it."""
     work = examined(ctx, proposal(*changes), ALICE)
-    write(ctx.config.root, OWNER, work)
+    put(ctx, work)
     return work.denied
+
+
+def put(ctx: Context, work: Work) -> None:
+    """Write what was examined, as a fetch does it."""
+    contents = {path: edit.content for path, edit in work.edits.items()}
+    write(ctx.config.root, OWNER, contents, [found.folder for found in work.jobs])
 
 
 def files(ctx: Context) -> dict[str, str]:
@@ -75,9 +84,11 @@ def memory(**messages: RemoteMessage) -> DriveMemory:
         folders={
             "alices": RemoteFolder(f"syft_datasite#0.10.0#{OWNER}#inbox#{ALICE}", "inbox", ALICE, "0.10.0"),
             "carols": RemoteFolder(f"syft_datasite#0.10.0#{OWNER}#inbox#{CAROL}", "inbox", CAROL, "0.10.0"),
+            "refused": RemoteFolder(f"syft_datasite#0.10.0#{OWNER}#inbox#{DAVE}", "inbox", DAVE, "0.10.0"),
         },
         messages=messages,
-        states={ALICE: "accepted", CAROL: "rejected"},
+        states={ALICE: "accepted", CAROL: "rejected", DAVE: "accepted"},
+        answers={DAVE: "rejected"},
     )
 
 
@@ -97,6 +108,7 @@ def test_messages_are_fetched_by_the_number_in_their_name_and_not_by_its_text() 
         {"folder": "carols"},
         {"folder": "gone"},
         {"refused": True},
+        {"folder": "refused"},
         *({"verdict": word} for word in ("sealed", "damaged", "unread")),
     ],
 )
@@ -188,10 +200,24 @@ def test_a_path_that_is_not_the_senders_is_left_out_and_named(ctx: Context, path
     assert why in refusal(ctx, change(path, "x"))
 
 
-def test_content_that_does_not_fit_its_hash_is_left_out(ctx: Context) -> None:
-    (left_out,) = bring(ctx, *job(), change(f"{STUDY}/code/more.py", "pass\n", new_hash=digest("other")))
-    assert left_out.endswith("has content that does not fit its hash")
-    assert len(files(ctx)) == 3
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ({"new_hash": digest("other")}, "has content that does not fit its hash"),
+        ({"new_hash": "none"}, "has a hash that is none"),
+        ({"content_type": "binary", "content": "*"}, "is said to be base64 and is not"),
+        ({"content": None}, "has no content"),
+        ({"is_deleted": "perhaps"}, "does not say whether it is deleted"),
+        ({"path_in_datasite": 7}, "1 of 4 changes cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("path", [f"{STUDY}/code/more.py", f"{STUDY}/code/__pycache__/more.pyc", "private/more.py"])
+def test_a_message_of_which_anything_is_damaged_is_refused_as_a_whole(
+    ctx: Context, path: str, damage: dict[str, Any], why: str
+) -> None:
+    said = refusal(ctx, *job(), change(path, "pass\n") | damage)
+    assert said.startswith("it is damaged: ")
+    assert said.endswith(why)
 
 
 def test_of_many_paths_that_were_left_out_only_some_are_named(ctx: Context) -> None:
@@ -222,7 +248,7 @@ def test_a_link_that_appears_while_it_is_written_stops_it(ctx: Context, tmp_path
     (inbox / "v1/study").mkdir(parents=True)
     (inbox / "v1/study/deep").symlink_to(tmp_path)
     with pytest.raises((IntegrityError, RefusedError)):
-        write(ctx.config.root, OWNER, work)
+        put(ctx, work)
     assert not (tmp_path / "new.txt").exists()
 
 
@@ -250,7 +276,7 @@ def test_an_owner_who_took_the_right_to_write_back_is_obeyed(ctx: Context) -> No
 
 def test_several_jobs_and_a_job_of_an_older_layout_come_in_one_message(ctx: Context) -> None:
     work = examined(ctx, proposal(*job("one"), *job("two", "v0"), *job("three", "flat")), ALICE)
-    write(ctx.config.root, OWNER, work)
+    put(ctx, work)
     assert [found.name for found in work.jobs] == ["one", "two"]
     assert {path.split("/")[-2] for path in files(ctx) if path.endswith("config.yaml")} == {"one", "two"}
     assert len(work.denied) == 3, "nobody but the owner writes directly below the queue"
@@ -286,7 +312,8 @@ def test_what_is_remembered_of_another_account_is_not_mixed_with_this_one(ctx: C
     ctx.store.update(lambda state: replace(state, drive=DriveMemory(account=CAROL, token="9", states={ALICE: "rejected"})))
     work = examined(ctx, proposal(*job()), ALICE)
     known = memory(a=named("1795248828.5"))
-    after = fetching._remembered(ctx, ctx.store.load(), known, "a", ALICE, work, "sha256:0")
+    after = fetching._remembered(ctx, ctx.store.load(), known, File("a", known.messages["a"].name), ALICE, work, "sha256:0")
     assert (after.drive.account, after.drive.token, after.drive.states) == (OWNER, "", {})
     assert after.drive.messages["a"].fetched
+    assert after.drive.sent == {f"inbox-review/{OWNER}/{ALICE}/v1/study": {}}
     assert after.audit[0].at <= datetime.now(UTC)

@@ -104,9 +104,9 @@ def test_a_job_is_missing_when_its_last_message_is_gone() -> None:
     assert (left.sighting.messages, left.missing_since) == (("m1",), None)
     twice, _ = join(once, gone=("m1",))
     (gone,) = twice.values()
-    assert (gone.sighting.messages, gone.missing_since) == ((), NOW)
+    assert (gone.sighting.messages, gone.missing_since) == (("m1",), NOW)
     again, _ = joined(
-        {key: replace(one, sighting=replace(one.sighting, messages=("m1",))) for key, one in twice.items()},
+        twice,
         (),
         ("m1",),
         now=LATER,
@@ -120,6 +120,41 @@ def test_a_message_that_comes_back_brings_its_job_back() -> None:
     before = by_key(replace(waiting(), missing_since=NOW))
     found, _ = join(before, remote())
     assert [one.missing_since for one in found.values()] == [None]
+
+
+def test_a_job_that_is_sent_anew_after_it_had_gone_is_a_new_one() -> None:
+    before = by_key(replace(waiting("count", "m1"), missing_since=NOW - timedelta(days=1), first_seen_at=NOW - timedelta(days=2)))
+    (anew,) = join(before, remote("count", "m2"))[0].values()
+    assert (anew.first_seen_at, anew.missing_since, anew.sighting.messages) == (NOW, None, ("m2",))
+    (back,) = join(before, remote("count", "m1"))[0].values()
+    assert (back.first_seen_at, back.missing_since) == (NOW - timedelta(days=2), None)
+
+
+def test_a_job_whose_copy_may_be_out_of_sight_does_not_vanish() -> None:
+    before = by_key(waiting("count", "m1"))
+    found, _ = joined(before, (), ("m1",), now=NOW, new_id=str, finished=lambda key: None, may_vanish=False)
+    assert found == before
+
+
+def test_one_who_says_himself_who_he_is_hides_no_job_of_another_one() -> None:
+    claimed = record(name="count")
+    claimed = replace(claimed, sighting=sighting(ref=JobRef("job-markers", ME, "", "count"), layout="b1"))
+    assert len(join(by_key(claimed), remote(ref=JobRef("job-markers", ME, THEM, "count"), layout="b2"))[0]) == 2
+    assert len(join(by_key(claimed), remote())[0]) == 2
+    assert len(join(by_key(claimed), remote(ref=JobRef("job-markers", ME, THEM, "count"), layout="b1"))[0]) == 1
+    known = by_key(waiting(ref=JobRef("job-markers", ME, THEM, "count"), layout="b2"))
+    assert arrived(known, [claimed.sighting]) == known
+
+
+def test_a_forged_job_is_shown_also_when_its_sender_has_one_of_that_name() -> None:
+    forged = remote(flags=("forged",), ref=JobRef("inbox-review", ME, THEM, "/inbox/other@uni.example/count"))
+    assert len(join(by_key(record()), forged)[0]) == 2
+
+
+def test_a_letter_that_only_looks_like_one_makes_no_copy() -> None:
+    waits = by_key(waiting(ref=JobRef("inbox-review", ME, "kim@uni.example", "count")))
+    copy = sighting(ref=JobRef("inbox-review", ME, "\N{KELVIN SIGN}im@uni.example", "count"))
+    assert arrived(waits, [copy]) == waits
 
 
 def test_messages_of_a_job_that_is_here_may_go() -> None:
@@ -143,8 +178,8 @@ def test_a_copy_takes_over_the_id_of_the_job_on_drive() -> None:
 
 
 def test_a_copy_under_another_name_of_its_place_takes_over_too() -> None:
-    known = by_key(waiting(ref=JobRef("job-markers", ME, THEM, "count")))
-    copy = sighting(ref=JobRef("job-markers", ME, "", "count"))
+    known = by_key(waiting(ref=JobRef("job-markers", ME, THEM, "count"), layout="b1"))
+    copy = sighting(ref=JobRef("job-markers", ME, "", "count"), layout="b1")
     moved = arrived(known, [copy])
     assert list(moved) == [str(copy.ref)]
     assert moved[str(copy.ref)].id == "id-count"

@@ -33,6 +33,14 @@ def test_a_table_names_what_is_wrong() -> None:
     assert jobs_table([replace(JOB, problems=(Problem("a", "is odd"),))], ME)[0].endswith("! is odd")
 
 
+def test_a_table_says_what_is_on_drive_only_and_from_whom() -> None:
+    there = replace(JOB, sighting=replace(JOB.sighting, where="drive"))
+    stranger = replace(there, sighting=replace(there.sighting, flags=("not_a_peer",)), problems=(Problem("a", "is odd"),))
+    first, second = jobs_table([there, stranger], ME)
+    assert first.endswith("  on Google Drive")
+    assert second.endswith("  on Google Drive, sender not accepted ! is odd")
+
+
 def test_text_of_strangers_cannot_touch_the_terminal() -> None:
     nasty = "\x1b[2Jx\r\n\u202ey"
     job = job_of(record(id="aaaa1111-0000", name=nasty, submitter=nasty, tags=(nasty,)))

@@ -146,11 +146,11 @@ def shown(report: Report, monkeypatch: pytest.MonkeyPatch, **manners: bool) -> t
     return ended.value.exit_code, out.getvalue(), err.getvalue()
 
 
-REPORT = Report("list", {}, ("a", "b"), (Problem("w\n", "is odd\x1b[0m", "mend it"), Problem("v", "is bad")), 1, ("it broke",))
+REPORT = Report("list", {}, ("a", "b"), (Problem("w\n", "is odd\x1b[0m", "mend it\nit is\x1b[0m bent"), Problem("v", "is bad")), 1, ("it broke",))
 
 
 def test_lines_go_to_stdout_and_problems_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = "! w�: is odd�\n  mend it\n! v: is bad\nscq: it broke\n"
+    expected = "! w�: is odd�\n  mend it\n  it is� bent\n! v: is bad\nscq: it broke\n"
     assert shown(REPORT, monkeypatch) == (1, "a\nb\n", expected)
     assert shown(REPORT, monkeypatch, quiet=True) == (1, "", expected)
 

@@ -210,6 +210,28 @@ def test_status_leaves_the_file_of_another_program_alone(world: World, google: G
     assert theirs.read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["a file", "a link to it"])
+def test_signing_in_never_writes_over_the_file_of_another_program(
+    world: World, google: Google, tmp_path: Path, drive_token: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    theirs = google.token_file(tmp_path / "theirs.json")
+    before = theirs.read_bytes()
+    if kind == "a file":
+        world.owner.configure(f"sandbox: none\ndrive_token_path: {theirs}\n")
+    else:
+        drive_token.symlink_to(theirs)
+    answer = world.owner.scq("auth", "google", "--drive", "--credentials", str(google.client_file()), code=78)
+    assert "drive_token_path" in answer.err
+    answer = world.owner.scq("auth", "revoke", "--drive", "--yes", code=78)
+    assert "another program" in answer.out + answer.err
+    assert theirs.read_bytes() == before
+    assert google.revoked == []
+    theirs.unlink()
+    drive_token.unlink(missing_ok=True)
+    signs_in(world, google, monkeypatch, "--drive")
+    assert (theirs if kind == "a file" else drive_token).exists()
+
+
 def test_status_names_the_scope_that_is_missing(world: World, google: Google, gmail_token: Path) -> None:
     world.owner.configure(GMAIL)
     google.token_file(gmail_token, scopes=[DRIVE_READ])

@@ -10,13 +10,15 @@ import pytest
 from msgspec.structs import replace
 
 from scq.drive import poll as look
-from scq.drive.items import NotThereError
+from scq.drive.found import Found
+from scq.drive.items import File, NotThereError
 from scq.errors import BusyError, ConfigError, SignInError
-from scq.state import DriveMemory
-from tests.drive_world import ALICE, AT, CAROL, OWNER, change, job, message, pack
+from scq.state import DriveMemory, RemoteFolder
+from tests.drive_world import ALICE, AT, CAROL, OWNER, change, file_name, job, message, pack
 from tests.servers.drive import DriveServer, Fault
 from tests.unit.drive.looking import NOW, Scene, incomplete, listed, names, numbered, peer_folder, said, without_parents
 
+MALLORY = "mallory@example.net"
 ARCHIVE = f"syft_{ALICE}_to_{OWNER}_archive"
 
 
@@ -156,7 +158,18 @@ def test_the_jobs_of_a_message_are_over_even_if_its_new_content_cannot_be_read(s
     scene.server.touch(key, b"no gzip")
     found = scene.look()
     assert (found.jobs, found.gone, scene.verdict(key)) == ((), {key}, "unread")
-    assert scene.look().gone == frozenset()
+
+
+def test_a_message_that_was_written_again_and_cannot_be_had_now_takes_no_job_away(scene: Scene) -> None:
+    scene.seconds = 1e6
+    key = scene.put("before")
+    scene.look()
+    scene.server.touch(key, pack(message(job("after"))))
+    scene.server.faults.append(Fault("files.get_media", status=500, where=key, times=5))
+    found = scene.look()
+    assert (found.jobs, found.gone, scene.verdict(key)) == ((), frozenset(), "unread")
+    found = scene.look()
+    assert (names(found), found.gone) == (["after"], {key})
 
 
 def test_a_message_that_is_only_renamed_keeps_what_was_decided_about_its_content(scene: Scene) -> None:
@@ -395,6 +408,39 @@ def test_a_look_that_runs_out_of_time_goes_on_where_it_ended(scene: Scene) -> No
         seen += names(found)
     assert seen == [f"job{number}" for number in range(6)]
     assert scene.memory.scanned_at == NOW
+
+
+def test_messages_that_take_all_the_time_there_is_keep_the_others_waiting_once(scene: Scene) -> None:
+    slow = [scene.put(f"slow{number}") for number in range(2)]
+    scene.put("quick")
+    scene.seconds = 20.0
+    for key in slow:
+        scene.server.faults.append(Fault("files.get_media", status=503, retry_after="15", where=key, times=99))
+    seen = [names(scene.look()) for _ in range(3)]
+    assert ["quick"] in seen
+    assert [scene.verdict(key) for key in slow] == ["unread", "unread"]
+    scene.server.faults.clear()
+    assert names(scene.look()) == ["slow0", "slow1"]
+
+
+def test_the_flood_of_a_stranger_keeps_no_peer_waiting(scene: Scene) -> None:
+    scene.answers(alice="accepted")
+    boxes = {who: scene.server.add_folder(who, peer_folder(peer=who), share={OWNER: "writer"}) for who in (CAROL, MALLORY)}
+    for number in range(5):
+        body = pack(message(job(f"flood{number}", sender=MALLORY), sender=MALLORY))
+        scene.server.add_file(MALLORY, file_name(1.0 + number), boxes[MALLORY], body, created=AT)
+    scene.put("hers", box=boxes[CAROL], by=CAROL)
+    scene.put("study")
+    found = scene.look()
+    assert names(found) == ["study", "flood0", "hers", "flood1", "flood2", "flood3", "flood4"]
+
+
+def test_a_message_in_several_inboxes_lies_in_that_of_its_owner(scene: Scene) -> None:
+    box = scene.server.add_folder(MALLORY, peer_folder(peer=MALLORY), share={OWNER: "writer"})
+    folders = {box: RemoteFolder("one", "inbox", MALLORY), scene.inbox: RemoteFolder("other", "inbox", ALICE)}
+    found = Found(OWNER, DriveMemory(folders=folders))
+    found.take_message(File("x", numbered(1), (ALICE,), (box, scene.inbox), size=1))
+    assert found.messages["x"].folder == scene.inbox
 
 
 def test_an_unread_message_that_is_read_in_no_listing_stays_until_it_is_known_to_be_gone(scene: Scene) -> None:

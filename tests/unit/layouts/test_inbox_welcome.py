@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scq.access import may
-from scq.errors import ConfigError, IntegrityError, UsageError
+from scq.errors import ConfigError, IntegrityError, InvalidFileError, UsageError
 from scq.layouts.inbox_welcome import welcome
 from scq.permissions import grant, read_rules, rule, write_rules
 
@@ -52,6 +52,18 @@ def test_rules_that_are_there_stay(tmp_path: Path) -> None:
     welcome(str(tmp_path), OWNER, ALICE)
     assert read_rules(str(inbox)) == [rule("**", write=(BOB, ALICE), admin=(BOB,)), rule("a", read=(BOB,))]
     assert read_rules(str(review)) == [rule("outputs/**", read=(BOB,)), rule("**", read=(ALICE,))]
+
+
+@pytest.mark.parametrize("side", ["inbox", "review"])
+@pytest.mark.parametrize("text", ["rules: [", "- a list", "\x00"])
+def test_a_damaged_permission_file_of_the_peer_is_not_written_over(tmp_path: Path, side: str, text: str) -> None:
+    folder = tmp_path / QUEUE / side / ALICE
+    folder.mkdir(parents=True)
+    (folder / "syft.pub.yaml").write_text(text)
+    before = everything(tmp_path)
+    with pytest.raises(InvalidFileError, match="syft.pub.yaml"):
+        welcome(str(tmp_path), OWNER, ALICE)
+    assert everything(tmp_path) == before
 
 
 def test_a_permission_file_further_up_is_left_alone(tmp_path: Path) -> None:
