@@ -65,7 +65,7 @@ def write_atomic(path: str, content: bytes, *, mode: int = 0o600, sync: bool = T
     The temporary name begins with a dot and ends in `.tmp`, which the SyftBox client never syncs.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name[:200]}.{os.getpid()}.tmp")
+    temporary = os.path.join(folder, f".{os.fsdecode(os.fsencode(name)[:200])}.{os.getpid()}.tmp")
     remove_file(temporary)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:

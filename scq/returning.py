@@ -22,6 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scq import sync_clients
+from scq.access import Rules
 from scq.acting import released_files
 from scq.clean import line
 from scq.context import Context
@@ -155,6 +156,7 @@ def _changed(ctx: Context, key: str, record: Record, sent: Mapping[str, str]) ->
     """Files of one job that its submitter may have and has not, results first: when they say that it is over, they are there."""
     home = home_of(record.sighting.path, record.sighting.owner)
     review = job_path(home, "review", record.sighting.ref)
+    rules = Rules(f"{ctx.config.root}/{home}", record.sighting.owner)
     job = f"{record.id} {record.first_seen_at.isoformat()}"
     files: list[Leaving] = []
     problems: list[Problem] = []
@@ -166,6 +168,9 @@ def _changed(ctx: Context, key: str, record: Record, sent: Mapping[str, str]) ->
         if before != sha256 and size > LARGEST:
             what = f"is too large to be sent over Google Drive ({size} bytes)"
             problems.append(Problem(line(place, 300), what, "Hand it over in another way."))
+        elif before != sha256 and not rules.may(path, record.sighting.submitter, "read"):
+            what = f"is not sent: the permission files do not let {line(record.sighting.submitter)} read it"
+            problems.append(Problem(line(place, 300), what, "Look at those in the folders above it."))
         elif before != sha256:
             files.append(Leaving(key, job, path, place, size, sha256, before, content))
 

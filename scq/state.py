@@ -91,6 +91,8 @@ class DriveMemory(Struct, frozen=True, omit_defaults=True):
 
     account: str = ""
     """Address it belongs to; with another one everything is looked at anew."""
+    sign_in: str = ""
+    """Digest of the sign-in that was proven to be this account's; another one has to be proven first."""
     token: str = ""
     """Where the next `changes.list` goes on; empty: only a full scan helps."""
     scanned_at: datetime | None = None

@@ -231,7 +231,7 @@ def _line(row: AuditRow) -> str:
     cells = (
         f"{row.n:>5}",
         when(row.at),
-        f"{row.what:<8}",
+        f"{row.what:<13}",
         f"{row.job[:8]:<8}",
         line(row.by, 60),
         row.digest[:19],

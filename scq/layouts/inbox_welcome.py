@@ -48,5 +48,5 @@ def welcome(root: str, owner: str, submitter: str) -> None:
 
 def _check_sound(path: str) -> None:
     """What a damaged permission file was to close, nobody knows: it is not written over."""
-    if os.path.lexists(path):
-        parse_yaml(read_text(path), path)
+    if os.path.lexists(path) and (text := read_text(path)).strip():
+        parse_yaml(text, path)

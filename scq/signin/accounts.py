@@ -5,6 +5,7 @@ The file at `drive_token_path` decides. Where there is none, the sign-in of a Co
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -84,6 +85,22 @@ def drive_access(path: str, home: str, email: str, env: Mapping[str, str], *, ch
     if not is_allowed(saved.token.scopes, purpose.allowed):
         raise SignInError(f"{path}: the sign-in lacks the scope {short(purpose.asks)}", purpose.advice)
     return saved
+
+
+def identity(path: str, email: str) -> str:
+    """What tells this sign-in from another one, as a digest that gives nothing away: it stays the same when it is renewed.
+
+    The sign-in of a notebook has none. Raises SignInError, ConfigError.
+    """
+    if not os.path.lexists(path):
+        return "notebook"
+    key = service_account.read(path)
+    if key is not None:
+        words = f"key {key.email.lower()} {email}"
+    else:
+        token = tokens.read(path, DRIVE)
+        words = f"token {token.client_id} {token.refresh or token.access}"
+    return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
 def held(key: service_account.Key, path: str, email: str, purpose: Purpose) -> Held:

@@ -580,6 +580,19 @@ def test_nothing_is_sent_to_a_peer_whom_another_client_has_rejected_since_the_lo
     assert set(hospital.sent_back()) == {"state.yaml"}
 
 
+def test_what_the_permission_files_keep_from_a_submitter_is_not_sent(hospital: Hospital) -> None:
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, reason="sound")
+    rules = hospital.review / "syft.pub.yaml"
+    before = rules.read_text()
+    rules.write_text("rules:\n- pattern: state.yaml\n  access: {read: [" + ALICE + "]}\n")
+    problems = send_back(hospital.context())
+    assert {path.rpartition("/")[2] for path in hospital.received()} == {"state.yaml"}
+    assert ["do not let alice@uni.example read it" in problem.what for problem in problems] == [True, True]
+    rules.write_text(before)
+    assert set(hospital.sent_back()) == {"state.yaml", "outputs/answer.txt", "outputs/deep/raw.bin"}
+
+
 def test_an_outbox_that_is_somebody_elses_or_gone_gets_nothing(hospital: Hospital) -> None:
     hospital.ended()
     hospital.server.item(hospital.outbox).owner = CAROL

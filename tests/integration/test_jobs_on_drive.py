@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from scq.config_values import Config
+from scq.config_values import Drive as DriveSettings
+from scq.context import Context, utc_now
+from scq.looking import observe, observe_peers
+from scq.polling import poll
 from tests import drive_world
 from tests.drive_world import ALICE, OWNER
 from tests.people import Person, syftbox
@@ -204,3 +209,135 @@ def test_a_reset_leaves_what_is_on_drive(drive: Drive) -> None:
     drive.owner.scq("reset", "--yes")
     drive.check()
     assert [(job["name"], job["where"]) for job in drive.owner.json("list")["jobs"]] == [("other", "drive")]
+
+
+# Calls that overlap: each looks from the same place, and the one that looked first is done last.
+
+
+class Call:
+    """One call of the owner that is stopped between its look at Drive and what it remembers."""
+
+    def __init__(self, drive: Drive, *, only: Literal["", "peers"] = "") -> None:
+        config = Config(
+            email=OWNER,
+            root=str(drive.root),
+            sandbox="none",
+            drive_token_path=str(drive.root.parent / "token.json"),
+            drive=DriveSettings(endpoint=drive.server.endpoint),
+        )
+        self.ctx = Context(config, str(drive.owner.home), env={}, now=utc_now)
+        self.only = only
+        self.remote = poll(self.ctx, self.ctx.store.load(), full=False, only=only)
+
+    def goes_on(self) -> list[str]:
+        ctx = Context(self.ctx.config, self.ctx.home, env={}, now=utc_now)
+        seen = observe_peers(ctx, self.remote) if self.only else observe(ctx, remote=self.remote)
+        return [event.kind for event in seen.events]
+
+
+def kinds(found: dict[str, Any]) -> list[str]:
+    return [event["kind"] for event in found["events"]]
+
+
+@pytest.mark.parametrize("only", ["", "peers"])
+def test_a_look_that_ends_after_a_newer_one_takes_no_grant_back(drive: Drive, only: Literal["", "peers"]) -> None:
+    drive.check()
+    late = Call(drive, only=only)
+    drive.answer("accepted")
+    assert kinds(drive.check()) == ["peer.granted"]
+    assert late.goes_on() == []
+    assert kinds(drive.check()) == [], "told a second time"
+    assert drive.owner.json("peers", "show", ALICE)["peer"]["state"] == "accepted"
+
+
+def test_a_look_that_ends_after_a_newer_one_brings_no_job_back_that_is_gone(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    late = Call(drive)
+    drive.server.trash(message)
+    drive.check()
+    late.goes_on()
+    drive.check()
+    assert drive.owner.json("list")["jobs"] == []
+
+
+def test_what_only_the_older_of_two_looks_found_is_told_by_the_next(drive: Drive) -> None:
+    drive.check()
+    drive.send()
+    late = Call(drive)
+    drive.send("other")
+    assert kinds(drive.check()) == ["job.received", "job.received"]
+    assert late.goes_on() == []
+    assert kinds(drive.check()) == []
+
+
+def test_two_looks_at_the_same_tell_it_once(drive: Drive) -> None:
+    drive.check()
+    drive.send()
+    first, second = Call(drive), Call(drive)
+    assert sorted(first.goes_on() + second.goes_on()) == ["job.received"]
+    assert kinds(drive.check()) == []
+
+
+# Jobs that go and come again.
+
+
+def test_a_job_that_is_sent_anew_after_it_had_gone_is_told_again(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    assert kinds(drive.check()) == ["job.received"]
+    drive.server.trash(message)
+    assert kinds(drive.check()) == ["job.vanished"]
+    drive.send()
+    found = drive.check()
+    assert (kinds(found), [job["name"] for job in found["new_jobs"]]) == (["job.received"], ["study"])
+
+
+def test_a_message_that_comes_back_is_not_told_again(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    (job,) = drive.check()["new_jobs"]
+    drive.server.move(message, drive.server.add_folder(ALICE, "elsewhere"))
+    assert kinds(drive.check()) == ["job.vanished"]
+    drive.server.move(message, drive.inbox)
+    assert kinds(drive.check()) == []
+    assert [shown["id"] for shown in drive.owner.json("list")["jobs"]] == [job["id"]]
+
+
+def test_a_job_does_not_vanish_while_its_copy_cannot_be_seen(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    drive.check()
+    hidden = drive.root.with_name("unmounted")
+    drive.root.rename(hidden)
+    drive.server.trash(message)
+    assert "job.vanished" not in kinds(drive.check(code=75))
+    hidden.rename(drive.root)
+    drive.copy()
+    assert kinds(drive.check()) == []
+    assert [job["where"] for job in drive.owner.json("list")["jobs"]] == ["local"]
+
+
+def test_a_job_that_went_while_the_folder_was_away_vanishes_when_it_is_back(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    drive.check()
+    hidden = drive.root.with_name("unmounted")
+    drive.root.rename(hidden)
+    drive.server.trash(message)
+    drive.check(code=75)
+    hidden.rename(drive.root)
+    assert kinds(drive.check()) == ["job.vanished"]
+
+
+def test_another_account_and_back_tells_nobody_of_an_old_grant(drive: Drive, tmp_path: Path) -> None:
+    drive.answer("accepted")
+    drive.check()
+    other = "second@hospital.example"
+    (drive.root / other).mkdir()
+    box = drive.server.add_folder(other, "SyftBox")
+    drive.server.add_file(other, "SYFT_peers.json", box, json.dumps({"carol@uni.example": {"state": "accepted"}}).encode())
+    for address in (other, OWNER):
+        drive.server.token_file(tmp_path / "token.json", address, read_only=True)
+        drive.owner.email = address
+        assert kinds(drive.check()) == []

@@ -105,6 +105,12 @@ def test_a_write_never_follows_a_link_laid_at_its_temporary_name(tmp_path: Path)
     assert (tmp_path / "a").read_text() == "new"
 
 
+def test_the_longest_name_a_file_can_have_is_written_too(tmp_path: Path) -> None:
+    name = "漢" * 85
+    files.write_atomic(str(tmp_path / name), b"new")
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
 @pytest.fixture
 def folder_for_all() -> Iterator[Path]:
     """A folder that an ordinary user can reach, whoever runs the tests."""

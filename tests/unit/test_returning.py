@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scq import returning
 from scq.config_values import Config, Drive
 from scq.context import Context
+from scq.layouts.inbox_welcome import welcome
 from scq.model import Answer, JobRef, ReleasedFile, Run, Sighting
 from scq.returning import Batch, Leaving, batched, later, outboxes, send_back, uid_of
 from scq.state import DriveMemory, Record, RemoteFolder, State
@@ -54,6 +55,7 @@ def ctx(tmp_path: Path) -> Context:
     root = tmp_path / "SyftBox"
     (root / OWNER / REVIEW / "outputs").mkdir(parents=True)
     (root / OWNER / REVIEW / "state.yaml").write_text("status: done\n")
+    welcome(str(root), OWNER, ALICE)
     drive = Drive(use="always", fetch=True, endpoint="http://127.0.0.1:9/")
     config = Config(email=OWNER, root=str(root), drive_token_path=str(tmp_path / "none.json"), drive=drive)
     return Context(config, str(tmp_path / "home"), env={"HOME": str(tmp_path)})

@@ -94,13 +94,22 @@ def test_a_link_on_the_way_is_refused_and_nothing_is_written_behind_it(tmp_path:
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_a_link_in_place_of_a_permission_file_is_replaced_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_permission_file_is_neither_followed_nor_replaced(tmp_path: Path) -> None:
     inbox = tmp_path / QUEUE / "inbox" / ALICE
     inbox.mkdir(parents=True)
     (tmp_path / "outside").write_text("rules: []\n")
     os.symlink(tmp_path / "outside", inbox / "syft.pub.yaml")
-    welcome(str(tmp_path), OWNER, ALICE)
+    with pytest.raises(InvalidFileError):
+        welcome(str(tmp_path), OWNER, ALICE)
+    assert (inbox / "syft.pub.yaml").is_symlink()
     assert (tmp_path / "outside").read_text() == "rules: []\n"
+
+
+def test_an_empty_permission_file_is_filled(tmp_path: Path) -> None:
+    inbox = tmp_path / QUEUE / "inbox" / ALICE
+    inbox.mkdir(parents=True)
+    (inbox / "syft.pub.yaml").write_text("\n")
+    welcome(str(tmp_path), OWNER, ALICE)
     assert read_rules(str(inbox)) == [rule("**", write=(ALICE,))]
 
 

@@ -20,7 +20,7 @@ from google.auth import jwt
 from scq.drive.connection import Drive
 from scq.errors import BusyError, ConfigError, SignInError
 from scq.signin import service_account
-from scq.signin.accounts import drive_access, is_colab
+from scq.signin.accounts import drive_access, identity, is_colab
 from scq.signin.wire import Access
 from tests.servers.drive import DriveServer
 from tests.servers.http import Answer, HttpServer, Request
@@ -240,7 +240,7 @@ def authenticate_user():
 PROGRAM = """
 import json, sys
 from scq.errors import ScqError
-from scq.signin.accounts import drive_access, is_colab
+from scq.signin.accounts import drive_access, identity, is_colab
 print(is_colab({}), "google.colab" in sys.modules)
 try:
     access = drive_access(sys.argv[1], sys.argv[2], "owner@hospital.example", {}, changes=False)
@@ -298,3 +298,23 @@ def test_a_machine_is_no_notebook_unless_it_says_so(tmp_path: Path, monkeypatch:
         access(tmp_path / "token_do.json", env={"COLAB_RELEASE_TAG": "x"})
     monkeypatch.setitem(sys.modules, "google.colab", type(sys)("google.colab"))
     assert not is_colab({})
+
+
+def test_a_sign_in_is_told_from_another_one_and_stays_the_same_when_renewed(
+    tmp_path: Path, key_file: Callable[..., Path]
+) -> None:
+    path = tmp_path / "token.json"
+    given = {"client_id": "c", "client_secret": "s", "scopes": [READ]}
+    seen = []
+    for words in (
+        {"token": "a", "refresh_token": "r"},
+        {"token": "b", "refresh_token": "r"},
+        {"token": "b", "refresh_token": "q"},
+    ):
+        path.write_text(json.dumps(given | words))
+        seen.append(identity(str(path), OWNER))
+    assert seen[0] == seen[1] != seen[2]
+    robot = str(key_file())
+    assert identity(robot, OWNER) == identity(robot, OWNER) != identity(robot, "other@hospital.example")
+    assert identity(str(tmp_path / "none"), OWNER) == "notebook"
+    assert all("r" not in word.split() and len(word) == 32 for word in seen)
