@@ -244,7 +244,8 @@ def _check_sound(proposal: Proposal) -> None:
 
 
 def _denial(rules: Rules, path: str, sender: str) -> str:
-    if any(path == folder or path.startswith(f"{folder}/") for folder in PRIVATE):
+    plain = path.casefold()  # some disks do not tell one from the other
+    if any(plain == folder or plain.startswith(f"{folder}/") for folder in PRIVATE):
         return "is in a folder that nobody else changes"
     return "" if rules.may(path, sender, "write") else f"may not be written by {line(sender)}"
 

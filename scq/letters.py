@@ -119,8 +119,9 @@ def _finished(ctx: Context, part: str = "") -> Iterator[Record]:
 
 def _new_job(ctx: Context, row: Notification, record: Record) -> dict[str, Any]:
     if not row.context.get("digest") and (record.sighting.where == "drive" or not record.invalid):
-        where = "is on Google Drive only" if record.sighting.where == "drive" else "was on Google Drive"
-        return {"job_code": {}, "unseen": [f"It {where} when it was found: scq review {record.id[:8]} shows its files."]}
+        is_there = record.sighting.where == "drive"
+        where = "is on Google Drive, not in the SyftBox folder yet" if is_there else "was on Google Drive when it was found"
+        return {"job_code": {}, "unseen": [f"It {where}: scq review {record.id[:8]} shows its files."]}
     content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
     made = manifest(ctx.config.root, content, ctx.caps)
     short_id = record.id[:8]

@@ -46,8 +46,8 @@ def _marks(state: State) -> tuple[object, ...]:
 
 def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
     """The state that knows the peers as a look at Google Drive saw them, with the messages about what is new among them."""
-    if remote is None or not remote.source.ok:
-        return before
+    if remote is None or not remote.source.ok or (before.peers_at is None and not remote.answers_known):
+        return before  # without the answers old peers would be told as new ones
     from scq import peers
 
     now, known = ctx.now(), peers_in(ctx, before, remote)
@@ -78,11 +78,16 @@ def with_drive(ctx: Context, before: State, remote: Poll | None, found: list[Eve
         return before if name not in before.troubles or ctx.uses_drive() else replace(before, troubles=left)
     failure = remote.failure
     if failure is not None and name not in before.troubles:
-        known = troubles.expiring(before.troubles, name, line(str(failure), 300), line(failure.advice, 300), now)
+        known = troubles.expiring(before.troubles, name, line(str(failure), 300), _joined(failure.advice), now)
         before = replace(before, troubles=known)
     if isinstance(failure, SignInError) and troubles.is_to_tell(before.troubles[name], now):
         return _told_of(ctx, before, "auth.failed", name, found)
     return with_source(ctx, before, remote.source, found)
+
+
+def _joined(advice: str) -> str:
+    """Lines of advice as one."""
+    return line(" ".join(part if part.endswith((".", ":")) else f"{part}." for part in advice.splitlines()), 600)
 
 
 def _told_of(ctx: Context, before: State, kind: str, name: str, found: list[Event]) -> State:

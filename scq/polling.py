@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 def poll(ctx: Context, state: State, *, full: bool, only: Literal["", "peers"] = "") -> Poll | None:
     """Look once; None where Drive is not used. Nothing is saved.
 
-    Everything is listed when `full` and every `drive.full_scan_every`; with `only="peers"` just what tells of peers. Whatever
+    Everything is listed when `full`, also what was given up, and every `drive.full_scan_every`; with `only="peers"` just what tells of peers. Whatever
     goes wrong is in `failure` and `problems` of the answer, whose memory is then the one of `state`.
     """
     if not ctx.uses_drive():
         return None
     from scq.drive import poll as drive_poll
+    from scq.signin.accounts import identity
 
     try:
         with ctx.drive() as drive:
+            sign_in = identity(ctx.config.drive_token_path, ctx.config.email)
             if only:
-                found = drive_poll.peers(drive, state.drive, me=ctx.config.email)
+                found = drive_poll.peers(drive, state.drive, me=ctx.config.email, sign_in=sign_in)
             else:
                 found = drive_poll.poll(
                     drive,
@@ -41,6 +43,8 @@ def poll(ctx: Context, state: State, *, full: bool, only: Literal["", "peers"] =
                     message_bytes=ctx.config.drive.message_bytes,
                     unpacked_bytes=ctx.config.drive.unpacked_bytes,
                     progress=ctx.say if sys.stderr.isatty() else _nobody,
+                    sign_in=sign_in,
+                    again=full,
                 )
             return replace(found, began=state)
     except ScqError as error:

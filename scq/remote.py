@@ -17,11 +17,16 @@ def files(ctx: Context, sighting: Sighting) -> dict[str, bytes]:
     """
     from scq.drive import jobs, messages
     from scq.drive.items import File, NotThereError
+    from scq.drive.poll import check_account
+    from scq.signin.accounts import identity
 
     if not ctx.uses_drive():
         raise BusyError("Google Drive is not looked at any more (drive.use)", "The job lies there only.")
     damage: InvalidFileError | None = None
+    known = ctx.store.load().drive
     with ctx.drive() as drive:
+        if (known.account, known.sign_in) != (ctx.config.email, identity(ctx.config.drive_token_path, ctx.config.email)):
+            check_account(drive, ctx.config.email)
         for message in sighting.messages:
             try:
                 body = drive.download(message, ctx.config.drive.message_bytes)
@@ -29,7 +34,7 @@ def files(ctx: Context, sighting: Sighting) -> dict[str, bytes]:
             except NotThereError:
                 continue
             except InvalidFileError as error:
-                damage = error
+                damage = InvalidFileError(f"the message with {sighting.name!a} {error}", error.advice)
                 continue
             for job in jobs.find(proposal, sighting.submitter, ctx.config.email):
                 shown = jobs.sighting(job, owner=sighting.owner, sender=sighting.submitter, message=File(message, ""))

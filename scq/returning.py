@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -48,6 +49,8 @@ BATCH = 32 << 20
 """Bytes of the files of one message; a larger file has one of its own."""
 LARGEST = 256 << 20
 """Bytes of a file that is sent at all: a message is put together in memory."""
+REMEMBERED = timedelta(days=30)
+"""How long the answers to a job that is over wait for a peer who has no outbox."""
 RETURN_CODE_LIMIT = 64
 MIME = "application/octet-stream"
 STEP = 0.001
@@ -128,7 +131,7 @@ def _found(ctx: Context, state: State) -> tuple[list[Batch], list[Problem], set[
     places = outboxes(state.drive)
     for key in (*state.jobs, *(key for key in state.drive.sent if key not in state.jobs)):
         record = state.jobs.get(key) or ctx.store.finished_record(key)
-        waits = False
+        waits = record is not None and _is_young(record, ctx.now())  # its outbox may come back
         if record is not None and (outbox := _outbox(ctx, record, places)):
             files, faults = _changed(ctx, key, record, state.drive.sent.get(key, {}))
             leaving.setdefault(outbox, []).extend(files)
@@ -137,6 +140,10 @@ def _found(ctx: Context, state: State) -> tuple[list[Batch], list[Problem], set[
         if not waits and key not in state.jobs:
             over.add(key)
     return [batch for outbox, files in leaving.items() for batch in batched(outbox, files)], problems, over
+
+
+def _is_young(record: Record, now: datetime) -> bool:
+    return now - (record.first_seen_at if record.answer is None else record.answer.at) < REMEMBERED
 
 
 def _outbox(ctx: Context, record: Record, places: Mapping[str, str]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
+import jinja2
 import pytest
+import typer.main
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +24,32 @@ def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     for name in ("SYFTBOX_CLIENT_CONFIG_PATH", "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_that_remember() -> Iterator[None]:
+    """What libraries work out anew for every call of scq, and always alike, they work out once here.
+
+    A process of scq does each of these things once; a process of the tests would do them thousands of times.
+    """
+    compiled: dict[tuple[Any, ...], CodeType] = {}
+    compile_template: Any = jinja2.Environment.compile
+
+    def compile_once(environment: jinja2.Environment, source: str, *names: Any, **options: Any) -> Any:
+        if type(source) is not str:
+            return compile_template(environment, source, *names, **options)
+        escaped = environment.autoescape if isinstance(environment.autoescape, bool) else names
+        key = (type(environment), environment.undefined, escaped, source, names, *sorted(options.items()))
+        if key not in compiled:
+            compiled[key] = compile_template(environment, source, *names, **options)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_params_from_function", functools.cache(typer.main.get_params_from_function))
+        patch.setattr(jinja2.Environment, "compile", compile_once)
+        # Texts of help for every method of Drive, which nothing reads.
+        patch.setattr("googleapiclient.schema.Schemas.prettyPrintSchema", lambda schemas, schema: "")
+        yield
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def list_(
     state: Annotated[list[str] | None, typer.Option(help="Only those in this state (repeatable), such as pending.")] = None,
     refresh: Refresh = False,
 ) -> None:
-    """List everybody who asked to send jobs or was asked, those who wait for an answer first."""
+    """List all peers, those who wait for an answer first. A peer asked to send you jobs, or was asked by you."""
     from scq.commands import peers as verb
     from scq.errors import UsageError
     from scq.model import PeerState
@@ -60,7 +60,7 @@ def show(
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Mail address of a peer.")],
     refresh: Refresh = False,
 ) -> None:
-    """Show everything about one peer: state, folders on Google Drive, jobs that wait."""
+    """Show one peer: state, folders on Drive, waiting jobs."""
     from scq.commands import peers as verb
 
     here = session(ctx)
@@ -87,7 +87,7 @@ def reject(ctx: typer.Context, addresses: Addresses, dry_run: DryRun = False) ->
 
 @peers.command("notify-granted")
 def notify_granted(ctx: typer.Context, addresses: Addresses, dry_run: DryRun = False) -> None:
-    """Tell accepted peers by message that they are, once each; the next scq notify sends it."""
+    """Tell peers that they are accepted, once each. The next scq notify sends it."""
     from scq.commands import peers as verb
 
     here = session(ctx)

@@ -212,7 +212,8 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         _put(out, "")
         return code
     except ScqError as error:
-        quiet = error.exit_code == BUSY and not err.isatty()
+        # A scheduler calls again soon; a script that asked for something has to hear why it did not get it.
+        quiet = error.exit_code == BUSY and watch.verb in SCHEDULED and not err.isatty()
         watch.said += [f"scq: {error}", error.advice]
         _fail(out, err, wants_json, watch.verb, str(error), error.advice, error.exit_code, quiet=quiet)
         return error.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 from msgspec.structs import replace
@@ -66,10 +67,12 @@ def _data(seen: Observation, dry_run: bool) -> dict[str, Any]:
 def _lines(ctx: Context, seen: Observation) -> Iterator[str]:
     for job in seen.new_jobs:
         yield from _new(ctx, job)
-    yield from (f"{job.short_id}  {job.status}  {line(job.name)}" for job in seen.changed_jobs)
+    gone = {event.job_id for event in seen.events if event.kind == "job.vanished"}
+    yield from (f"{job.short_id}  {'gone' if job.id in gone else job.status}  {line(job.name)}" for job in seen.changed_jobs)
     for peer in seen.new_peers:
         yield f"PEER REQUEST {line(peer.address)}, asked {when(peer.requested_at)}"
-        yield f"  next: scq peers accept {line(peer.address)}, or scq peers reject {line(peer.address)}"
+        address = quote(line(peer.address))  # an address may hold what a shell would carry out
+        yield f"  next: scq peers accept {address}, or scq peers reject {address}"
     yield from (f"{line(peer.address)} is an accepted peer now" for peer in seen.granted_peers)
 
 

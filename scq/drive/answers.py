@@ -72,10 +72,12 @@ def refresh(drive: Drive, found: Found, file: File) -> None:
     try:
         states = states_of(drive.download(file.id, LIMIT))
     except NotThereError:
+        found.lack_states(file.id)
         found.covered = found.complete = False  # it vanished this moment: what came instead of it is seen next time
     except InvalidFileError as error:
+        found.lack_states(file.id)
         found.complete = False
-        found.say(PEERS_FILE, str(error), ADVICE)
+        found.say(PEERS_FILE, f"it {str(error).removeprefix('it ')}", ADVICE)
     else:
         found.set_states(file.id, file.md5, states.items())
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from scq.clean import line
 from scq.drive import jobs, messages
-from scq.drive.found import Found
+from scq.drive.found import Found, is_unopened
 from scq.drive.items import File, NotThereError, OutOfTimeError
 from scq.drive.names import message_of
 from scq.drive.single import present
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TRIES = 3
 """Looks after which a damaged message is given up: it may have been read while it was written."""
 STEP = 100
+LARGER = "Raise that and call scq check --full, or ask the sender to send less at once."
 AGAIN = "Ask the sender to take it back and to send it again."
 
 
@@ -98,10 +99,12 @@ def _number(file: File) -> float:
 def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
     """One message. Raises BusyError when Drive cannot be asked now."""
     message = found.messages[file.id]
-    reason = _refusal(found, file, limits)
+    reason, advice = _refusal(found, file, limits)
     if reason:
         _left(found, file)
-        _give_up(found, file, message, reason)
+        if not is_unopened(message):
+            _tell(found, file, reason, advice)
+        found.messages[file.id] = replace(message, verdict="damaged", tries=0)
         return
     try:
         body = drive.download(file.id, limits.packed)
@@ -117,7 +120,7 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
         else:
             _unreadable(found, file, message, "may not be downloaded")
     except InvalidFileError as error:
-        _unreadable(found, file, message, f"is damaged: it {error}")
+        _unreadable(found, file, message, str(error) if str(error).startswith("is damaged") else f"is damaged: it {error}")
     else:
         found.jobs.extend(sightings)
         found.messages[file.id] = replace(message, verdict="jobs" if sightings else "other")
@@ -138,31 +141,27 @@ def _jobs_in(body: bytes, found: Found, file: File, limits: Limits) -> list[Sigh
     ]
 
 
-def _refusal(found: Found, file: File, limits: Limits) -> str:
-    """Why a message is not read at all, nor ever will be; empty when it is."""
+def _refusal(found: Found, file: File, limits: Limits) -> tuple[str, str]:
+    """(why a message is not read at all as it is, what to do about it); empty when it is."""
     peer = found.peer_of(found.messages[file.id])
     if file.owner != peer:
-        return f"belongs to {line(file.owner) or 'somebody unknown'}, not to the owner of the folder, and does not count"
+        owner = line(file.owner) or "somebody unknown"
+        return f"belongs to {owner}, not to the owner of the folder, and does not count", AGAIN
     if message_of(file.name) is None:
-        return "has a name that no sync client gives"
+        return "has a name that no sync client gives", AGAIN
     if file.is_folder or file.size is None:
-        return "is not a plain file"
+        return "is not a plain file", AGAIN
     if file.size > limits.packed:
-        return f"is larger than drive.message_bytes ({file.size} bytes)"
-    return ""
+        return f"is larger than drive.message_bytes ({file.size} bytes)", LARGER
+    return "", ""
 
 
 def _unreadable(found: Found, file: File, message: RemoteMessage, reason: str) -> None:
     """A message that cannot be read now: tried again in the next looks, then given up."""
-    if message.tries + 1 >= TRIES:
-        _give_up(found, file, message, reason)
-    else:
-        found.messages[file.id] = replace(message, tries=message.tries + 1)
-
-
-def _give_up(found: Found, file: File, message: RemoteMessage, reason: str) -> None:
-    _tell(found, file, reason, AGAIN)
-    found.messages[file.id] = replace(message, verdict="damaged", tries=message.tries + 1)
+    tries = message.tries + 1
+    if tries >= TRIES:
+        _tell(found, file, reason, AGAIN)
+    found.messages[file.id] = replace(message, verdict="damaged" if tries >= TRIES else "unread", tries=tries)
 
 
 def _tell(found: Found, file: File, what: str, advice: str) -> None:

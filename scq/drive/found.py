@@ -16,6 +16,11 @@ MESSAGE_PREFIX = "msgv2_"
 PLACE = "Google Drive"
 
 
+def is_unopened(message: RemoteMessage) -> bool:
+    """True for a message that was given up for its size, name or owner; that is looked at again whenever it is listed."""
+    return message.verdict == "damaged" and message.tries == 0
+
+
 class Found:
     """`me` is the owner's address, lower case. Nothing leaves `folders` or `messages` but by the methods below."""
 
@@ -28,6 +33,8 @@ class Found:
         self.peers_md5 = memory.peers_md5
         self.states = dict(memory.states)
         self.missed = memory.missed
+        self.answers_known = not memory.peers_file or bool(memory.peers_md5 or memory.states)
+        """False while there is a list of answers and it could never be read."""
         self.to_read: dict[str, File] = {}
         """Messages that are new, changed, or could not be read so far, by id."""
         self.jobs: list[Sighting] = []
@@ -91,7 +98,7 @@ class Found:
         elif (known.folder, known.name) != (folder, file.name):
             known = replace(known, folder=folder, name=file.name, verdict="unread", tries=0)
         self.messages[file.id] = known
-        if known.verdict == "unread":
+        if known.verdict == "unread" or is_unopened(known):
             self.to_read[file.id] = file
 
     def drop_message(self, key: str) -> None:
@@ -109,6 +116,18 @@ class Found:
             message.folder for key, message in self.messages.items() if message.verdict == "unread" and key not in self.to_read
         }
 
+    def forget_given_up(self) -> None:
+        """Messages that were given up count as unread, with one more look at them before that is told again."""
+        for key, message in self.messages.items():
+            if message.verdict == "damaged":
+                self.messages[key] = replace(message, verdict="unread")
+
     def set_states(self, file: str, md5: str, states: Iterable[tuple[str, str]]) -> None:
         """What the owner's own list of answers says now."""
         self.peers_file, self.peers_md5, self.states = file, md5, dict(states)
+        self.answers_known = True
+
+    def lack_states(self, file: str) -> None:
+        """The list could not be read: what it said before still holds, if it was ever read."""
+        if not self.peers_md5 and not self.states:
+            self.peers_file, self.answers_known = file, False

@@ -35,7 +35,7 @@ def fetched(uri: str, limit: int, request: Callable[..., tuple[Any, bytes]]) -> 
             raise ValueError("another part than asked for")
         total = said
         if total > limit:
-            raise InvalidFileError(f"it has {total} bytes, more than the {limit} that are read")
+            raise InvalidFileError(f"has {total} bytes, more than the {limit} that are read")
         content += part
     return bytes(content)
 

@@ -45,6 +45,8 @@ class Poll(Struct, frozen=True):
     full: bool
     failure: ScqError | None = None
     """Why the look could not be made; the memory is the one before it."""
+    answers_known: bool = True
+    """False while the owner's list of answers could never be read, though there is one."""
     began: State | None = None
     """What was remembered when the look began. Another call may have looked meanwhile; then this one says nothing new."""
 
@@ -59,22 +61,34 @@ def poll(
     message_bytes: int,
     unpacked_bytes: int,
     progress: Callable[[str], None],
+    sign_in: str = "",
+    again: bool = False,
 ) -> Poll:
     """Look once. Everything is listed when `full`, the first time, for another account, and where Drive lost the place.
+
+    `sign_in` tells one sign-in from another: a new one is believed only after Drive has said whose it is. With `again` messages
+    that were given up are read once more if they are listed.
 
     Raises ConfigError for the sign-in of another account, SignInError, and BusyError when Drive cannot be asked: then nothing
     is lost, and the next look finds the same. A look that runs out of time while it reads messages ends well and goes on next
     time.
     """
     me = me.lower()
+    proven = (memory.account, memory.sign_in) == (me, sign_in)
+    if not proven:
+        check_account(drive, me)
     left_behind = frozenset[str]()
     if memory.account not in ("", me):
         left_behind = frozenset(memory.messages)
         memory = DriveMemory()
     found = Found(me, memory)
+    if again:
+        found.forget_given_up()
     token, fresh = _changes(drive, found) if memory.token else ("", set[str]())
     told, is_full = bool(token), full or not token
     if is_full:
+        if proven:
+            check_account(drive, me)
         token = _scan(drive, found, token, fresh, now)
     elif inboxes := fresh | found.unread_inboxes():
         scanning.take(found, drive.messages(inboxes))
@@ -83,18 +97,19 @@ def poll(
     after = replace(
         _remembered(found),
         token=place,
+        sign_in=sign_in,
         scanned_at=now if is_full and found.covered else memory.scanned_at,
     )
     return _poll(drive, found, after, is_full, left_behind)
 
 
-def peers(drive: Drive, memory: DriveMemory, *, me: str) -> Poll:
+def peers(drive: Drive, memory: DriveMemory, *, me: str, sign_in: str = "") -> Poll:
     """List only the folders of peers and the owner's list of answers; the memory keeps its place and its messages.
 
     Raises as `poll`.
     """
     me = me.lower()
-    if memory.account != me:
+    if (memory.account, memory.sign_in) != (me, sign_in):
         check_account(drive, me)
     found = Found(me, memory if memory.account in ("", me) else DriveMemory())
     scanning.folders_and_answers(drive, found, sure=bool(found.folders))
@@ -113,7 +128,6 @@ def _changes(drive: Drive, found: Found) -> tuple[str, set[str]]:
 
 def _scan(drive: Drive, found: Found, token: str, fresh: set[str], now: datetime) -> str:
     """List everything; the place in the list of changes from before."""
-    check_account(drive, found.me)
     sure = bool(token) and found.memory.scanned_at is not None
     token = token or drive.start_token()
     known = set(found.inboxes())
@@ -157,4 +171,5 @@ def _poll(drive: Drive, found: Found, memory: DriveMemory, full: bool, left_behi
         problems=tuple(problems),
         source=SourceReport("drive", True, found.complete and found.covered),
         full=full,
+        answers_known=found.answers_known,
     )

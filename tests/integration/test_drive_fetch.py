@@ -631,6 +631,33 @@ def test_what_was_released_is_sent_also_when_the_job_was_over_before_anything_wa
     assert set(hospital.sent_back()) == {"state.yaml", "outputs/answer.txt", "outputs/deep/raw.bin"}
 
 
+def test_what_was_released_waits_for_an_outbox_that_is_gone_for_a_while(hospital: Hospital) -> None:
+    hospital.befriend_carol()
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, reason="sound")
+    check.run(hospital.offline(), full=True)
+    ctx = hospital.context()
+    known = ctx.store.load().drive.folders
+    without = {id: known for id, known in known.items() if id != hospital.outbox}
+    ctx.store.update(lambda state: replace(state, drive=replace(state.drive, folders=without)))
+    assert hospital.sent_back() == {}
+    ctx.store.update(lambda state: replace(state, drive=replace(state.drive, folders=known)))
+    assert set(hospital.sent_back()) == {"state.yaml", "outputs/answer.txt", "outputs/deep/raw.bin"}
+    hospital.sent_back()
+    assert ctx.store.load().drive.sent == {}
+    later = hospital.context()
+    ctx.store.update(lambda state: replace(state, drive=replace(state.drive, folders=without, sent={key_of(ctx): {}})))
+    replace_now(later, 31 * 24 * 3600)
+    hospital.sent_back(later)
+    assert ctx.store.load().drive.sent == {}, "but not for ever"
+
+
+def key_of(ctx: Context) -> str:
+    """The one job that is over."""
+    (key,) = ctx.store.finished_keys()
+    return key
+
+
 def test_with_the_sign_in_of_another_account_nothing_leaves(hospital: Hospital) -> None:
     hospital.ended()
     hospital.server.token_file(hospital.home / "token_do.json", CAROL)

@@ -247,7 +247,7 @@ def test_a_look_that_ends_after_a_newer_one_takes_no_grant_back(drive: Drive, on
     assert kinds(drive.check()) == ["peer.granted"]
     assert late.goes_on() == []
     assert kinds(drive.check()) == [], "told a second time"
-    assert drive.owner.json("peers", "show", ALICE)["peer"]["state"] == "accepted"
+    assert drive.owner.state()["peers"][ALICE]["state"] == "accepted"
 
 
 def test_a_look_that_ends_after_a_newer_one_brings_no_job_back_that_is_gone(drive: Drive) -> None:
@@ -259,6 +259,16 @@ def test_a_look_that_ends_after_a_newer_one_brings_no_job_back_that_is_gone(driv
     late.goes_on()
     drive.check()
     assert drive.owner.json("list")["jobs"] == []
+
+
+def test_a_newer_look_that_began_before_an_older_one_was_remembered_leaves_no_job_behind(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    first = Call(drive)
+    drive.server.trash(message)
+    second = Call(drive)
+    assert (first.goes_on(), second.goes_on()) == (["job.received"], [])
+    assert kinds(drive.check()) == ["job.vanished"]
 
 
 def test_what_only_the_older_of_two_looks_found_is_told_by_the_next(drive: Drive) -> None:

@@ -611,6 +611,36 @@ class TestGoingOn:
         assert len(everything_of(server, ME)) == 5
         assert owner.made()[name_of("0.10.0", ALICE, "outbox", ME)] == {ALICE: "writer"}
 
+    @pytest.mark.parametrize("how", [{"status": 403, "reason": "forbidden"}, {"cut": 0}], ids=["refused", "answer lost"])
+    def test_every_call_of_an_answer_may_fail_once_and_nothing_is_doubled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+    ) -> None:
+        monkeypatch.setattr("googleapiclient.schema.Schemas.prettyPrintSchema", lambda schemas, schema: "")
+        for skip in range(60):
+            with DriveServer() as server:
+                owner = Owner(tmp_path / str(skip), server)
+                asked(server, ALICE)
+                answered(server, {BOB: {"state": "accepted"}})
+                owner.scq("peers")
+                server.mails.clear()
+                fault = Fault(**how, skip=skip)
+                server.faults.append(fault)
+                first = owner.scq("peers", "accept", ALICE, code=None)
+                is_over = fault.times > 0
+                server.faults.clear()
+                second = owner.scq("peers", "accept", ALICE)
+                assert 70 not in (first.code, second.code)
+                assert (owner.answers(), owner.states()) == ({}, {ALICE: "accepted", BOB: "accepted"}), skip
+                assert owner.file() == {BOB: {"state": "accepted"}, ALICE: {"state": "accepted"}}
+                assert len(everything_of(server, ME)) == 5, skip
+                assert sorted(mail.name for mail in server.mails) == sorted(
+                    [VERSION, *(name_of("0.10.0", ALICE, kind, ME) for kind in ("inbox", "outbox"))]
+                ), skip
+                assert owner.told() == [ALICE], skip
+            if is_over:
+                break
+        assert 15 < skip < 60
+
     @pytest.mark.parametrize("call", ["files.create", "permissions.create", "files.update"])
     def test_a_call_that_is_killed_is_finished_by_a_check(self, owner: Owner, server: DriveServer, call: str) -> None:
         answered(server, {BOB: {"state": "accepted"}})

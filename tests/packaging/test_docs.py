@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from scq import errors, layouts
+from scq.config_keys import KEYS
+from scq.model import PeerState
+from tests import drive_world
+from tests.people import Person
+from tests.servers.drive import DriveServer
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+DRIVE = (ROOT / "docs" / "drive.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TOUR = re.findall(r"<!-- as: (\w+) -->\n```sh\n(.*?)```", README, re.S)
 VERB = re.compile(r"\bscq(?:\"|`)? ([a-z][a-z-]+)")
@@ -116,3 +125,87 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_module_of_the_tour_is_there() -> None:
+    tour = (ROOT / "docs" / "architecture.md").read_text("utf-8").partition("## The tour")[2].partition("## How a call")[0]
+    names = re.findall(r"\b([a-z_]+)(\.py|/)(?= )", tour)
+    assert len(names) > 60
+    assert [name + end for name, end in names if not (ROOT / "scq" / f"{name}{end}").exists()] == []
+
+
+def section(heading: str) -> str:
+    """The part of docs/drive.md below a heading."""
+    found = DRIVE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert found, heading
+    return found
+
+
+class TestOfDrive:
+    """docs/drive.md, word for word where a word can be checked."""
+
+    ME = "owner@hospital.example"
+
+    @pytest.fixture
+    def server(self) -> Iterator[DriveServer]:
+        with DriveServer() as server:
+            yield server
+
+    @pytest.fixture
+    def owner(self, tmp_path: Path, server: DriveServer) -> Person:
+        """The owner, whom the people of the document ask."""
+        root = tmp_path / "SyftBox"
+        (root / self.ME).mkdir(parents=True)
+        owner = Person(tmp_path / "home", root, self.ME, f"sandbox: none\ndrive: {{endpoint: '{server.endpoint}'}}\n")
+        server.token_file(owner.home / "token_do.json", self.ME)
+        for peer in sorted(set(re.findall(r"scq peers \S+ (\S+@\S+)", DRIVE))):
+            server.add_folder(peer, f"syft_datasite#0.10.0#{self.ME}#inbox#{peer}", share={self.ME: "writer"})
+        return owner
+
+    def test_the_settings_are_those_of_the_code_with_their_defaults(self, owner: Person) -> None:
+        documented = dict(re.findall(r"^\| `(drive\.\w+)` \| `([^`]+)` \|", section("Settings"), re.M))
+        assert set(documented) == {key.path for key in KEYS if key.path.startswith("drive.")}
+        owner.configure("drive:\n" + "".join(f"  {key.removeprefix('drive.')}: {word}\n" for key, word in documented.items()))
+        settings = {row["key"]: row for row in owner.json("config", "show")["settings"] if row["key"] in documented}
+        assert {key: row["value"] for key, row in settings.items()} == {key: row["default"] for key, row in settings.items()}
+
+    def test_the_exit_codes_are_codes_of_scq_for_what_cannot_be_asked(self) -> None:
+        assert set(rows(DRIVE, "| exit | what happened |")) == {errors.BUSY, errors.SIGN_IN, errors.CONFIG}
+
+    def test_the_states_of_a_peer_are_those_of_the_code(self) -> None:
+        assert re.findall(r"^\| `(\w+)` \|", section("Peers"), re.M) == list(get_args(PeerState))
+
+    def test_the_commands_about_peers_run_as_written_and_are_all_there_are(self, owner: Person) -> None:
+        calls = [shlex.split(line, comments=True)[1:] for line in section("Peers").splitlines() if line.startswith("scq peers")]
+        for call in calls:
+            owner.scq(*call)
+        assert {peer["address"]: peer["state"] for peer in owner.json("peers")["peers"]} == {
+            "alice@uni.example": "accepted",
+            "mallory@example.net": "rejected",
+        }
+        there = re.findall(r"^  ([a-z][a-z-]+) {2,}\S", owner.scq("peers", "--help").out.partition("Commands:")[2], re.M)
+        assert {(call[1:] or ["list"])[0] for call in calls} == set(there)
+
+    def test_the_answers_are_in_the_log_under_the_words_of_the_documents(self, owner: Person) -> None:
+        owner.scq("peers", "accept", "alice@uni.example")
+        owner.scq("peers", "reject", "alice@uni.example")
+        words = [row["what"] for row in owner.json("audit", "show")["rows"] if row["what"].startswith("peer-")]
+        assert words == ["peer-accepted", "peer-rejected"]
+        audit = (ROOT / "docs" / "audit.md").read_text("utf-8")
+        assert [word for word in words if f"`{word}`" not in DRIVE or f"`{word}`" not in audit] == []
+
+    def test_what_check_shows_of_a_job_is_what_is_written(self, owner: Person, server: DriveServer) -> None:
+        (inbox,) = (item.id for item in server.find(f"syft_datasite#0.10.0#{self.ME}#inbox#alice@uni.example"))
+        body = drive_world.pack(drive_world.message(drive_world.job("income_prediction")))
+        server.add_file("alice@uni.example", drive_world.file_name(), inbox, body)
+        shown = [line for line in re.findall(r"^\$ scq check\n(.*?)```", DRIVE, re.S | re.M)[0].splitlines() if line != "  ..."]
+        said = re.sub(r"\b[0-9a-f]{8}\b", "6f1c2a9e", owner.scq("check").out).splitlines()
+        assert [line for line in shown if line not in said] == []
+        owner.scq("approve", "income_prediction", code=errors.BUSY)
+        owner.scq("reject", "income_prediction", "-r", "no", code=errors.BUSY)
+
+    def test_the_figures_it_names_are_described(self) -> None:
+        named = set(re.findall(r"`(scq_\w+)`", DRIVE))
+        described = set(re.findall(r"^\| `(scq_\w+)", (ROOT / "docs" / "monitoring.md").read_text("utf-8"), re.M))
+        assert named
+        assert named <= described

@@ -27,9 +27,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def guarded(call: Callable[[], int], *arguments: str, err: io.StringIO | None = None) -> tuple[int, str, str]:
+def guarded(call: Callable[[], int], *arguments: str, err: io.StringIO | None = None, verb: str = "list") -> tuple[int, str, str]:
     out, err = io.StringIO(), err or io.StringIO()
-    code = session.guarded(call, ["list", *arguments], {"list"}, out, err)
+    code = session.guarded(call, [verb, *arguments], {verb}, out, err)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -78,7 +78,12 @@ def test_several_lines_stay_several_and_text_is_cleaned() -> None:
 
 
 def test_a_scheduled_call_that_meets_another_says_nothing() -> None:
-    assert guarded(raising(BusyError("held", "wait"))) == (75, "", "")
+    assert guarded(raising(BusyError("held", "wait")), verb="check") == (75, "", "")
+    assert guarded(raising(BusyError("held", "wait")), verb="check", err=Terminal())[2] == "scq: held\n     wait\n"
+
+
+def test_a_script_hears_why_it_did_not_get_what_it_asked_for() -> None:
+    assert guarded(raising(BusyError("held", "wait")), verb="review") == (75, "", "scq: held\n     wait\n")
 
 
 @pytest.mark.parametrize("number", sorted(session.MACHINE_TROUBLE))
@@ -146,7 +151,14 @@ def shown(report: Report, monkeypatch: pytest.MonkeyPatch, **manners: bool) -> t
     return ended.value.exit_code, out.getvalue(), err.getvalue()
 
 
-REPORT = Report("list", {}, ("a", "b"), (Problem("w\n", "is odd\x1b[0m", "mend it\nit is\x1b[0m bent"), Problem("v", "is bad")), 1, ("it broke",))
+REPORT = Report(
+    "list",
+    {},
+    ("a", "b"),
+    (Problem("w\n", "is odd\x1b[0m", "mend it\nit is\x1b[0m bent"), Problem("v", "is bad")),
+    1,
+    ("it broke",),
+)
 
 
 def test_lines_go_to_stdout_and_problems_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,6 +348,16 @@ def test_a_message_that_is_too_large_is_not_even_fetched(scene: Scene) -> None:
     assert "drive.message_bytes" in said(found)
 
 
+def test_a_message_that_was_too_large_is_read_once_that_much_is_allowed(scene: Scene) -> None:
+    scene.message_bytes = 100
+    key = scene.put()
+    assert "scq check --full" in said(scene.look())
+    assert (scene.look(full=True).problems, scene.verdict(key)) == ((), "damaged"), "told once"
+    scene.message_bytes = 1 << 20
+    assert (names(scene.look()), scene.methods()) == ([], ["changes.list"])
+    assert names(scene.look(full=True)) == ["study"]
+
+
 def test_a_message_with_a_name_no_client_gives_is_not_fetched(scene: Scene) -> None:
     key = scene.put(name="msgv2_yesterday_c2d3db52-0def-4d00-ad4c-4be9e9570985.tar.gz")
     folder = scene.server.add_folder(ALICE, numbered(9), parent=scene.inbox)
