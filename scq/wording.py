@@ -17,6 +17,8 @@ EXCERPT_LIMIT = 4_000
 """Characters of a script or an error text kept in a row: rows live in the state file, which every call reads."""
 WAITING_LIMIT = 100
 """Jobs listed by name in a message about several."""
+SOURCES = {"source syftbox": "SyftBox folder", "source drive": "Google Drive"}
+"""What people call a source."""
 LISTS = ("baseline", "review.reminder")
 """Events about several jobs at once."""
 OWN_FAULTS = ("is missing", "is a symbolic link", "is a FIFO", "is a socket", "is a device", "is not UTF-8", "control characters")
@@ -57,7 +59,7 @@ def _own(event: Event) -> dict[str, str]:
     reason, _, advice = clean.block(event.detail).partition("\n")
     kind, _, name = event.ref.partition(" ")
     return {
-        "what": clean.line(event.ref),
+        "what": SOURCES.get(event.ref) or clean.line(event.ref),
         kind if kind in ("channel", "source") else "": clean.line(name),
         "reason": reason[:REASON_LIMIT],
         "advice": advice[:REASON_LIMIT],

@@ -351,3 +351,96 @@ def test_another_account_and_back_tells_nobody_of_an_old_grant(drive: Drive, tmp
         drive.server.token_file(tmp_path / "token.json", address, read_only=True)
         drive.owner.email = address
         assert kinds(drive.check()) == []
+
+
+# Another sign-in.
+
+
+@pytest.mark.parametrize("verb", ["check", "notify", "check --dry-run", "peers --refresh", "review study"])
+def test_a_new_sign_in_is_asked_whose_it_is_before_anything_is_believed(drive: Drive, tmp_path: Path, verb: str) -> None:
+    drive.answer("accepted")
+    drive.send()
+    drive.check()
+    before = drive.owner.state()
+    drive.server.token_file(tmp_path / "token.json", "carol@uni.example", read_only=True)
+    drive.server.forget_calls()
+    said = drive.owner.scq(*verb.split(), code=78)
+    assert "carol@uni.example" in said.err
+    assert [call.method for call in drive.server.calls] == ["about.get"]
+    after = drive.owner.state()
+    assert (after["drive"], after["peers"], after["jobs"]) == (before["drive"], before["peers"], before["jobs"])
+
+
+def test_a_new_sign_in_of_the_same_account_costs_one_call_more_once(drive: Drive, tmp_path: Path) -> None:
+    drive.check()
+    drive.server.token_file(tmp_path / "token.json", OWNER, read_only=True, refresh_token="another")
+    counts = []
+    for _ in range(3):
+        drive.server.forget_calls()
+        drive.check()
+        counts.append([call.method for call in drive.server.calls])
+    assert counts == [["about.get", "changes.list"], ["changes.list"], ["changes.list"]]
+
+
+def test_a_dead_sign_in_is_told_in_one_line(drive: Drive) -> None:
+    drive.check()
+    drive.server.revoke(OWNER)
+    drive.check(code=77)
+    (trouble,) = drive.owner.json("status")["troubles"]
+    assert "Sign in with: scq auth google --drive. Usual causes: " in trouble["advice"]
+
+
+# What is shown.
+
+
+def test_a_job_that_has_vanished_is_shown_as_gone(drive: Drive) -> None:
+    drive.check()
+    message = drive.send()
+    (job,) = drive.check()["new_jobs"]
+    drive.server.trash(message)
+    assert f"{job['short_id']}  gone  study" in drive.owner.scq("check").out
+
+
+def test_an_address_that_a_shell_would_carry_out_is_quoted(drive: Drive) -> None:
+    mallory = "`reboot`@evil.example"
+    drive.server.add_folder(mallory, f"syft_datasite#0.10.0#{OWNER}#inbox#{mallory}", share={OWNER: "writer"})
+    assert f"scq peers accept '{mallory}', or scq peers reject '{mallory}'" in drive.owner.scq("check").out
+
+
+@pytest.mark.parametrize(("body", "what"), [(b"no gzip", "is not gzip"), (b"SYC2", "is encrypted")])
+def test_a_review_of_a_message_that_became_unreadable_says_which(drive: Drive, body: bytes, what: str) -> None:
+    message = drive.send()
+    drive.check()
+    drive.server.touch(message, body)
+    assert f"the message with 'study' {what}" in drive.owner.scq("review", "study", code=1).err
+
+
+def test_what_was_too_large_comes_with_a_full_look_once_it_is_allowed(drive: Drive) -> None:
+    usual = (drive.owner.home / "config.yaml").read_text()
+    drive.owner.configure(usual.replace("drive: {", "drive: {message_bytes: 100, "))
+    drive.send()
+    assert "scq check --full" in drive.owner.scq("check").err
+    drive.owner.configure(usual.replace("drive: {", "drive: {unpacked_bytes: 100, "))
+    for _ in range(3):
+        drive.check("--full")
+    assert "unpacks to more than 100 bytes" in drive.owner.scq("check", "--full").err
+    drive.owner.configure(usual)
+    assert drive.check()["new_jobs"] == []
+    assert [job["name"] for job in drive.check("--full")["new_jobs"]] == ["study"]
+
+
+@pytest.mark.parametrize("how", ["damaged", "refused"])
+def test_peers_are_not_told_of_before_the_answers_were_read_once(drive: Drive, how: str) -> None:
+    box = drive.server.add_folder(OWNER, "SyftBox")
+    words = json.dumps({ALICE: {"state": "accepted"}, "bob@uni.example": {"state": "accepted"}}).encode()
+    answers = drive.server.add_file(OWNER, "SYFT_peers.json", box, b"{broken" if how == "damaged" else words)
+    if how == "refused":
+        drive.server.faults.append(Fault("files.get_media", status=403, reason="forbidden", where=answers, times=2))
+    for _ in range(2):
+        assert kinds(drive.check()) == []
+    drive.server.touch(answers, words)
+    assert kinds(drive.check()) == []
+    assert {peer["address"]: peer["state"] for peer in drive.owner.json("peers")["peers"]} == {
+        ALICE: "accepted",
+        "bob@uni.example": "accepted",
+    }

@@ -476,7 +476,7 @@ def test_a_heartbeat_says_how_often_it_comes() -> None:
 def test_a_trouble_is_told_with_its_name_reason_and_advice() -> None:
     (row,) = routed(event("source.stale", "cannot be read\nMount it.", ref="source syftbox", job_id=""))
     assert {name: row.context[name] for name in ("what", "source", "reason", "advice")} == {
-        "what": "source syftbox",
+        "what": "SyftBox folder",
         "source": "syftbox",
         "reason": "cannot be read",
         "advice": "Mount it.",
