@@ -190,6 +190,8 @@ def _bring(ctx: Context, drive: Drive, memory: DriveMemory, file: File, sender: 
     try:
         body = drive.download(file.id, ctx.config.drive.message_bytes)
         proposal = read(body, ctx.config.drive.unpacked_bytes)
+    except NotThereError as error:  # it lies in its inbox all the same
+        raise ScqError(str(error), NEXT_CALL) from error
     except InvalidFileError as error:
         raise RefusedError(f"it {error}", error.advice) from error
     if proposal.sender and not same_address(proposal.sender, sender):

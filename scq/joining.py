@@ -58,8 +58,8 @@ def joined(
     """(the records with what a look at Drive found, what is wrong with it).
 
     `jobs` are those of the messages that were read now, `gone` the messages that are no longer in an inbox. A job whose last
-    message is gone and whose copy is not here is missing from now on, unless the copy may just be out of sight (not `may_vanish`).
-    What comes after that in a new message is a new job.
+    message is gone and whose copy is not here is missing from now on, unless (not `may_vanish`) the copy may just be out of
+    sight. What comes after that in a new message is a new job.
     """
     found = {key: _without(record, gone, now, may_vanish) for key, record in records.items()}
     local = {_pair(record.sighting): record for record in found.values() if record.sighting.where == "local"}
@@ -76,6 +76,22 @@ def joined(
         else:
             found[key] = replace(known, sighting=_merged(known.sighting, sighting), missing_since=None)
     return found, problems
+
+
+def known_before(known: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, Record]:
+    """What was known, but for jobs among `records` that were sent anew over Google Drive after they had gone."""
+    anew = {
+        key
+        for key, record in records.items()
+        if record.sighting.where == "drive" and key in known and record.first_seen_at != known[key].first_seen_at
+    }
+    return {key: record for key, record in known.items() if key not in anew}
+
+
+def brought(before: Mapping[str, Record], records: Mapping[str, Record]) -> tuple[Record, ...]:
+    """The jobs that were on Google Drive only and have their copy now."""
+    waited = {record.id for record in before.values() if record.sighting.where == "drive"}
+    return tuple(record for record in records.values() if record.id in waited and record.sighting.where == "local")
 
 
 def flagged(records: Mapping[str, Record], peers: Mapping[str, Peer]) -> dict[str, Record]:

@@ -22,7 +22,7 @@ from scq.config_keys import BY_PATH
 from scq.config_values import Config
 from scq.context import Context, audited
 from scq.diff import events
-from scq.joining import arrived, flagged, in_folders, joined
+from scq.joining import NOT_ACCEPTED, arrived, brought, flagged, in_folders, joined, known_before
 from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sighting, SourceReport
 from scq.noticing import at_intervals, is_current, peers_in, with_drive, with_peers, with_source
 from scq.outbox import queue
@@ -81,6 +81,8 @@ class Observation(Struct, frozen=True):
     """Google Drive, where it was asked."""
     new_peers: tuple[Peer, ...] = ()
     granted_peers: tuple[Peer, ...] = ()
+    arrived_jobs: tuple[Job, ...] = ()
+    """Known from Google Drive, and in the SyftBox folder now."""
 
 
 def view(ctx: Context, *, full: bool) -> View:
@@ -139,6 +141,7 @@ def observe(
         full,
         None if remote is None else remote.source,
         *_peer_news(after, found),
+        tuple(map(job_of, brought(state.jobs, changed))),
     )
 
 
@@ -281,7 +284,7 @@ def _remembered(
     if not snapshot.source.ok and remote is None:
         return with_source(ctx, with_drive(ctx, before, remote, found), snapshot.source, found)
     first = before.baseline_at is None
-    known = _known(before, finished, records)
+    known = known_before({**finished, **before.jobs}, records)
     news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
     found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
     before = at_intervals(ctx, before, records, found, first)
@@ -304,17 +307,6 @@ def _remembered(
     return noted(_audit_adopted(after, before, ctx), ctx.config, now)
 
 
-def _known(before: State, finished: Mapping[str, Record], records: Mapping[str, Record]) -> dict[str, Record]:
-    """The records of before, but for jobs that were sent anew over Google Drive after they had gone."""
-    known = {**finished, **before.jobs}
-    anew = [
-        key
-        for key, record in records.items()
-        if record.sighting.where == "drive" and key in known and record.first_seen_at != known[key].first_seen_at
-    ]
-    return {key: record for key, record in known.items() if key not in anew}
-
-
 def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:
     """The messages about what was found, without those other software has sent already."""
     jobs = {key: job_of(record) for key, record in records.items()}
@@ -323,7 +315,10 @@ def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: lis
         # A name that a job had that is over says nothing about a new one.
         over = {record.sighting.name for key in ctx.store.finished_keys() if (record := _over(ctx, key, records)) is not None}
         told_by_others = {entity: words for entity, words in told_by_others.items() if entity not in over}
-    return route(found, jobs, ctx.config, ctx.now(), told_by_others)
+    rows = route(found, jobs, ctx.config, ctx.now(), told_by_others)
+    # Nobody has mails sent to himself from here before the owner has accepted him.
+    strangers = {job.id for job in jobs.values() if NOT_ACCEPTED in job.sighting.flags}
+    return [row for row in rows if row.role == "do" or row.job_id not in strangers]
 
 
 def _over(ctx: Context, key: str, records: Mapping[str, Record]) -> Record | None:
@@ -403,7 +398,7 @@ def _news(
     if before.baseline_at is None:
         fresh = [key for key, record in records.items() if record.status == "pending"]
         return tuple(job_of(records[key]) for key in fresh), ()
-    known = _known(before, finished, records).keys()
+    known = known_before({**finished, **before.jobs}, records).keys()
     new = tuple(job_of(records[key]) for key in records if key in touched and key not in known)
     return new, tuple(job_of(records[key]) for key in records if key in touched and key in known)
 

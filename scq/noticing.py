@@ -46,15 +46,17 @@ def _marks(state: State) -> tuple[object, ...]:
 
 def with_peers(ctx: Context, before: State, remote: Poll | None, found: list[Event]) -> State:
     """The state that knows the peers as a look at Google Drive saw them, with the messages about what is new among them."""
-    if remote is None or not remote.source.ok or (before.peers_at is None and not remote.answers_known):
-        return before  # without the answers old peers would be told as new ones
+    if remote is None or not remote.source.ok:
+        return before
     from scq import peers
 
     now, known = ctx.now(), peers_in(ctx, before, remote)
     number = {"revision": before.revision + 1, "number": len(found)}
-    me = ctx.config.email
+    me, told = ctx.config.email, before.peers if before.peers_at is not None else {}
+    if before.peers_at is None and not remote.answers_known:
+        return replace(before, peers=known)  # without the answers old peers would be told as new ones
     is_other = remote.began is not None and remote.began.drive.account not in ("", me)
-    news = peers.events(before.peers, known, me=me, first=before.peers_at is None or is_other, at=now, **number)
+    news = peers.events(told, known, me=me, first=before.peers_at is None or is_other, at=now, **number)
     found.extend(news)
     rows = route(news, {}, ctx.config, now, before.notified)
     return replace(before, peers=known, peers_at=before.peers_at or now, outbox=queue(before.outbox, rows))

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def poll(ctx: Context, state: State, *, full: bool, only: Literal["", "peers"] = "") -> Poll | None:
     """Look once; None where Drive is not used. Nothing is saved.
 
-    Everything is listed when `full`, also what was given up, and every `drive.full_scan_every`; with `only="peers"` just what tells of peers. Whatever
-    goes wrong is in `failure` and `problems` of the answer, whose memory is then the one of `state`.
+    Everything is listed when `full`, and then what was given up is read again, and every `drive.full_scan_every`; with
+    `only="peers"` just what tells of peers. Whatever goes wrong is in `failure` and `problems` of the answer, whose memory is
+    then the one of `state`.
     """
     if not ctx.uses_drive():
         return None

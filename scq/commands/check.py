@@ -69,6 +69,10 @@ def _lines(ctx: Context, seen: Observation) -> Iterator[str]:
         yield from _new(ctx, job)
     gone = {event.job_id for event in seen.events if event.kind == "job.vanished"}
     yield from (f"{job.short_id}  {'gone' if job.id in gone else job.status}  {line(job.name)}" for job in seen.changed_jobs)
+    told = {job.id for job in seen.changed_jobs}
+    for job in seen.arrived_jobs:
+        if job.id not in told:
+            yield f"{job.short_id}  {job.status}  {line(job.name)}  (in the SyftBox folder now)"
     for peer in seen.new_peers:
         yield f"PEER REQUEST {line(peer.address)}, asked {when(peer.requested_at)}"
         address = quote(line(peer.address))  # an address may hold what a shell would carry out

@@ -62,6 +62,8 @@ def look_up(drive: Drive, found: Found, *, sure: bool, told: Mapping[str, File |
         refresh(drive, found, _best(drive, files))
     elif listing.complete:
         found.set_states("", "", ())
+    else:
+        found.lack_states("")
     found.covered &= listing.complete
 
 

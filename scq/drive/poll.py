@@ -31,9 +31,9 @@ SHOWN = 50
 class Poll(Struct, frozen=True):
     """What one look found.
 
-    `jobs` are those of the messages that were read in this look, of each sender the oldest message first. `gone` are messages that are in no inbox
-    any more, or no longer what they were. `foreign` are names of event files of this account that have appeared: whoever made
-    them works for it too.
+    `jobs` are those of the messages that were read in this look, of each sender the oldest message first. `gone` are messages
+    that are in no inbox any more, or no longer what they were. `foreign` are names of event files of this account that have
+    appeared: whoever made them works for it too.
     """
 
     memory: DriveMemory

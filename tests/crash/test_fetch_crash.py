@@ -30,9 +30,8 @@ FIRST, LAST = "print(1)\n", "print(2)\n"
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting for the disk, and no texts of help for the methods of the library, which it writes anew for every call."""
+    """No waiting for the disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr("googleapiclient.schema.Schemas.prettyPrintSchema", lambda schemas, schema: "")
 
 
 @pytest.fixture

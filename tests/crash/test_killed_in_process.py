@@ -36,6 +36,9 @@ CALLS = (
 )
 LONG = ("run-approved", "rerun", "release", "cleanup")
 """Calls with so many effects that one generation of each family has to do; the others write with the same code."""
+WHOLE = ("a3", "c0")
+"""Generations, one of each kind, whose calls die at every effect; in the others each third one is tried."""
+EVERY = 3
 EVERYWHERE = [
     (generation, verb, stage)
     for generation in GENERATIONS
@@ -60,7 +63,16 @@ def test_a_call_killed_before_any_effect_is_as_if_made_or_not_made(
     world = World(tmp_path, generation, stage)
     # A supervisor syncs the note that the job is about to start, then starts it: what it does next is no effect of its own.
     effects = (*EFFECTS, "fsync") if verb == "run-approved" else EFFECTS
-    die_everywhere(world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached")
+    die_everywhere(
+        world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached", sampled=sampled(generation)
+    )
+
+
+def sampled(generation: str) -> range:
+    """Numbers of the effects to die at."""
+    if generation in WHOLE:
+        return range(1, ENOUGH)
+    return range(1 + GENERATIONS.index(generation) % EVERY, ENOUGH, EVERY)
 
 
 @pytest.mark.parametrize(
@@ -91,16 +103,25 @@ class Interrupted(BaseException):
 
 
 def die_everywhere(
-    world: World, verb: str, effects: Collection[str], death: Callable[[], None], marker: Path, *, only_forks: bool = False
+    world: World,
+    verb: str,
+    effects: Collection[str],
+    death: Callable[[], None],
+    marker: Path,
+    *,
+    only_forks: bool = False,
+    numbers: range = range(1, ENOUGH),
 ) -> set[str]:
     """Let a call die at its first effect, then, from the same start, at its second, until it has no further one.
+
+    `numbers` are those of the effects that are tried.
 
     Returns the statuses the job ended with.
     """
     statuses: set[str] = set()
     call = call_of(world, verb)
     wanted = expected(world, call)
-    for number in range(1, ENOUGH):
+    for turn, number in enumerate(numbers):
         world.restore()
         marker.unlink(missing_ok=True)
         in_a_fork(call, Trap(effects, number, marker, death, only_forks))
@@ -110,7 +131,7 @@ def die_everywhere(
         try:
             world.wait_for_runs()
             nothing_half_visible(world)
-            world.go_on(run_first=number % 2 == 0)
+            world.go_on(run_first=turn % 2 == 1)
             statuses.add(holds(world, wanted).status)
             if verb == "release":
                 runs_again(world)

@@ -8,6 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,14 +51,40 @@ class Careful(Person):
 
 
 class Apart(Careful):
-    """The same, each call in a process of its own: one that hangs is killed and fails the test."""
+    """The same, each call in a fork of this process: one that hangs is killed and fails the test."""
 
-    prefix: tuple[str, ...] = ()
+    def _ask(self, *arguments: str) -> Answer:
+        with tempfile.TemporaryFile("w+") as said:
+            sys.stdout.flush()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the test run stay behind, as they shall
+                pid = os.fork()
+            if pid == 0:
+                with ended_at_once():
+                    answer = super()._ask(*arguments)
+                    json.dump([answer.code, answer.out, answer.err], said)
+                    said.flush()
+            try:
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            except BaseException:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise
+            assert status == 0, status
+            said.seek(0)
+            return Answer(*json.load(said))
+
+
+class Bound(Careful):
+    """The same, bound by access rights also when it is root, who could read and write everything otherwise.
+
+    Each call is a process of its own, since only a new program gives up rights.
+    """
 
     def _ask(self, *arguments: str) -> Answer:
         place = ["--home", str(self.home), "--root", str(self.root), "--email", self.email]
         ended = subprocess.run(
-            [*self.prefix, sys.executable, "-m", "scq", *place, *arguments],
+            [*WITHOUT_OVERRIDE, sys.executable, "-m", "scq", *place, *arguments],
             cwd=Path(scq.__file__).parents[1],
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -64,12 +93,6 @@ class Apart(Careful):
             check=False,
         )
         return Answer(ended.returncode, ended.stdout, ended.stderr)
-
-
-class Bound(Apart):
-    """The same, bound by access rights also when it is root, who could read and write everything otherwise."""
-
-    prefix = WITHOUT_OVERRIDE
 
 
 class Box:
@@ -123,6 +146,19 @@ class Box:
             for path in folder.rglob("*"):
                 if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 22:
                     assert SECRET.encode() not in path.read_bytes(), path
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """End this process, a fork, after the block: 0, or 1 when something was raised."""
+    code = 1
+    try:
+        yield
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def problems_of(job: dict[str, Any]) -> str:

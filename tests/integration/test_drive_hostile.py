@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from scq.commands import approve, check, release, run_approved
+from scq.commands import approve, check, release, rerun, run_approved, withhold
+from scq.drive.connection import Drive
 from scq.exchanging import answer
 from scq.fetching import fetch
 from scq.layouts.inbox_welcome import welcome
 from scq.store import Store
 from tests.drive_world import ALICE, OWNER, change, folder, job
 from tests.integration.test_drive_fetch import ARCHIVE, SCRIPT, STUDY, Hospital
-from tests.servers.drive import DriveServer
+from tests.servers.drive import DriveServer, Fault
 
 CODE = f"{STUDY}/code/main.py"
 NASTY = "print('another thing')\n"
@@ -91,6 +92,47 @@ def test_a_job_that_was_run_keeps_its_results_whatever_is_sent_afterwards(hospit
     check.run(hospital.offline(), full=True)
     run_approved.run(hospital.offline())
     assert hospital.sent_back() == before
+
+
+# what leaves
+
+
+def test_what_a_second_run_wrote_does_not_leave_by_the_release_of_the_first(hospital: Hospital) -> None:
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, only=["answer.txt"], reason="sound")
+    before = hospital.sent_back()
+    assert set(before) == {"state.yaml", "outputs/answer.txt"}
+    rerun.run(hospital.offline(), uid)
+    hospital.sent_back()
+    run_approved.run(hospital.offline())
+    (hospital.review / "outputs").mkdir(exist_ok=True)
+    (hospital.review / "outputs/answer.txt").write_text("of the second run")
+    after = hospital.sent_back()
+    assert set(after) == set(before)
+    assert after["outputs/answer.txt"] == before["outputs/answer.txt"]
+
+
+def test_what_is_withheld_again_before_it_was_sent_does_not_leave(hospital: Hospital) -> None:
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, logs=True, reason="sound")
+    withhold.run(hospital.offline(), uid, reason="wait")
+    assert set(hospital.sent_back()) == {"state.yaml"}
+
+
+def test_what_is_withheld_while_the_answers_wait_for_their_turn_does_not_leave(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = hospital.ended()
+    release.run(hospital.offline(), uid, reason="sound")
+    account = Drive.account
+
+    def slowly(drive: Drive) -> str:
+        """The owner changes her mind while Drive is asked."""
+        withhold.run(hospital.offline(), uid, reason="wait")
+        return account(drive)
+
+    monkeypatch.setattr(Drive, "account", slowly)
+    assert set(hospital.sent_back()) == {"state.yaml"}
 
 
 # what stands in the way
@@ -174,6 +216,16 @@ def test_a_disk_that_is_full_leaves_nothing_half_there(hospital: Hospital, full_
     assert list(hospital.datasite.rglob("*.tmp")) == []
     assert hospital.fetch()[1] == ()
     assert (hospital.study / "code/large.txt").stat().st_size == 200_000
+
+
+def test_a_message_that_may_not_be_downloaded_any_more_is_told_and_not_lost(hospital: Hospital) -> None:
+    sent = hospital.send(job())
+    hospital.server.faults.append(Fault("files.get_media", 403, "cannotDownloadFile", skip=2))
+    found, problems = hospital.fetch()
+    assert [problem.what.startswith("cannot be fetched") for problem in problems] == [True]
+    assert (list(found.memory.messages), found.gone) == ([sent], frozenset())
+    assert hospital.fetch()[1] == ()
+    assert hospital.places(sent) == [ARCHIVE]
 
 
 # at the same time

@@ -393,6 +393,24 @@ def test_a_dead_sign_in_is_told_in_one_line(drive: Drive) -> None:
 # What is shown.
 
 
+def test_the_copy_of_a_job_is_shown_when_it_arrives_and_only_then(drive: Drive) -> None:
+    drive.send()
+    (job,) = drive.check()["new_jobs"]
+    drive.copy()
+    assert drive.owner.scq("check").out == f"{job['short_id']}  pending  study  (in the SyftBox folder now)\n"
+    assert drive.owner.scq("check").out == ""
+
+
+def test_a_stranger_gets_no_mail_and_the_owner_hears_of_his_job(drive: Drive) -> None:
+    drive.owner.scq("notify")
+    drive.send()
+    assert {(row["kind"], row["recipient"]) for row in drive.owner.json("notify")["messages"]} == {("job.received", OWNER)}
+    drive.answer("accepted")
+    drive.send("other")
+    told = {(row["kind"], row["recipient"]) for row in drive.owner.json("notify")["messages"]}
+    assert ("job.received", ALICE) in told, "one who is accepted gets a receipt"
+
+
 def test_a_job_that_has_vanished_is_shown_as_gone(drive: Drive) -> None:
     drive.check()
     message = drive.send()

@@ -79,6 +79,12 @@ class World:
         return {job["name"]: job["status"] for job in self.ask_peer(address, "list")}
 
 
+@pytest.fixture(autouse=True)
+def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published peers may keep what they compile, also where the tests do not: each step starts them anew."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+
+
 @pytest.fixture(scope="session", params=PEERS, ids=lambda peer: peer.name)
 def installed(request: pytest.FixtureRequest) -> tuple[Peer, Path]:
     """Each published release in turn, with the interpreter of its environment."""

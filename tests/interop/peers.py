@@ -33,6 +33,11 @@ class Peer:
     """The generations it reads, its own first."""
     submits_to_others: bool = True
 
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its environment; peers that need the same packages share one."""
+        return self.requirements[0].replace("==", "-")
+
     def script(self, exit_code: int = 0) -> str:
         """Says hello, writes one result, ends as asked. Uses nothing the release refuses to run."""
         return (
@@ -45,10 +50,13 @@ MARKED = {"pending": "inbox", "approved": "approved", "completed": "done", "fail
 QUEUED = {word: word for word in ("pending", "approved", "completed", "failed", "rejected")}
 RUNNER = ("syft-core==0.2.8", "syft-simple-runner==0.2.2")
 
+CLIENT = ("syft==0.10.0", "syft-rds==0.6.1", "syft-job==0.1.40", "syft-perms==0.1.15")
+"""The client that travels over Google Drive, with the release of syft-job that it asks for."""
+
 PEERS = (
     Peer(
         "syft-job-0.1.40",
-        ("syft-job==0.1.40", "syft-perms==0.1.15"),
+        CLIENT,
         "syft_job_driver.py",
         REVIEWED,
         "code/outputs",
@@ -77,7 +85,7 @@ PEERS = (
 
 DRIVE_PEER = Peer(
     "syft-0.10.0",
-    ("syft==0.10.0", "syft-rds==0.6.1", "syft-job==0.1.40"),
+    CLIENT,
     "drive_client_driver.py",
     REVIEWED,
     "code/outputs",
@@ -106,7 +114,7 @@ def python312() -> str | None:
 
 def environment(peer: Peer, python: str) -> Path:
     """The interpreter of a virtual environment with that release in it, made now if it is not there yet."""
-    folder = CACHE / peer.name
+    folder = CACHE / peer.folder
     interpreter = folder / "bin" / "python"
     stamp = folder / "complete"
     wanted = "\n".join(peer.requirements)
