@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from scq.clean import line
+from scq.joining import NOT_ACCEPTED
 from scq.model import FINISHED, Event
 from scq.state import Record
 
@@ -73,12 +74,17 @@ def _waits_since(record: Record) -> datetime:
     return min(sent, record.first_seen_at) if sent is not None else record.first_seen_at
 
 
+def is_strange(record: Record) -> bool:
+    """True for a job on Google Drive whose sender is not an accepted peer: it is shown, and nobody gets a message about it."""
+    return NOT_ACCEPTED in record.sighting.flags
+
+
 def _waiting(records: Mapping[str, Record], me: str) -> dict[str, Record]:
     """The jobs that wait for the owner."""
     return {
         key: record
         for key, record in records.items()
-        if record.status in WAITING and record.sighting.owner == me and record.missing_since is None
+        if record.status in WAITING and record.sighting.owner == me and record.missing_since is None and not is_strange(record)
     }
 
 
@@ -114,6 +120,8 @@ def _kinds(old: Record | None, new: Record, at: datetime) -> list[tuple[str, str
     if new.missing_since is not None:
         return [] if old.missing_since is not None else [("job.vanished", "")]
     found = _invalid(old, new)
+    if is_strange(old) and not is_strange(new) and new.status in WAITING:
+        found.append(("job.received", "its sender is an accepted peer now"))
     if new.changed and not old.changed:
         found.append(("job.changed", "the content is no longer what was approved"))
     if old.status != new.status:

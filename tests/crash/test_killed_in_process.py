@@ -63,9 +63,8 @@ def test_a_call_killed_before_any_effect_is_as_if_made_or_not_made(
     world = World(tmp_path, generation, stage)
     # A supervisor syncs the note that the job is about to start, then starts it: what it does next is no effect of its own.
     effects = (*EFFECTS, "fsync") if verb == "run-approved" else EFFECTS
-    die_everywhere(
-        world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached", sampled=sampled(generation)
-    )
+    numbers = sampled(generation)
+    die_everywhere(world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached", numbers=numbers)
 
 
 def sampled(generation: str) -> range:

@@ -161,7 +161,7 @@ def test_whenever_a_call_is_killed_nothing_is_lost_and_every_repeat_is_marked(
 def test_the_kills_above_reach_every_kind_of_step(tmp_path: Path, start: tuple[Path, Path]) -> None:
     root, fresh = start
     seen: set[tuple[str, ...]] = set()
-    for number in range(1, MOST, 4):
+    for number in range(1, MOST, 3):
         office = Office(tmp_path / "office", root, fresh)
         office.killed_call(number)
         rows = Store(str(office.home)).load().outbox.values()

@@ -35,6 +35,24 @@ def test_a_new_invalid_job_says_so_once() -> None:
     assert kinds(record(), bad) == ["job.invalid"]
 
 
+def strange(one: Record) -> Record:
+    """The job as it is on Drive while nobody has accepted its sender."""
+    return replace(one, sighting=replace(one.sighting, where="drive", flags=("not_a_peer",)))
+
+
+def test_a_job_of_a_stranger_is_received_again_once_he_is_accepted() -> None:
+    assert kinds(None, strange(record())) == ["job.received"]
+    assert kinds(strange(record()), strange(record())) == []
+    assert kinds(strange(record()), record()) == ["job.received"]
+    assert kinds(strange(record()), record(status="rejected")) == ["job.rejected"]
+
+
+def test_a_job_of_a_stranger_waits_for_nobody() -> None:
+    old = strange(record(first_seen_at=NOW - timedelta(days=9)))
+    assert overdue({"key": old}, ME, NOW, 60) == []
+    assert events({}, {"key": old}, me=ME, first=True, revision=1, at=NOW) == []
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
