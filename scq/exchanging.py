@@ -29,7 +29,7 @@ def look(
         return found, ()
     from scq.fetching import fetch
 
-    return fetch(ctx, found)
+    return fetch(ctx, found, again=full)
 
 
 def answer(ctx: Context, state: State) -> tuple[Problem, ...]:

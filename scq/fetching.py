@@ -67,15 +67,15 @@ class Work(Struct, frozen=True):
     jobs: tuple[RemoteJob, ...]
 
 
-def fetch(ctx: Context, poll: Poll) -> tuple[Poll, tuple[Problem, ...]]:
+def fetch(ctx: Context, poll: Poll, *, again: bool = False) -> tuple[Poll, tuple[Problem, ...]]:
     """Bring the messages of accepted peers that a look found, oldest first, into the owner's datasite and archive them.
 
-    Returns the look without them (their ids are `gone`) and what was wrong. A message that may not be taken is `refused`,
-    told once and left where it is; one that cannot be taken now is told and tried again by the next call. Nothing is fetched
-    while another client works for this account, nor from a peer whose rejection is written down. No request is made when
-    nothing waits. Raises nothing for Drive, the sign-in or the folders: every failure is a problem.
+    Returns the look without them (their ids are `gone`) and what was wrong. A message that may not be taken is `refused`, told
+    once and left where it is; with `again` it is tried once more. One that cannot be taken now is told and tried again by the
+    next call. Nothing is fetched while another client works for this account, nor from a peer whose rejection is written down.
+    No request is made when nothing waits. Raises nothing for Drive, the sign-in or the folders: every failure is a problem.
     """
-    waiting = to_fetch(poll.memory) if poll.source.ok else ()
+    waiting = to_fetch(poll.memory, again=again) if poll.source.ok else ()
     if not waiting:
         return poll, ()
     others = foreign_events(poll.foreign)
@@ -93,13 +93,13 @@ def fetch(ctx: Context, poll: Poll) -> tuple[Poll, tuple[Problem, ...]]:
         return poll, (Problem(PLACE, f"nothing was fetched: {error}", error.advice),)
 
 
-def to_fetch(memory: DriveMemory) -> tuple[str, ...]:
-    """Ids of the messages that can be fetched, in the order in which they were sent."""
+def to_fetch(memory: DriveMemory, *, again: bool = False) -> tuple[str, ...]:
+    """Ids of the messages that can be fetched, in the order in which they were sent; with `again` the refused ones too."""
     accepted = {id for id, folder in memory.folders.items() if is_accepted(memory, folder.peer)}
     found = (
         (name.seconds, id)
         for id, message in memory.messages.items()
-        if message.folder in accepted and message.verdict in ("jobs", "other") and not message.refused
+        if message.folder in accepted and message.verdict in ("jobs", "other") and (again or not message.refused)
         if (name := names.message_of(message.name)) is not None
     )
     return tuple(id for _, id in sorted(found))

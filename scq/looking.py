@@ -316,9 +316,9 @@ def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: lis
         over = {record.sighting.name for key in ctx.store.finished_keys() if (record := _over(ctx, key, records)) is not None}
         told_by_others = {entity: words for entity, words in told_by_others.items() if entity not in over}
     rows = route(found, jobs, ctx.config, ctx.now(), told_by_others)
-    # Nobody has mails sent to himself from here before the owner has accepted him.
+    # Before the owner has accepted somebody, nothing he sends makes mails: of his request the owner hears once.
     strangers = {job.id for job in jobs.values() if NOT_ACCEPTED in job.sighting.flags}
-    return [row for row in rows if row.role == "do" or row.job_id not in strangers]
+    return [row for row in rows if row.job_id not in strangers]
 
 
 def _over(ctx: Context, key: str, records: Mapping[str, Record]) -> Record | None:

@@ -63,9 +63,10 @@ def unused(ctx: Context) -> ScqError:
     """Why Google Drive is not looked at."""
     if ctx.config.drive.use == "never":
         return ConfigError("drive.use is never, so nobody is looked for", "Allow it with: scq config set drive.use auto")
-    from scq.signin.purposes import DRIVE
+    from scq.signin.purposes import DRIVE, DRIVE_CHANGES
 
-    return SignInError("there is no sign-in for Google Drive, so nobody is looked for", DRIVE.advice)
+    advice = f"{DRIVE.advice}, and to answer peers: {DRIVE_CHANGES.command}"
+    return SignInError("there is no sign-in for Google Drive, so nobody is looked for", advice)
 
 
 def look(ctx: Context, *, dry_run: bool = False) -> Look:

@@ -101,7 +101,7 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
     message = found.messages[file.id]
     reason, advice = _refusal(found, file, limits)
     if reason:
-        _left(found, file)
+        _left(found, file, "jobs")
         if not is_unopened(message):
             _tell(found, file, reason, advice)
         found.messages[file.id] = replace(message, verdict="damaged", tries=0)
@@ -126,10 +126,10 @@ def _read(drive: Drive, found: Found, file: File, limits: Limits) -> None:
         found.messages[file.id] = replace(message, verdict="jobs" if sightings else "other")
 
 
-def _left(found: Found, file: File) -> None:
+def _left(found: Found, file: File, *verdicts: str) -> None:
     """What an earlier look found in a message is no longer in it. Only now: one that cannot be had takes nothing away."""
     before = found.memory.messages.get(file.id)
-    if before is not None and (before.md5 != file.md5 or before.verdict == "unread"):
+    if before is not None and (before.md5 != file.md5 or before.verdict in ("unread", *verdicts)):
         found.gone.add(file.id)
 
 

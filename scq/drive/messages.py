@@ -157,11 +157,11 @@ def _regular(archive: bytes) -> Iterator[tuple[str, int, int]]:
 
 def _document(data: bytes) -> dict[str, Any]:
     if _values(data) > VALUES_LIMIT:
-        raise _invalid(f"{MEMBER} holds more than {VALUES_LIMIT} values")
+        raise _invalid(f"holds more than {VALUES_LIMIT} values in {MEMBER}")
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _invalid(f"{MEMBER} is not JSON") from error
+        raise _invalid(f"holds a {MEMBER} that is not JSON") from error
     if not isinstance(value, dict):
         raise _invalid(f"lacks a list of {LIST}")
     return value

@@ -344,6 +344,16 @@ def test_a_message_that_was_taken_away_since_the_look_is_gone(hospital: Hospital
     assert not hospital.datasite.exists()
 
 
+def test_what_was_refused_is_tried_again_when_a_person_asks_for_everything(hospital: Hospital) -> None:
+    hospital.send(job())
+    assert len(hospital.fetch(hospital.context(submission_files=1))[1]) == 1
+    assert hospital.fetch()[1] == ()
+    assert not hospital.study.exists()
+    report = check.run(hospital.context(), full=True, fetch=True)
+    assert report.problems == ()
+    assert hospital.study.exists()
+
+
 def test_a_file_that_is_another_one_since_the_look_is_refused(hospital: Hospital) -> None:
     changed, swapped = hospital.send(job("one")), hospital.send(job("two"))
     ctx = hospital.context()

@@ -65,6 +65,7 @@ def drive(tmp_path: Path) -> Iterator[Drive]:
 
 
 def test_a_job_is_found_before_it_arrives_and_told_once(drive: Drive) -> None:
+    drive.answer("accepted")
     assert drive.check()["new_jobs"] == []
     drive.send()
     (job,) = drive.check()["new_jobs"]
@@ -82,6 +83,7 @@ def test_a_job_is_found_before_it_arrives_and_told_once(drive: Drive) -> None:
 
 
 def test_an_archived_message_of_a_job_that_is_here_changes_nothing(drive: Drive) -> None:
+    drive.answer("accepted")
     drive.check()
     message = drive.send()
     drive.check()
@@ -152,6 +154,7 @@ def test_a_sender_who_is_no_peer_is_named_so_until_accepted(drive: Drive) -> Non
 
 
 def test_messages_about_jobs_and_peers_reach_the_mailbox_once(drive: Drive) -> None:
+    drive.answer("accepted")
     drive.owner.scq("notify")
     drive.send()
     told = drive.owner.json("notify")["messages"]
@@ -315,6 +318,7 @@ def test_a_message_that_comes_back_is_not_told_again(drive: Drive) -> None:
 
 
 def test_a_job_does_not_vanish_while_its_copy_cannot_be_seen(drive: Drive) -> None:
+    drive.answer("accepted")
     drive.check()
     message = drive.send()
     drive.check()
@@ -394,6 +398,7 @@ def test_a_dead_sign_in_is_told_in_one_line(drive: Drive) -> None:
 
 
 def test_the_copy_of_a_job_is_shown_when_it_arrives_and_only_then(drive: Drive) -> None:
+    drive.answer("accepted")
     drive.send()
     (job,) = drive.check()["new_jobs"]
     drive.copy()
@@ -401,14 +406,17 @@ def test_the_copy_of_a_job_is_shown_when_it_arrives_and_only_then(drive: Drive) 
     assert drive.owner.scq("check").out == ""
 
 
-def test_a_stranger_gets_no_mail_and_the_owner_hears_of_his_job(drive: Drive) -> None:
-    drive.owner.scq("notify")
-    drive.send()
-    assert {(row["kind"], row["recipient"]) for row in drive.owner.json("notify")["messages"]} == {("job.received", OWNER)}
+def test_the_jobs_of_a_stranger_make_no_mail_before_he_is_accepted(drive: Drive) -> None:
+    asked = drive.owner.json("notify")["messages"]
+    assert [(row["kind"], row["recipient"]) for row in asked] == [("peer.requested", OWNER)]
+    for number in range(3):
+        drive.send(f"job{number}")
+    assert drive.owner.json("notify")["messages"] == []
+    assert len(drive.owner.json("pending")["jobs"]) == 3
     drive.answer("accepted")
-    drive.send("other")
-    told = {(row["kind"], row["recipient"]) for row in drive.owner.json("notify")["messages"]}
-    assert ("job.received", ALICE) in told, "one who is accepted gets a receipt"
+    told = [(row["kind"], row["recipient"]) for row in drive.owner.json("notify")["messages"]]
+    assert told.count(("job.received", OWNER)) == told.count(("job.received", ALICE)) == 3
+    assert drive.owner.json("notify")["messages"] == []
 
 
 def test_a_job_that_has_vanished_is_shown_as_gone(drive: Drive) -> None:

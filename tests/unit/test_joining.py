@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from scq.joining import arrived, flagged, in_folders, joined
+from scq.joining import arrived, brought, flagged, in_folders, joined, known_before
 from scq.model import JobRef, Peer, Sighting
 from scq.state import Record
 from tests.making import ME, NOW, THEM, record, sighting
@@ -128,6 +128,18 @@ def test_a_job_that_is_sent_anew_after_it_had_gone_is_a_new_one() -> None:
     assert (anew.first_seen_at, anew.missing_since, anew.sighting.messages) == (NOW, None, ("m2",))
     (back,) = join(before, remote("count", "m1"))[0].values()
     assert (back.first_seen_at, back.missing_since) == (NOW - timedelta(days=2), None)
+
+
+def test_what_was_sent_anew_was_not_known_before() -> None:
+    known = by_key(waiting("old"), waiting("anew"), record(name="here"))
+    later = {key: replace(one, first_seen_at=LATER) if one.id == "id-anew" else one for key, one in known.items()}
+    assert [one.id for one in known_before(known, later).values()] == ["id-old", known[str(record(name="here").sighting.ref)].id]
+
+
+def test_a_job_that_was_on_drive_and_has_its_copy_was_brought() -> None:
+    before = by_key(waiting("one"), waiting("two"), record(name="here"))
+    after = before | by_key(replace(record(name="one"), id="id-one"))
+    assert [one.id for one in brought(before, after)] == ["id-one"]
 
 
 def test_a_job_whose_copy_may_be_out_of_sight_does_not_vanish() -> None:

@@ -63,7 +63,7 @@ def test_states_choose(ctx: Context) -> None:
 def test_where_drive_is_not_used_what_was_remembered_is_shown_with_advice(ctx: Context) -> None:
     (problem,) = verb.listing(ctx).problems
     assert "no sign-in for Google Drive" in problem.what
-    assert problem.advice == "Sign in with: scq auth google --drive"
+    assert problem.advice.startswith("Sign in with: scq auth google --drive")
     with pytest.raises(SignInError):
         verb.listing(ctx, refresh=True)
     ctx.config = replace(ctx.config, drive=replace(ctx.config.drive, use="never"))

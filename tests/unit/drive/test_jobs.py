@@ -410,7 +410,7 @@ WHY = {
     "body is not gzip": "is not gzip",
     "zero-byte body": "is empty",
     "archive lacks the expected member": "holds no file proposed_file_changes.json",
-    "member is not JSON": "proposed_file_changes.json is not JSON",
+    "member is not JSON": "holds a proposed_file_changes.json that is not JSON",
     "JSON lacks proposed_file_changes": "lacks a list of proposed_file_changes",
     "file name does not follow the grammar (the body is intact)": "file name",
     "encrypted for the data owner; only the sender (folder and owner) and the time (file name) can be told": "is encrypted",
