@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from scq.authority import Rules, judge
-from scq.clean import line
-from scq.config import value_of
-from scq.config_keys import BY_PATH
-from scq.config_values import Config
 from scq.context import Context, audited
 from scq.diff import events
 from scq.joining import NOT_ACCEPTED, arrived, brought, flagged, in_folders, joined, known_before
@@ -27,6 +22,7 @@ from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sightin
 from scq.noticing import at_intervals, is_current, peers_in, with_drive, with_peers, with_source
 from scq.outbox import queue
 from scq.routing import MARKS, route
+from scq.safeguards import noted
 from scq.scan import Memory, Snapshot, job_id, scan
 from scq.state import Record, State
 from scq.view import job_of
@@ -39,15 +35,6 @@ Only = Literal["", "jobs", "peers"]
 """Which half of what there is to tell; empty: both."""
 FORGET_MISSING = timedelta(days=7)
 DETAIL_LENGTH = 16 << 10
-CHANGE_LENGTH = 500
-GUARDING = ("sandbox", "limits", "results", "auto_release", "approvals")
-SECURITY: tuple[str, ...] = (
-    *(path for path in BY_PATH if path.partition(".")[0] in GUARDING),
-    *("network", "data", "deny", "prepare.index", "prepare.source_packages", "run.retry_interrupted"),
-)
-"""Settings whose change is an audit row."""
-OPT_OUTS = {"sandbox.type": "none", "network": "full"}
-"""Words that take protection away: a row at once, also when nothing was remembered yet."""
 
 
 class View(Struct, frozen=True):
@@ -336,28 +323,6 @@ def _with_detail(ctx: Context, event: Event, record: Record | None) -> Event:
     if event.kind == "job.failed" and record.run is not None and (errors := last_errors(ctx, record.run)):
         return replace(event, detail=errors[-DETAIL_LENGTH:])
     return event
-
-
-def noted(state: State, config: Config, now: datetime) -> State:
-    """The state with an audit row for each setting that matters for safety and is not what it was when last used.
-
-    The first time only what takes protection away is worth a row.
-    """
-    before, words = state.security, _security_words(config)
-    if words == before:
-        return state
-    for key, word in words.items():
-        if before.get(key, word) != word:
-            detail = f"{key}: {before[key]} → {word}"
-            state = audited(state, now, config.email, "config", detail=line(detail, CHANGE_LENGTH))
-        if OPT_OUTS.get(key) == word != before.get(key):
-            state = audited(state, now, config.email, "opt-out", detail=f"{key}: {word}")
-    return replace(state, security=words)
-
-
-def _security_words(config: Config) -> dict[str, str]:
-    values = ((key, value_of(config, key)) for key in SECURITY)
-    return {key: value if isinstance(value, str) else msgspec.json.encode(value).decode() for key, value in values}
 
 
 def _audit_adopted(after: State, before: State, ctx: Context) -> State:

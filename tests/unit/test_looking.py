@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from scq.config_values import AutoRelease, Config, Notify
 from scq.context import Context, utc_now
 from scq.errors import InvalidFileError
-from scq.looking import Observation, noted, observe, view
+from scq.looking import Observation, observe, view
 from scq.model import DataFolder
+from scq.safeguards import noted
 from scq.state import State
 from tests.making import NOW
 from tests.people import OWNER, SCIENTIST, Person, World
