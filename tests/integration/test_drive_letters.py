@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 from collections.abc import Iterator
 from email.policy import default
 from pathlib import Path
@@ -40,6 +41,12 @@ def inbox(server: DriveServer, sender: str, body: bytes = b"") -> None:
         server.add_file(sender, drive_world.file_name(), folder, body)
 
 
+def accept(server: DriveServer) -> None:
+    """The owner accepts Alice with another client: nobody gets mails about jobs of strangers."""
+    box = server.add_folder(OWNER, "SyftBox")
+    server.add_file(OWNER, "SYFT_peers.json", box, json.dumps({ALICE: {"state": "accepted"}}).encode())
+
+
 def mails(owner: Person, words: str) -> list[dict[str, str]]:
     """Text and HTML of the mails to the owner with these words in their subject."""
     read = [email.message_from_bytes(path.read_bytes(), policy=default) for path in (owner.home / "mailbox" / "new").iterdir()]
@@ -50,7 +57,8 @@ def mails(owner: Person, words: str) -> list[dict[str, str]]:
     ]
 
 
-def test_a_mail_about_a_job_on_drive_says_where_it_is_and_does_not_offer_to_approve(owner: Person) -> None:
+def test_a_mail_about_a_job_on_drive_says_where_it_is_and_does_not_offer_to_approve(owner: Person, server: DriveServer) -> None:
+    accept(server)
     owner.scq("notify")
     (mail,) = mails(owner, "study")
     for text in (" ".join(part.split()) for part in mail.values()):
@@ -59,7 +67,8 @@ def test_a_mail_about_a_job_on_drive_says_where_it_is_and_does_not_offer_to_appr
         assert "scq reject" not in text
 
 
-def test_a_mail_that_is_sent_after_the_copy_came_says_so(owner: Person) -> None:
+def test_a_mail_that_is_sent_after_the_copy_came_says_so(owner: Person, server: DriveServer) -> None:
+    accept(server)
     owner.scq("check")
     for change in drive_world.job("study"):
         place = owner.root / OWNER / change["path_in_datasite"]
