@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.peers import HERE, PEERS, Peer, environment, python312
+from tests.interop.peers import HERE, PEERS, Peer, required
 
 OWNER = "owner@example.org"
 SUBMITTER = "scientist@example.com"
@@ -88,12 +88,7 @@ def compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", params=PEERS, ids=lambda peer: peer.name)
 def installed(request: pytest.FixtureRequest) -> tuple[Peer, Path]:
     """Each published release in turn, with the interpreter of its environment."""
-    python = python312()
-    if python is None:
-        if os.environ.get("SCQ_PEERS_REQUIRED"):
-            pytest.fail("SCQ_PEERS_REQUIRED is set, but there is no Python 3.12 for the published peers")
-        pytest.skip("the published peers need Python 3.12, which is not on this machine")
-    return request.param, environment(request.param, python)
+    return request.param, required(request.param)
 
 
 @pytest.fixture

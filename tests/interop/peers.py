@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
 HERE = Path(__file__).resolve().parent
@@ -126,6 +127,16 @@ def environment(peer: Peer, python: str) -> Path:
             call([*pip, "install", "--no-compile", *peer.requirements])
             stamp.write_text(wanted)
     return interpreter
+
+
+def required(peer: Peer) -> Path:
+    """The interpreter of a release's environment. Skips the test where no Python 3.12 is, unless the peers are demanded."""
+    python = python312()
+    if python is None:
+        if os.environ.get("SCQ_PEERS_REQUIRED"):
+            pytest.fail("SCQ_PEERS_REQUIRED is set, but there is no Python 3.12 for the published peers")
+        pytest.skip("the published peers need Python 3.12, which is not on this machine")
+    return environment(peer, python)
 
 
 def call(command: list[str]) -> None:

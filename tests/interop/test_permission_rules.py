@@ -6,7 +6,6 @@ Where scq reads a file more strictly than the engine, it never grants what the e
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 
 from scq.access import Rules
 from scq.layouts.inbox_welcome import welcome
-from tests.interop.peers import HERE, PEERS, Peer, environment, python312
+from tests.interop.peers import HERE, PEERS, Peer, required
 
 pytestmark = pytest.mark.interop
 
@@ -51,12 +50,7 @@ ODD_ENTRIES = (*ENTRIES, "[a]*", "*[!b]*", "user", "alice@*")
 
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
-    python = python312()
-    if python is None:
-        if os.environ.get("SCQ_PEERS_REQUIRED"):
-            pytest.fail("SCQ_PEERS_REQUIRED is set, but there is no Python 3.12 for the published peers")
-        pytest.skip("the published peers need Python 3.12, which is not on this machine")
-    return environment(ENGINE, python)
+    return required(ENGINE)
 
 
 def permission_file(chance: random.Random, segments: tuple[str, ...], entries: tuple[str, ...]) -> str:

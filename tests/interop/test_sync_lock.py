@@ -12,7 +12,7 @@ import pytest
 
 from scq.errors import BusyError
 from scq.sync_clients import LOCK_NAME, alone, running
-from tests.interop.peers import DRIVE_PEER, environment, python312
+from tests.interop.peers import DRIVE_PEER, required
 
 pytestmark = pytest.mark.interop
 
@@ -30,12 +30,7 @@ with SyftboxManager.sync_file_lock(SimpleNamespace(syftbox_folder=Path(sys.argv[
 
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
-    python = python312()
-    if python is None:
-        if os.environ.get("SCQ_PEERS_REQUIRED"):
-            pytest.fail("SCQ_PEERS_REQUIRED is set, but there is no Python 3.12 for the published peers")
-        pytest.skip("the published peers need Python 3.12, which is not on this machine")
-    return environment(DRIVE_PEER, python)
+    return required(DRIVE_PEER)
 
 
 @pytest.fixture
