@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
-COVERED := tests/unit tests/contract
+COVERED := tests/unit
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning report routing scripts showing troubles view wording
 
 .DEFAULT_GOAL := help
@@ -25,9 +26,9 @@ demo: $(VENV)/.runtime bytecode
 	$(BIN)/scq demo
 
 # The tests run on all cores. Coverage is collected from every process they start, which is slow where thousands are started
-# and killed: those tests run without it.
+# and killed: those tests run without it. They often wait for what they started, so there is one more worker than cores.
 test: $(VENV)/.dev bytecode
-	$(BIN)/python -m pytest -n auto --dist worksteal $(COVERED:%=--ignore=%)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(COVERED:%=--ignore=%)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run --source=scq -m scq --version # lists every file, also one that no test loads
 	$(BIN)/python -m coverage run --include='$(CURDIR)/scq/*' -m pytest -n auto --dist worksteal $(COVERED)

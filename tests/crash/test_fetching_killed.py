@@ -18,8 +18,8 @@ from tests.people import World
 
 WHEEL = "tinything-1.0-py3-none-any.whl"
 SCRIPT = "if false; then pip install tinything; fi\nmkdir -p outputs\nls /wheels > outputs/wheels.txt\n"
-EVERY = 5
-"""Each round takes a second or more, so only every fifth effect is tried."""
+EVERY = 9
+"""Each round takes a second or more, so only some of the effects are tried."""
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 
@@ -63,7 +63,7 @@ def test_a_call_killed_while_it_fetches_is_made_by_the_next_one(place: Path, mon
             error.add_note(f"died at effect {number}: {marker.read_text() if marker.exists() else 'not at all'}")
             raise
         if not marker.exists():
-            assert number > 3 * EVERY, "there was nothing to be killed at"
+            assert number > 2 * EVERY, "there was nothing to be killed at"
             return
         shutil.rmtree(place / "now")
         shutil.copytree(place / "saved", place / "now", symlinks=True)

@@ -616,7 +616,8 @@ class TestGoingOn:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
     ) -> None:
         monkeypatch.setattr("googleapiclient.schema.Schemas.prettyPrintSchema", lambda schemas, schema: "")
-        for skip in range(60):
+        begin = 0 if "cut" in how else 1  # both ways together try every call
+        for skip in range(begin, 60, 2):
             with DriveServer() as server:
                 owner = Owner(tmp_path / str(skip), server)
                 asked(server, ALICE)
