@@ -68,11 +68,10 @@ def _lines(ctx: Context, seen: Observation) -> Iterator[str]:
     for job in seen.new_jobs:
         yield from _new(ctx, job)
     gone = {event.job_id for event in seen.events if event.kind == "job.vanished"}
-    yield from (f"{job.short_id}  {'gone' if job.id in gone else job.status}  {line(job.name)}" for job in seen.changed_jobs)
-    told = {job.id for job in seen.changed_jobs}
-    for job in seen.arrived_jobs:
-        if job.id not in told:
-            yield f"{job.short_id}  {job.status}  {line(job.name)}  (in the SyftBox folder now)"
+    arrived = {job.id for job in seen.arrived_jobs}
+    for job in {job.id: job for job in (*seen.changed_jobs, *seen.arrived_jobs)}.values():
+        now_here = "  (in the SyftBox folder now)" if job.id in arrived else ""
+        yield f"{job.short_id}  {'gone' if job.id in gone else job.status}  {line(job.name)}{now_here}"
     for peer in seen.new_peers:
         yield f"PEER REQUEST {line(peer.address)}, asked {when(peer.requested_at)}"
         address = quote(line(peer.address))  # an address may hold what a shell would carry out

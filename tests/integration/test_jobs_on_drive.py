@@ -470,3 +470,18 @@ def test_peers_are_not_told_of_before_the_answers_were_read_once(drive: Drive, h
         ALICE: "accepted",
         "bob@uni.example": "accepted",
     }
+
+
+def test_fetching_once_is_no_change_of_the_settings(drive: Drive) -> None:
+    drive.check()
+    drive.owner.scq("check", "--fetch")
+    drive.check()
+    assert [row["what"] for row in drive.owner.json("audit", "show")["rows"]] == ["opt-out"]
+
+
+def test_a_job_that_arrives_as_its_sender_is_accepted_is_said_to_be_here(drive: Drive) -> None:
+    drive.send()
+    drive.check()
+    drive.answer("accepted")
+    drive.copy()
+    assert "pending  study  (in the SyftBox folder now)" in drive.owner.scq("check").out
