@@ -33,7 +33,8 @@ from scq.drive.found import PLACE
 from scq.drive.items import File, NotThereError
 from scq.drive.messages import Edit, pack_events
 from scq.drive.peers_file import is_accepted, whole
-from scq.errors import BusyError, ConfigError, IntegrityError, InvalidFileError, ScqError, SignInError
+from scq.drive.poll import check_account
+from scq.errors import BusyError, IntegrityError, InvalidFileError, ScqError, SignInError
 from scq.files import SMALL, read_bytes
 from scq.layouts.inbox_paths import FAMILY, LOGS, OUTPUTS, home_of, job_path
 from scq.layouts.review_state import STATE_FILE
@@ -229,7 +230,7 @@ def _sent(ctx: Context) -> list[Problem]:
             sync_clients.alone(ctx.config.root, ctx.env),
             ctx.drive(changes=True) as drive,
         ):
-            _check_account(ctx, drive)
+            check_account(drive, ctx.config.email)
             # another call may have sent some of it while this one waited
             state = ctx.store.load()
             state = replace(state, drive=_as_answered(drive, state.drive))
@@ -238,13 +239,6 @@ def _sent(ctx: Context) -> list[Problem]:
     except ScqError as error:
         problems.append(Problem(PLACE, f"answers wait to be sent: {error}", error.advice or NEXT_CALL))
     return problems
-
-
-def _check_account(ctx: Context, drive: Drive) -> None:
-    """What was decided about jobs of one account leaves from no other."""
-    account = drive.account()
-    if account != ctx.config.email:
-        raise ConfigError(f"the sign-in for Google Drive is that of {line(account)}", "Sign in as the owner of the jobs.")
 
 
 def _as_answered(drive: Drive, memory: DriveMemory) -> DriveMemory:

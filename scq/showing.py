@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from scq.clean import line
+from scq.joining import NOT_ACCEPTED
 from scq.model import Answer, Bounds, Job, Limits, Notification, Peer, Usage
 from scq.ports import Plan
 from scq.state import RemoteFolder
@@ -39,7 +40,7 @@ def card(job: Job) -> list[str]:
         ("tags", line(", ".join(sighting.tags), 300)),
         ("layout", sighting.layout),
         ("location", line(sighting.path, 500) if sighting.where == "local" else ON_DRIVE),
-        ("", NO_PEER if "not_a_peer" in sighting.flags else ""),
+        ("", NO_PEER if NOT_ACCEPTED in sighting.flags else ""),
         ("kind", line(sighting.kind or "")),
         ("entrypoint", line(sighting.entrypoint or "")),
         ("dependencies", line(", ".join(sighting.dependencies), 500)),
@@ -280,6 +281,6 @@ def _note(job: Job) -> str:
     if job.invalid:
         return "! cannot be run: " + line(job.invalid[0], 80)
     if job.sighting.where == "drive":
-        stranger = ", sender not accepted" if "not_a_peer" in job.sighting.flags else ""
+        stranger = ", sender not accepted" if NOT_ACCEPTED in job.sighting.flags else ""
         return f"on Google Drive{stranger}" + (f" ! {line(job.problems[0].what, 80)}" if job.problems else "")
     return f"! {line(job.problems[0].what, 80)}" if job.problems else ""

@@ -14,6 +14,7 @@ from scq.clean import block, line
 from scq.context import Context
 from scq.digest import read_file
 from scq.errors import BUSY, OK, InvalidFileError
+from scq.joining import NOT_ACCEPTED
 from scq.looking import Observation, Only, observe, observe_peers
 from scq.model import Job
 from scq.report import Report
@@ -86,7 +87,7 @@ def _new(ctx: Context, job: Job) -> list[str]:
         return [f"{job.short_id}  {job.status}  {line(job.name)}  (to {line(sighting.owner)})"]
     lines = [f"NEW JOB {job.short_id}: {line(sighting.submitter) or '(unknown)'}/{line(job.name)}"]
     lines.append(f"  location: {line(sighting.path, 500) if sighting.where == 'local' else ON_DRIVE}")
-    if "not_a_peer" in sighting.flags:
+    if NOT_ACCEPTED in sighting.flags:
         lines.append(f"  {NO_PEER}")
     lines.extend(f"  ! {line(problem.what, 300)}" for problem in job.problems if sighting.where == "drive")
     lines.extend(f"  cannot be run: {line(reason, 300)}" for reason in job.invalid)

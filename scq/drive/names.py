@@ -108,11 +108,6 @@ def archive_name(sender: str, owner: str) -> str:
     return f"syft_{sender}_to_{owner}_archive"
 
 
-def personal_name(version: str, owner: str) -> str:
-    """Name of the folder that holds an owner's event log; without a version as before 0.1.113."""
-    return f"{version}#{owner}" if version else owner
-
-
 def message_of(name: str) -> MessageName | None:
     """Read the name of a message file, strictly; None for every other name."""
     found = _MESSAGE.fullmatch(name)

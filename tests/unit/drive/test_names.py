@@ -73,8 +73,6 @@ def test_a_folder_name_that_is_made_is_read_again(version: str, kind: names.Kind
 
 def test_the_owners_own_folders_have_the_names_of_the_clients() -> None:
     assert names.archive_name(ALICE, ME) == f"syft_{ALICE}_to_{ME}_archive"
-    assert names.personal_name("0.10.0", ME) == f"0.10.0#{ME}"
-    assert names.personal_name("", ME) == ME
 
 
 def test_a_message_name_gives_its_time_and_id() -> None:
