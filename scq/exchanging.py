@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def look(
-    ctx: Context, state: State, *, full: bool = False, only: Literal["", "peers"] = "", dry_run: bool = False
+    ctx: Context, *, full: bool = False, only: Literal["", "peers"] = "", dry_run: bool = False
 ) -> tuple[Poll | None, tuple[Problem, ...]]:
     """(what Google Drive shows, what went wrong while jobs were fetched); None where Drive is not used.
 
@@ -24,7 +24,7 @@ def look(
         return None, ()
     from scq.polling import poll
 
-    found = poll(ctx, state, full=full, only=only)
+    found = poll(ctx, ctx.store.load(), full=full, only=only)
     if found is None or not ctx.config.drive.fetch or only or dry_run:
         return found, ()
     from scq.fetching import fetch

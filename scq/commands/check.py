@@ -36,9 +36,7 @@ def run(ctx: Context, *, full: bool = False, fetch: bool = False, dry_run: bool 
         ctx.config = replace(ctx.config, drive=replace(ctx.config.drive, fetch=True))
     with ctx.only_one("check"):
         problems = [] if dry_run else carry_out(ctx)
-        remote, wrong = exchanging.look(
-            ctx, ctx.store.load(), full=full, only="peers" if only == "peers" else "", dry_run=dry_run
-        )
+        remote, wrong = exchanging.look(ctx, full=full, only="peers" if only == "peers" else "", dry_run=dry_run)
         if only == "peers":
             seen = observe_peers(ctx, remote, dry_run=dry_run)
         else:

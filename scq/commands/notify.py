@@ -22,7 +22,7 @@ def run(ctx: Context, *, dry_run: bool = False, only: Only = "") -> Report:
     """
     with ctx.only_one("notify"):
         problems = [] if dry_run else carry_out(ctx)
-        remote, wrong = exchanging.look(ctx, ctx.store.load(), only="peers" if only == "peers" else "", dry_run=dry_run)
+        remote, wrong = exchanging.look(ctx, only="peers" if only == "peers" else "", dry_run=dry_run)
         if only == "peers":
             seen = observe_peers(ctx, remote, dry_run=dry_run)
         else:

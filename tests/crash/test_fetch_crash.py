@@ -128,7 +128,7 @@ def test_fetching_killed_anywhere_is_finished_by_the_next_call(tmp_path: Path, s
     assert hospital.fetch()[1] == ()
     wanted = files(hospital.datasite)
     assert wanted[f"{STUDY}/code/main.py"] == LAST.encode()
-    for number in range(1, ENOUGH, 2):  # two messages, so every kind of effect is met at an odd number
+    for number in range(1, ENOUGH, 2):  # every second one: a round takes half a second
         put_back(hospital, saved, sent)
         if not killed_at(number, hospital.fetch, tmp_path / "reached"):
             break
