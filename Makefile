@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
 COVERED := tests/unit
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
-PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning report routing scripts showing troubles view wording
+PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning reasons report routing scripts services showing timeline troubles view wording
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check fmt build bench bytecode clean

@@ -7,7 +7,7 @@ knows is only a warning.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from scq.config_keys import (
     nearest,
 )
 from scq.config_kinds import ADDRESS, CHANNEL_NAME, DURATION, Key, Kind
-from scq.config_values import AutoRelease, Config, Drive, Health, Notify
+from scq.config_values import Automation, AutoRelease, Config, Drive, Health, Log, Notify
 from scq.errors import ConfigError
 from scq.model import DataFolder, Problem
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
@@ -35,6 +35,15 @@ PLACES = ("drive_token_path", "gmail_token_path", "credentials_path")
 """Paths whose defaults lie in `$SCQ_HOME`."""
 TIMEOUT_VARIABLE = "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS"
 FILE_NAME = "config.yaml"
+HOLDERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "notify": ("notify", Notify),
+    "auto_release": ("auto_release", AutoRelease),
+    "health": ("health", Health),
+    "drive": ("drive", Drive),
+    "log": ("log", Log),
+    "approve": ("automation", Automation),
+}
+"""Group in the file to the attribute of `Config` that holds it, and what that is made of."""
 
 
 class Loaded(Struct, frozen=True):
@@ -221,24 +230,14 @@ class _Findings:
     def config(self) -> Config:
         """The settings found, defaults for the rest; paths in defaults are expanded too."""
         own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in PLACES}
-        notify: dict[str, Any] = {}
-        released: dict[str, Any] = {}
-        health: dict[str, Any] = {}
-        drive: dict[str, Any] = {}
-        groups = {"notify": notify, "auto_release": released, "health": health, "drive": drive}
+        groups: dict[str, dict[str, Any]] = {name: {} for name in HOLDERS}
         for path, value in self.values.items():
             groups.get(path.partition(".")[0], own)[BY_PATH[path].attribute] = value
         mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
         own["channels"] = (mailbox,) if self.channels is None else self.channels
         if "data" in own:
             own["data"] = tuple(DataFolder(**{**entry, "path": self.expanded(entry["path"])}) for entry in own["data"])
-        return Config(
-            **own,
-            notify=Notify(**notify),
-            auto_release=AutoRelease(**released),
-            health=Health(**health),
-            drive=Drive(**drive),
-        )
+        return Config(**own, **{attribute: made(**groups[name]) for name, (attribute, made) in HOLDERS.items()})
 
 
 def _add_timeout(findings: _Findings, env: Mapping[str, str]) -> None:
@@ -324,11 +323,7 @@ def value_of(config: Config, path: str) -> Any:
     return msgspec.to_builtins(getattr(_holder(config, key.path), key.attribute))
 
 
-def _holder(config: Config, path: str) -> Config | Notify | AutoRelease | Health | Drive:
-    groups: dict[str, Notify | AutoRelease | Health | Drive] = {
-        "notify": config.notify,
-        "auto_release": config.auto_release,
-        "health": config.health,
-        "drive": config.drive,
-    }
-    return groups.get(path.partition(".")[0], config)
+def _holder(config: Config, path: str) -> Any:
+    """What holds the setting of a path: the settings themselves, or one of their groups."""
+    group = path.partition(".")[0]
+    return getattr(config, HOLDERS[group][0]) if group in HOLDERS else config

@@ -37,7 +37,7 @@ class Health(Struct, frozen=True):
     url_env: str = ""
     url_file: str = ""
     url_keyring: str = ""
-    verbs: tuple[str, ...] = ("notify",)
+    verbs: tuple[str, ...] = ("notify", "cycle")
 
     def __repr__(self) -> str:
         return f"Health({self.verbs!r})"
@@ -45,6 +45,26 @@ class Health(Struct, frozen=True):
     @property
     def secret(self) -> Secret:
         return Secret(self.url, self.url_env, self.url_file, self.url_keyring)
+
+
+class Log(Struct, frozen=True):
+    """The `log` group: what scheduled calls write down about themselves. Sizes in bytes."""
+
+    level: str = "info"
+    format: str = "text"
+    """`text`: `YYYY-MM-DD HH:MM:SS - logger - level - message`; `json`: one object per line."""
+    to: str = "file"
+    """`file`, `stderr`, `both` or `none`."""
+    max_bytes: int = 10 << 20
+    backups: int = 7
+
+
+class Automation(Struct, frozen=True):
+    """The `approve` group: the owner's own program that decides about jobs, outside of scq. Durations in seconds."""
+
+    command: tuple[str, ...] = ()
+    interval: float = 30.0
+    timeout: float = 300.0
 
 
 class Drive(Struct, frozen=True):
@@ -134,3 +154,7 @@ class Config(Struct, frozen=True):
     stale_after: float = 86_400.0
     health: Health = Health()
     drive: Drive = Drive()
+    log: Log = Log()
+    automation: Automation = Automation()
+    version: int = 1
+    """Of the form of config.yaml."""

@@ -13,6 +13,7 @@ from scq.audit import head_after
 from scq.config_file import remember_parsed
 from scq.digest import Caps
 from scq.errors import ConfigError
+from scq.journal import RUN, Journal
 from scq.model import AuditRow, Problem
 from scq.ports import Layout
 from scq.state import State
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 COLAB = "COLAB_RELEASE_TAG"
 """Variable that every Colab notebook has: its own login is the sign-in there."""
+
+
+def new_run_id() -> str:
+    """A name for one call: 12 hexadecimal digits, in its log lines, its audit rows and the mails it sends."""
+    return os.urandom(6).hex()
 
 
 def utc_now() -> datetime:
@@ -59,6 +65,9 @@ class Context:
         self.problems = list(problems)
         self.say = say or (lambda line: None)
         self.store = Store(home, config.state_file, config.lock_timeout)
+        self.run_id = new_run_id()
+        RUN.set(self.run_id)
+        self.journal = Journal(home, config.log, self.run_id, self.env)
         self.layouts: dict[str, Layout] = layouts.every(config.queue_name)
         self.channels: dict[str, Channel] = {}
         """Those in use so far, by name. A program may put its own here."""
@@ -131,7 +140,11 @@ class Context:
         """Hold the lock of a scheduled verb. An overlapping call raises BusyError at once."""
         with exclusive(os.path.join(self.home, "locks", f"{verb}.lock"), 0):
             remember_parsed(self.home, self.config_path)
+            self.begun(verb)
             yield
+
+    def begun(self, verb: str) -> None:
+        """Called once a verb is at work and no other call of it can be; what watches over calls hears of it here."""
 
     def templates_folder(self) -> str:
         """Where the owner's own templates lie; they stand before the shipped ones."""
@@ -148,7 +161,7 @@ def audited(state: State, at: datetime, by: str, what: str, *, verb: str = "", *
     """
     from msgspec.structs import replace
 
-    row = AuditRow(n=state.audited + 1, at=at, what=what, by=by, user=_account(), verb=verb or what, **fields)
+    row = AuditRow(n=state.audited + 1, at=at, what=what, by=by, user=_account(), verb=verb or what, run=RUN.get(), **fields)
     return replace(state, audit=(*state.audit, row), audited=row.n, audit_head=head_after((row,), state.audit_head))
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-SCHEDULED = ("check", "run-approved", "notify")
+SCHEDULED = ("check", "run-approved", "notify", "cycle", "automate")
 """The verbs that schedulers call."""
 
 

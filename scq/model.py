@@ -373,6 +373,8 @@ class AuditRow(Struct, frozen=True, omit_defaults=True):
     user: str = ""
     """Account of the operating system and machine (`name@host`)."""
     verb: str = ""
+    run: str = ""
+    """Id of the call that wrote it, as in the log and in mails."""
 
 
 class SourceReport(Struct, frozen=True):

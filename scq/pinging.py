@@ -8,8 +8,7 @@ and one `rid` for both. Whatever goes wrong here changes nothing of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from scq import __version__
@@ -72,12 +71,10 @@ class WatchedContext(Context):
         super().__init__(*arguments, **rest)
         self.pulse = pulse
 
-    @contextmanager
-    def only_one(self, verb: str) -> Iterator[None]:
-        with super().only_one(verb):
-            if verb == self.pulse.verb:
-                self.pulse.begin()
-            yield
+    def begun(self, verb: str) -> None:
+        super().begun(verb)
+        if verb == self.pulse.verb:
+            self.pulse.begin()
 
 
 def suffix_of(code: int) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -320,3 +321,81 @@ class Channel(Protocol):
 
     def send(self, message: Message) -> Receipt:
         """Hand the message over. Returns when the service has accepted it. Raises ChannelError."""
+
+
+class Entry(Struct, frozen=True):
+    """A call that a scheduler makes every so many seconds. `argv` is complete: absolute path of scq, options, verb."""
+
+    name: str
+    """Of the task (see services): unique within a schedule."""
+    argv: tuple[str, ...]
+    every: float
+    meaning: str
+    runs_jobs: bool = False
+
+
+class Schedule(Struct, frozen=True):
+    """What is to be installed for one `SCQ_HOME`."""
+
+    home: str
+    """Absolute."""
+    entries: tuple[Entry, ...]
+    user: str = ""
+    """Account whose calls these are, for a scheduler of the whole machine; empty: whoever installs."""
+    credentials: tuple[tuple[str, str], ...] = ()
+    """(name, absolute path) of secret files that the scheduler hands over, where it can."""
+
+
+class PlacedFile(Struct, frozen=True):
+    """A file as a scheduler wants it. `text` is all of it, or for a shared file (a crontab) only what is ours in it."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+
+
+class Installed(Struct, frozen=True):
+    """One entry as it is installed now."""
+
+    name: str
+    place: str
+    """The file, or other place, it stands in."""
+    state: Literal["active", "running", "stopped", "changed", "unknown"]
+    """`changed`: somebody edited it since; `stopped`: installed, and not called."""
+    every: float | None = None
+    pid: int | None = None
+    last_at: datetime | None = None
+    next_at: datetime | None = None
+    detail: str = ""
+
+
+class Scheduler(Protocol):
+    """Something that makes calls at intervals. What it would write is data; only `install`, `remove`, `start`, `stop` act."""
+
+    name: str
+    overlaps: bool
+    """Whether it starts a call while the one before is still at work."""
+
+    def unusable(self) -> str:
+        """Why it cannot be used on this machine, in a few words; empty when it can."""
+
+    def files(self, schedule: Schedule) -> tuple[PlacedFile, ...]:
+        """What `install` would write. Touches nothing. Raises UsageError for what it cannot express."""
+
+    def install(self, schedule: Schedule) -> tuple[str, ...]:
+        """Write the files and make the calls begin; what was done, one line each. Doing it again changes nothing."""
+
+    def remove(self, home: str) -> tuple[str, ...]:
+        """End the calls and remove the files of this home; what was done. Nothing there: nothing is done."""
+
+    def installed(self, home: str) -> tuple[Installed, ...]:
+        """What is installed for this home now."""
+
+    def verify(self, schedule: Schedule) -> Sequence[Problem]:
+        """What is wrong with what is installed, or with what would be. Empty: it works."""
+
+    def start(self, home: str, name: str) -> str:
+        """Make the calls of an installed entry begin (again); what was done."""
+
+    def stop(self, home: str, name: str) -> str:
+        """Let the calls of an entry rest until `start`; one that is at work is ended. What was done."""

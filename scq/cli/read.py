@@ -85,19 +85,6 @@ def status(ctx: typer.Context, exit_code: ExitCode = False) -> None:
     here.show(verb.run(here.context(), exit_code=exit_code))
 
 
-def logs(
-    ctx: typer.Context,
-    job: Word,
-    stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
-    stderr: Annotated[bool, typer.Option("--stderr", help="Only error output.")] = False,
-) -> None:
-    """Show what a job wrote while it ran."""
-    from scq.commands import logs as verb
-
-    here = session(ctx)
-    here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
-
-
 def output(
     ctx: typer.Context,
     job: Word,

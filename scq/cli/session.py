@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 from scq.clean import line
 from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
 from scq.lastcalls import SCHEDULED, mark_ended
+from scq.machine import advice_on, words_of
 from scq.report import Report, as_json
 
 if TYPE_CHECKING:
@@ -24,32 +24,6 @@ HOME = "~/.syft-creds"
 """Configuration and state, where neither `--home` nor `SCQ_HOME` says otherwise."""
 COMPLETING = "_SCQ_COMPLETE"
 """Set by the shell's completion script (`scq --show-completion`) when it asks for proposals."""
-"""Verbs that schedulers call; when each last went well is kept."""
-_ROOM = "Make room on that disk, then call again; what was stored before is as it was."
-_RIGHTS = "Check who owns it and whether it may be written; `scq doctor` looks at every folder scq needs."
-_PLACE = "Check the path: it must lie in a folder, and a folder must not be a file."
-_DISK = "Check the disk or the network folder, then call again."
-MACHINE_TROUBLE = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EFBIG: _ROOM,
-    errno.EROFS: _RIGHTS,
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.ENOTDIR: _PLACE,
-    errno.EISDIR: _PLACE,
-    errno.EEXIST: _PLACE,
-    errno.ELOOP: _PLACE,
-    errno.ENAMETOOLONG: _PLACE,
-    errno.EIO: _DISK,
-    errno.ESTALE: _DISK,
-    errno.ENOTCONN: _DISK,
-    errno.ENOLCK: _DISK,
-    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
-    errno.ENFILE: "Too many files are open on this machine; end something, then call again.",
-    errno.ENOMEM: "Free some memory, then call again.",
-}
-"""What to do about a machine that cannot do what it was asked. Any other operating system error is a bug of scq."""
 
 
 class Ended(Exception):  # noqa: N818 - the regular end of a call
@@ -225,10 +199,10 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         err.write("interrupted\n")
         return 130
     except OSError as error:
-        advice = MACHINE_TROUBLE.get(error.errno or 0)
+        advice = advice_on(error)
         if advice is None:
             return _bug(err, error, arguments, watch)
-        message = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror)
+        message = words_of(error)
         watch.said += [f"scq: {message}", advice]
         _fail(out, err, wants_json, watch.verb, message, advice, FAILED)
         return FAILED

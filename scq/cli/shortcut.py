@@ -25,6 +25,8 @@ MANNERS = {"--json": "as_json", "-q": "quiet", "--quiet": "quiet", "-v": "verbos
 """Options of every verb, and what they are called in `Session`."""
 VERBS: dict[str, dict[str, str]] = {
     "check": {"--full": "full", "--dry-run": "dry_run"},
+    "cycle": {"--no-run": "no_run", "--dry-run": "dry_run"},
+    "automate": {"--dry-run": "dry_run"},
     "list": {"--mine": "mine", "--for-me": "for_me"},
     "notify": {"--dry-run": "dry_run"},
     "pending": {"--exit-code": "exit_code"},

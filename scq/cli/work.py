@@ -1,4 +1,4 @@
-"""Verbs that do the work: check run-approved notify rerun cleanup reset."""
+"""Verbs that do the work: check run-approved notify cycle automate rerun cleanup reset."""
 
 from __future__ import annotations
 
@@ -57,6 +57,26 @@ def run_approved(
 def notify(ctx: typer.Context, dry_run: DryRun = False) -> None:
     """Look once and deliver every message that is due."""
     from scq.commands import notify as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), dry_run=dry_run))
+
+
+def cycle(
+    ctx: typer.Context,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Leave running jobs to other calls.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Look once, run what is approved, deliver what is due, remove what ended long ago."""
+    from scq.commands import cycle as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), no_run=no_run, dry_run=dry_run))
+
+
+def automate(ctx: typer.Context, dry_run: DryRun = False) -> None:
+    """Run the program of `approve.command` once, if jobs wait for a decision. It decides; scq never does."""
+    from scq.commands import automate as verb
 
     here = session(ctx)
     here.show(verb.run(here.context(), dry_run=dry_run))

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
-
-from scq.acting import carry_out
-from scq.authority import CHANGED
-from scq.clean import line
 from scq.context import Context
-from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, ScqError
-from scq.exchanging import send_back
-from scq.looking import Observation, observe
-from scq.model import Problem
-from scq.planning import choose, exceeding, matches
-from scq.ports import Sandbox
-from scq.provision import beginning, provide
+from scq.looking import observe
 from scq.report import Report
-from scq.running import Options, Outcome, Runner
-from scq.showing import plan_lines, seconds, usage_words
-from scq.state import Record
-from scq.view import awaits_answer, job_of
+from scq.running import Options
+from scq.steps.runs import Choice, planned_jobs, recovered, run_jobs, runner_of
 
 
 def run(
@@ -45,111 +30,10 @@ def run(
     """
     with ctx.only_one("run-approved"):
         options = Options(timeout or ctx.config.job_timeout, stream, share_outputs, share_logs)
-        sandbox = ctx.sandbox()
-        runner = Runner(ctx, sandbox, ctx.executor(), options)
-        problems: list[Problem] = []
-        if not dry_run:
-            problems.extend(carry_out(ctx))
-            runner.recover()
-            problems.extend(carry_out(ctx))
-        seen = observe(ctx, dry_run=dry_run)
-        problems.extend(seen.problems)
-        if not seen.source.ok:
-            return Report("run-approved", {"runs": []}, (), tuple(problems), BUSY)
-        keys = choose(seen.state.jobs, ctx.config.email, only=jobs, skip=skip, max_jobs=max_jobs)
+        choice = Choice(jobs, skip, max_jobs)
         if dry_run:
-            planned = [_planned(ctx, sandbox, seen.state.jobs[key], options) for key in keys]
-            lines = tuple(line for _, shown in planned for line in shown)
-            data = {"runs": [], "planned": [row for row, _ in planned], "dry_run": True}
-            return Report("run-approved", data, lines, tuple(problems))
-        changed = _changed(seen, jobs, skip, ctx.config.email)
-        if keys:
-            refusals = list(sandbox.check())
-            if refusals:
-                advice = ("no job was run: the sandbox does not hold on this machine",)
-                return Report("run-approved", {"runs": []}, (), (*problems, *refusals), CONFIG, advice)
-            runner.run(keys)
-        problems.extend(send_back(ctx))
-        news = {outcome.key for outcome in changed} if seen.first else {event.ref for event in seen.events}
-        return _report(runner, problems, changed, news)
-
-
-def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: str) -> list[Outcome]:
-    """Jobs that were approved and are no longer what was approved: refused, every time, until the owner decides again."""
-    return [
-        Outcome(key, record, refused=CHANGED, integrity=True)
-        for key, record in seen.state.jobs.items()
-        if record.changed and record.missing_since is None and record.sighting.owner == me
-        if (not only or matches(job_of(record), only)) and not matches(job_of(record), skip)
-    ]
-
-
-def _planned(ctx: Context, sandbox: Sandbox, record: Record, options: Options) -> tuple[dict[str, Any], list[str]]:
-    """One job that would be run, with everything it would be given: as JSON, and as lines."""
-    job = job_of(record)
-    row: dict[str, Any] = {"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest}
-    row |= {"plan": None, "problem": ""}
-    head = f"would run {job.short_id}  {line(job.name)}  {job.digest}  (sandbox: {sandbox.name})"
-    work = os.path.join(ctx.runs_folder(), f"{job.id}-{record.attempts + 1}", "work")
-    try:
-        provision = provide(ctx, job, lambda path: beginning(ctx, record, path), work=work, timeout_s=options.timeout_s)
-        plan = provision.plan(sandbox)
-    except ScqError as error:
-        row["problem"] = f"{error}. {error.advice}"
-        return row, [head, f"    not as things are: {line(str(error), 300)}. {error.advice}"]
-    row["plan"] = msgspec.to_builtins(plan) | {"prepare": ctx.config.network == "prepare"}
-    return row, [head, *plan_lines(plan, exceeding(provision.asked, provision.limits))]
-
-
-def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], news: set[str]) -> Report:
-    """`news` are the jobs something happened to since the last look: a refusal is told once, its exit code stays."""
-    outcomes = [*runner.outcomes, *changed]
-    rows = [_row(outcome) for outcome in outcomes]
-    lines = [_line(outcome) for outcome in (*runner.outcomes, *(outcome for outcome in changed if outcome.key in news))]
-    if any(awaits_answer(outcome.record) for outcome in runner.outcomes):
-        lines.append("results wait for your answer: scq output ID, then scq release ID or scq withhold ID")
-    if lines and runner.sandbox.name == "none":
-        lines.append("(without a sandbox: `sandbox: none` is configured)")
-    problems = [*problems, *runner.problems]
-    refused = any(outcome.integrity for outcome in outcomes)
-    failed = any(row["status"] == "failed" for row in rows)
-    code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else OK
-    errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
-    return Report("run-approved", {"runs": rows}, tuple(lines), tuple(problems), code, errors)
-
-
-def _row(outcome: Outcome) -> dict[str, object]:
-    record = outcome.record
-    run = record.run
-    good = run is not None and run.cause == "exit" and run.exit_code == 0
-    return {
-        "id": record.id,
-        "short_id": record.id[:8],
-        "name": record.sighting.name,
-        "status": "pending" if outcome.refused else "completed" if good else "failed",
-        "exit_code": None if run is None else run.exit_code,
-        "duration_s": None if run is None or outcome.refused else run.duration_s,
-        "cause": "integrity" if outcome.integrity else "refused" if outcome.refused else None if run is None else run.cause,
-        "detail": "" if run is None else run.detail,
-        "usage": None if run is None else {"cpu_s": run.usage.cpu_s, "memory": run.usage.memory},
-        "results": {"outputs": record.outputs, "logs": record.logs, "waits": outcome.waits},
-        "left": list(outcome.left),
-    }
-
-
-def _line(outcome: Outcome) -> str:
-    row = _row(outcome)
-    head = f"{row['short_id']}  {row['status']}  {line(str(row['name']))}"
-    if outcome.refused:
-        return f"{row['short_id']}  refused  {line(str(row['name']))}: {line(outcome.refused, 300)}"
-    run = outcome.record.run
-    code = "no exit code" if run is None or run.exit_code is None else f"exit code {run.exit_code}"
-    used = usage_words(run.usage) if run is not None else []
-    text = f"{head}  ({', '.join([str(row['cause']), code, seconds(run.duration_s if run else None), *used])})"
-    if run is not None and run.detail:
-        text += f"  {line(run.detail, 300)}"
-    if outcome.waits:
-        text += f"  its results wait for scq release: {outcome.waits}"
-    if outcome.left:
-        text += f"  {len(outcome.left)} result files left out: {line(outcome.left[0], 200)}"
-    return text
+            return planned_jobs(ctx, ctx.sandbox(), options, observe(ctx, dry_run=True), choice)
+        runner = runner_of(ctx, options)
+        problems = recovered(ctx, runner)
+        seen = observe(ctx)
+        return run_jobs(ctx, runner, seen, [*problems, *seen.problems], choice)

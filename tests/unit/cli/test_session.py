@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from scq import machine
 from scq.cli import session
 from scq.errors import BusyError, ChannelError, ConfigError, IntegrityError, JobFailedError, ScqError, SignInError, UsageError
 from scq.model import Problem
@@ -86,12 +87,12 @@ def test_a_script_hears_why_it_did_not_get_what_it_asked_for() -> None:
     assert guarded(raising(BusyError("held", "wait")), verb="review") == (75, "", "scq: held\n     wait\n")
 
 
-@pytest.mark.parametrize("number", sorted(session.MACHINE_TROUBLE))
+@pytest.mark.parametrize("number", sorted(machine.TROUBLE))
 def test_trouble_of_the_machine_is_a_failure_with_advice_and_no_bug(number: int) -> None:
     error = OSError(number, os.strerror(number), "/some/place")
     code, out, err = guarded(raising(error))
     assert (code, out) == (1, "")
-    assert err == f"scq: /some/place: {os.strerror(number)}\n     {session.MACHINE_TROUBLE[number]}\n"
+    assert err == f"scq: /some/place: {os.strerror(number)}\n     {machine.TROUBLE[number]}\n"
 
 
 def test_trouble_without_a_place_is_told_too() -> None:
