@@ -232,6 +232,6 @@ def nearest(path: str) -> str:
     whole = difflib.get_close_matches(path, known, n=1, cutoff=0.7)
     if whole:
         return whole[0]
-    last = {name.rpartition(".")[2]: name for name in known}
+    last = {name.rpartition(".")[2]: name for name in reversed(known)}  # of several the one listed first
     by_last = difflib.get_close_matches(path.rpartition(".")[2], list(last), n=1, cutoff=0.75)
     return last[by_last[0]] if by_last else ""

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from scq import config_file
-from scq.config import Loaded, judge, keys, load, value_of
+from scq.config import HOLDERS, Loaded, judge, keys, load, value_of
 from scq.config_channels import ChannelSetting
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
@@ -854,12 +854,12 @@ def test_drive_is_reached_where_a_token_cannot_be_read_on_the_way(home: Path, pl
 
 def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
     config = Config()
-    groups = {"notify": config.notify, "auto_release": config.auto_release, "health": config.health}
-    groups["drive"] = config.drive
-    for name, group in groups.items():
+    for name, (attribute, made) in HOLDERS.items():
+        group = getattr(config, attribute)
+        assert group == made()
         assert {key.attribute for key in KEYS if key.path.startswith(f"{name}.")} == set(group.__struct_fields__), name
-    own = {key.attribute for key in KEYS if key.path.partition(".")[0] not in groups}
-    assert own == set(config.__struct_fields__) - set(groups) - {"channels"}
+    own = {key.attribute for key in KEYS if key.path.partition(".")[0] not in HOLDERS}
+    assert own == set(config.__struct_fields__) - {attribute for attribute, _ in HOLDERS.values()} - {"channels"}
 
 
 def test_every_default_is_allowed_by_its_own_key_or_means_that_nothing_is_set() -> None:
@@ -880,7 +880,8 @@ def test_every_value_can_be_asked_for() -> None:
     assert value_of(config, "channels.mailbox.format") == "maildir"
     assert value_of(config, "notify.channels.mailbox.format") == "maildir"
     assert value_of(config, "channels.gone.format") is None
-    assert value_of(config, "health.verbs") == ("notify",)
+    assert value_of(config, "health.verbs") == ("notify", "cycle")
+    assert value_of(config, "approve.command") == ()
     with pytest.raises(KeyError):
         value_of(config, "nothing")
 

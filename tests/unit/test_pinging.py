@@ -133,7 +133,7 @@ def test_a_crash_is_a_failure_and_its_text_stays_here(
         raise ValueError("word of a stranger")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("scq.commands.check.observe", crash)
+    monkeypatch.setattr("scq.steps.look.observe", crash)
     watch(world, server.url, "check")
     world.owner.scq("check", code=70)
     assert paths(server) == [f"/{KEY}/start", f"/{KEY}/fail"]

@@ -89,7 +89,7 @@ def test_a_script_that_vanishes_while_it_is_shown_is_said(world: World, monkeypa
     def gone(*_: object) -> bytes:
         raise InvalidFileError("run.sh: cannot be read (No such file or directory)")
 
-    monkeypatch.setattr("scq.commands.check.read_file", gone)
+    monkeypatch.setattr("scq.steps.look.read_file", gone)
     assert "run.sh: cannot be read (No such file or directory)" in world.owner.scq("check").out
 
 

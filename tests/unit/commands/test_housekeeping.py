@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scq.commands import cleanup, reset
 from scq.config_values import Config
@@ -14,7 +15,9 @@ from scq.context import Context, utc_now
 from scq.errors import UsageError
 from scq.looking import View
 from scq.model import Answer
+from scq.steps import removal
 from scq.store import exclusive
+from scq.view import job_of
 from tests.making import record, run
 from tests.people import OWNER, World
 
@@ -89,15 +92,15 @@ class TestCleanup:
     def test_a_job_whose_end_nobody_knows_counts_from_when_it_was_first_seen(self, world: World) -> None:
         ctx = context(world)
         bare = record(status="completed", first_seen_at=utc_now() - timedelta(hours=1))
-        assert cleanup._is_old(ctx, cleanup.job_of(bare), timedelta(minutes=59))
-        assert not cleanup._is_old(ctx, cleanup.job_of(bare), timedelta(minutes=61))
+        assert removal._is_old(ctx, job_of(bare), timedelta(minutes=59))
+        assert not removal._is_old(ctx, job_of(bare), timedelta(minutes=61))
 
     def test_a_job_that_is_started_in_between_is_kept(self, world: World) -> None:
         ctx = context(world)
         old = {"key": record(status="completed")}
         busy = record(status="running", run=run("claimed", cause=None))
         state = ctx.store.load()
-        marked = cleanup._marked(ctx, cleanup.replace(state, jobs={"key": busy}), old)
+        marked = removal._marked(ctx, replace(state, jobs={"key": busy}), old)
         assert marked.jobs["key"].intents == ()
         assert marked.audit == ()
 
@@ -112,11 +115,11 @@ class TestCleanup:
     def test_a_job_that_was_run_or_answered_in_between_is_kept(self, world: World, change: dict[str, Any]) -> None:
         ctx = context(world)
         seen = record(status="completed", run=run("settled"))
-        went_on = cleanup.replace(seen, **change)
-        state = cleanup.replace(ctx.store.load(), jobs={"key": went_on})
-        marked = cleanup._marked(ctx, state, {"key": seen})
+        went_on = replace(seen, **change)
+        state = replace(ctx.store.load(), jobs={"key": went_on})
+        marked = removal._marked(ctx, state, {"key": seen})
         assert (marked.jobs["key"], marked.audit) == (went_on, ())
-        assert cleanup._marked(ctx, state, {"key": went_on}).jobs["key"].intents == ("remove",)
+        assert removal._marked(ctx, state, {"key": went_on}).jobs["key"].intents == ("remove",)
 
     def test_what_is_answered_while_cleanup_looks_is_not_said_to_be_removed(
         self, world: World, monkeypatch: pytest.MonkeyPatch
