@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from scq.context import Context
@@ -46,7 +46,7 @@ def run(ctx: Context, *, no_run: bool = False, dry_run: bool = False) -> Report:
         cycle.step("run-approved", lambda: planned_jobs(ctx, ctx.sandbox(), options, made.seen, Choice()))
     cycle.step("notify", lambda: cycle.deliver(state))
     if made.seen.full:
-        cycle.step("cleanup", lambda: removed(ctx, _all_jobs(ctx), (), dry_run=dry_run))
+        cycle.step("cleanup", cycle.clean_up)
     return cycle.report()
 
 
@@ -110,6 +110,11 @@ class _Cycle:
         """Send what is due."""
         with self.ctx.only_one("notify"):
             return delivered(self.ctx, state, (), OK, dry_run=self.dry_run)
+
+    def clean_up(self) -> Report:
+        """Remove what ended long ago."""
+        with nullcontext() if self.dry_run else self.ctx.only_one("run-approved"):
+            return removed(self.ctx, _all_jobs(self.ctx), (), dry_run=self.dry_run)
 
     def report(self) -> Report:
         """All steps as one report."""

@@ -33,7 +33,7 @@ def removed(
 
     `records` are all jobs as a full look saw them, `seen` what went wrong with it. A job whose results wait for an answer stays,
     unless `unanswered`.
-    Raises BusyError while another call runs jobs: their folders stay.
+    The caller holds the lock of `run-approved`, unless `dry_run`: folders of runs are removed too.
     """
     limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
     old = {
@@ -106,14 +106,13 @@ def _marked(ctx: Context, state: State, old: dict[str, Record]) -> State:
 
 def _sweep(ctx: Context) -> list[str]:
     """Run folders and approved copies that belong to no remembered job any more; the names of the run folders."""
-    with ctx.only_one("run-approved"):
-        state = ctx.store.load()
-        finished = (ctx.store.finished_record(key) for key in ctx.store.finished_keys())
-        records = [*state.jobs.values(), *(record for record in finished if record is not None)]
-        prune(ctx, {record.decision.digest for record in records if record.decision is not None})
-        runs = {record.run.directory for record in records if record.run is not None}
-        folder = ctx.runs_folder()
-        strays = sorted(name for name in os.listdir(folder) if name not in runs) if os.path.isdir(folder) else []
-        for name in strays:
-            remove_run(os.path.join(folder, name))
+    state = ctx.store.load()
+    finished = (ctx.store.finished_record(key) for key in ctx.store.finished_keys())
+    records = [*state.jobs.values(), *(record for record in finished if record is not None)]
+    prune(ctx, {record.decision.digest for record in records if record.decision is not None})
+    runs = {record.run.directory for record in records if record.run is not None}
+    folder = ctx.runs_folder()
+    strays = sorted(name for name in os.listdir(folder) if name not in runs) if os.path.isdir(folder) else []
+    for name in strays:
+        remove_run(os.path.join(folder, name))
     return strays
