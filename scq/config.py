@@ -25,7 +25,7 @@ from scq.config_keys import (
     find_key,
     nearest,
 )
-from scq.config_kinds import ADDRESS, CHANNEL_NAME, DURATION, Key, Kind
+from scq.config_kinds import ADDRESS, CHANNEL_NAME, CREDENTIALS, DURATION, Key, Kind
 from scq.config_values import Automation, AutoRelease, Config, Drive, Health, Log, Notify
 from scq.errors import ConfigError
 from scq.model import DataFolder, Problem
@@ -170,6 +170,11 @@ class _Findings:
     def expanded(self, path: str) -> str:
         if path.startswith("$SCQ_HOME/"):
             path = self.home + path.removeprefix("$SCQ_HOME")
+        if path.startswith(CREDENTIALS):
+            handed_over = self.env.get("CREDENTIALS_DIRECTORY", "")
+            if not handed_over:
+                return path  # called by hand: whoever needs the file says by this name that it is not there
+            path = os.path.join(handed_over, path.removeprefix(CREDENTIALS))
         return os.path.abspath(expand(path, self.env))
 
     def all_channels(self, value: Any) -> None:

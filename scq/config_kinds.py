@@ -14,6 +14,8 @@ from scq.model import Level
 
 CENTURY = 100 * 365.25 * 86400.0
 """Longest duration accepted, seconds: more could not be added to a point in time."""
+CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+"""Beginning of the path of a secret that systemd hands over to a service (systemd.exec, LoadCredential=)."""
 TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
@@ -198,7 +200,7 @@ def _plain(value: object) -> str | None:
 
 def _path(value: object) -> str | None:
     text = _plain(value)
-    return text if text and (text == "~" or text.startswith(("/", "~/", "$SCQ_HOME/"))) else None
+    return text if text and (text == "~" or text.startswith(("/", "~/", "$SCQ_HOME/", CREDENTIALS))) else None
 
 
 def _absolute(value: object) -> str | None:
@@ -315,7 +317,7 @@ ADDRESS = Kind("e-mail address", "an e-mail address such as owner@example.org", 
 DURATION = Kind("duration", DURATION_WORDS, _seconds)
 DURATION_OR_ZERO = Kind("duration", DURATION_WORDS.replace("above 0", "from 0"), _seconds_or_zero)
 SIZE = Kind("size", "a number of bytes above 0, or one with a unit such as 512 KiB, 10 MiB, 1 GiB", _size)
-PATH = Kind("path", "a path that begins with / or ~/ or $SCQ_HOME/", _path)
+PATH = Kind("path", "a path that begins with / or ~/ or $SCQ_HOME/ or $CREDENTIALS_DIRECTORY/", _path)
 ABSOLUTE = Kind("path", "a path that begins with /", _absolute)
 FOLDERS = Kind("list of paths", "a list of paths that begin with /", _folders)
 SEARCH_PATH = Kind("search path", "folders that begin with /, with : between them", _search_path)

@@ -344,6 +344,8 @@ class Schedule(Struct, frozen=True):
     """Account whose calls these are, for a scheduler of the whole machine; empty: whoever installs."""
     credentials: tuple[tuple[str, str], ...] = ()
     """(name, absolute path) of secret files that the scheduler hands over, where it can."""
+    writable: tuple[str, ...] = ()
+    """Absolute folders these calls write into besides `home`, such as the SyftBox: a hardened scheduler opens only these."""
 
 
 class PlacedFile(Struct, frozen=True):

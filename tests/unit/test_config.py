@@ -849,6 +849,19 @@ def test_drive_is_reached_where_a_token_cannot_be_read_on_the_way(home: Path, pl
     assert read(home, f"drive: {{endpoint: '{place}'}}\n").config.drive.endpoint == place.removesuffix("/") + "/"
 
 
+def test_a_secret_that_systemd_hands_over_is_found_where_it_says(home: Path) -> None:
+    text = "channels: {post: {type: webhook, url_file: $CREDENTIALS_DIRECTORY/hook}}\n"
+    (channel,) = read(home, text, {"CREDENTIALS_DIRECTORY": "/run/credentials/x"}).config.channels
+    assert channel.url_file == "/run/credentials/x/hook"
+
+
+def test_outside_of_its_service_such_a_secret_is_named_as_it_is_written(home: Path) -> None:
+    text = "channels: {post: {type: webhook, url_file: $CREDENTIALS_DIRECTORY/hook}}\n"
+    (channel,) = read(home, text).config.channels
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY/hook"):
+        Secret(file=channel.url_file).read({})
+
+
 # The list of keys
 
 
