@@ -1,4 +1,4 @@
-"""Syntax colours for code on a terminal, when the `pretty` extra is installed and colours are wanted."""
+"""Colours on a terminal, where they are wanted: for states, and for code when the `pretty` extra is installed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import IO
 
 Paint = Callable[[str, str], str]
+COLOURS = {"good": "32", "note": "33", "bad": "1;31", "head": "1", "dim": "2"}
+"""What a word means, and how it is shown (SGR parameters of ECMA-48)."""
 
 
 def painter(stream: IO[str]) -> Paint | None:
     """A function that colours the text of a file by its name; None on a pipe, with NO_COLOR, or without Pygments."""
-    if not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+    if not _wanted(stream):
         return None
     try:
         from pygments import highlight
@@ -29,3 +31,17 @@ def painter(stream: IO[str]) -> Paint | None:
         return str(highlight(text, lexer, TerminalFormatter()))
 
     return paint
+
+
+def marker(stream: IO[str]) -> Paint | None:
+    """A function that shows a text by what it means, a key of `COLOURS`; None on a pipe or with NO_COLOR."""
+    return _marked if _wanted(stream) else None
+
+
+def _marked(meaning: str, text: str) -> str:
+    return f"\x1b[{COLOURS[meaning]}m{text}\x1b[0m"
+
+
+def _wanted(stream: IO[str]) -> bool:
+    """True on a terminal, unless its owner said otherwise (no-color.org: NO_COLOR that is not empty)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

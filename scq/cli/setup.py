@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -41,13 +43,14 @@ def doctor(ctx: typer.Context) -> None:
 
 def demo(
     ctx: typer.Context,
-    keep: Annotated[str, typer.Option(help="Keep everything in this new folder instead of a temporary one.")] = "",
+    keep: Annotated[str, typer.Option(metavar="DIR", help="Keep everything in this new folder, to play with.")] = "",
 ) -> None:
-    """Run the whole main job on a temporary SyftBox: submit, check, review, approve, run, answer, notify."""
+    """Watch one job from submission to answer, in ten steps on a temporary SyftBox. Your own queue is not touched."""
     from scq.commands import demo as verb
 
     here = session(ctx)
-    here.show(verb.run(keep=keep, say=here.say))
+    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    here.show(verb.run(keep=keep, say=here.say, colours=colours))
 
 
 config = typer.Typer(

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct
@@ -62,9 +62,9 @@ def run(ctx: Context, *, dry_run: bool = False) -> Report:
     BusyError while another call of it is at work, and ConfigError when the program is missing or others could change it.
     """
     command = ctx.config.automation.command
-    if not command:
-        return Report("automate", _data(dry_run=dry_run))
     with ctx.only_one("automate"):
+        if not command:
+            return Report("automate", _data(dry_run=dry_run))
         before = view(ctx, full=False)
         waiting = _waiting(ctx, before.records)
         problems = before.problems
@@ -161,14 +161,20 @@ def _run(ctx: Context, command: Sequence[str]) -> Ended:
             try:
                 in_time = _follow(child, written, ctx.config.automation.timeout)
                 if not in_time:
-                    os.killpg(child.pid, signal.SIGTERM)
+                    _end_group(child, signal.SIGTERM)
                     _follow(child, written, GRACE_S)
             finally:
-                os.killpg(child.pid, signal.SIGKILL)  # what it left behind; itself it is not waited for yet, so this is its group
+                _end_group(child, signal.SIGKILL)  # what it left behind, too
             child.wait()
     lines = clean.block(bytes(written).decode("utf-8", "replace")).splitlines()
     said = tuple(line for line in lines if line.strip())
     return Ended(child.returncode if in_time else None, round(time.monotonic() - began, 3), said)
+
+
+def _end_group(child: Popen[bytes], number: signal.Signals) -> None:
+    """Signal the program, which nobody has waited for yet, and everything in its group."""
+    with suppress(ProcessLookupError, PermissionError):  # it has ended already, with nothing left in its group
+        os.killpg(child.pid, number)
 
 
 def _follow(child: Popen[bytes], written: bytearray, seconds: float) -> bool:

@@ -47,6 +47,7 @@ EVERYWHERE = [
     if (generation, verb) != ("c0", "run-approved")  # killed at every system call in test_every_effect
 ]
 LOOKS = [(generation, "check", stage) for generation in ("a3", "c0") for stage in ("unseen", "expected")]
+CYCLES = [("c0", "cycle", "approved")]
 UNSEEN = [("b2", "approve", "unseen"), ("c1", "reject", "unseen"), ("a3", "run-approved", "seen")]
 
 
@@ -56,14 +57,14 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
-@pytest.mark.parametrize(("generation", "verb", "stage"), [*EVERYWHERE, *LOOKS, *UNSEEN])
+@pytest.mark.parametrize(("generation", "verb", "stage"), [*EVERYWHERE, *LOOKS, *CYCLES, *UNSEEN])
 def test_a_call_killed_before_any_effect_is_as_if_made_or_not_made(
     tmp_path: Path, generation: str, verb: str, stage: str
 ) -> None:
     world = World(tmp_path, generation, stage)
     # A supervisor syncs the note that the job is about to start, then starts it: what it does next is no effect of its own.
-    effects = (*EFFECTS, "fsync") if verb == "run-approved" else EFFECTS
-    numbers = sampled(generation)
+    effects = (*EFFECTS, "fsync") if verb in ("run-approved", "cycle") else EFFECTS
+    numbers = sampled(generation) if verb != "cycle" else range(1, ENOUGH, 2 * EVERY)
     die_everywhere(world, verb, effects, lambda: os.kill(os.getpid(), signal.SIGKILL), tmp_path / "reached", numbers=numbers)
 
 
@@ -146,7 +147,7 @@ def call_of(world: World, verb: str) -> Callable[[], object]:
         return lambda: world.scientist.scq(*world.submission)
     if verb == "cleanup":
         return lambda: world.owner.scq("cleanup", "--older-than", "0", "--unanswered")
-    words = [verb] if verb in ("check", "run-approved") else [verb, world.uid]
+    words = [verb] if verb in ("check", "run-approved", "cycle") else [verb, world.uid]
     words += ["-r", "because", *(["--logs"] if verb == "release" else [])] if verb in ("release", "withhold") else []
     return lambda: world.owner.scq(*words)
 
