@@ -43,5 +43,5 @@ def _marked(meaning: str, text: str) -> str:
 
 
 def _wanted(stream: IO[str]) -> bool:
-    """True on a terminal, unless its owner said otherwise (no-color.org: NO_COLOR that is not empty)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """True on a terminal, unless its owner said otherwise."""
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
