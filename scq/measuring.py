@@ -2,22 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import get_args
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
 
-from scq.context import Context
+from scq import installed
+from scq.context import COLAB, Context
+from scq.errors import ConfigError, ScqError
 from scq.lastcalls import Ended, last_ended
 from scq.looking import view
 from scq.model import Job, Notification, PeerState, Problem, SourceReport, Trouble
-from scq.state import State
-from scq.view import awaits_answer, oldest_first, sent_at
+from scq.state import Record, State
+from scq.view import awaits_answer, job_of, oldest_first, sent_at
+
+if TYPE_CHECKING:
+    from scq.signin.purposes import Purpose
 
 STATUSES = ("pending", "approved", "running", "completed", "failed", "rejected")
 OUTBOX_STATES = ("queued", "deferred", "ambiguous", "sent", "dead", "dropped", "bundled")
 """As they are counted: what is handed over just now counts as queued."""
+VERBS: dict[str, tuple[str, ...]] = {"notify": ("cycle", "notify"), "run": ("run-approved",), "approve": ("automate",)}
+"""The verbs whose good end shows that a task of a schedule is done. A cycle that leaves the runs to another call still tells."""
+MISSED = 3
+"""So many calls may be left out before a schedule is late."""
+GRACE = timedelta(minutes=1)
+SCARCE = 100 << 20
+"""Free bytes below which nothing can be relied on."""
+SOON = timedelta(days=2)
+"""A sign-in that ends sooner is to be renewed by a person."""
+
+
+class Call(Struct, frozen=True):
+    """A call that is made at intervals (`every`, seconds), and how that goes."""
+
+    name: str
+    every: float
+    last: Ended | None
+    """The last one that went well."""
+    late_s: float
+    """For how long it has been overdue; 0 while it is not."""
+    next_at: datetime | None
+    """When the next one is expected; None where nothing tells."""
+
+
+class Plan(Struct, frozen=True):
+    """What was installed to make calls at intervals."""
+
+    scheduler: str
+    at: datetime
+    calls: tuple[Call, ...]
+
+
+class Work(Struct, frozen=True):
+    """A job at work. `alive` says whether its runner lives; None: it is run by other software."""
+
+    job: Job
+    alive: bool | None
+    started_at: datetime | None
+    """None while it is prepared, or where nobody knows."""
+
+
+class Disk(Struct, frozen=True):
+    """The disk a folder lies on, in bytes. `low`: less than the results of one job may take; `full`: nothing can be relied on."""
+
+    path: str
+    free: int
+    total: int
+    state: Literal["ok", "low", "full"]
+
+
+class Source(Struct, frozen=True):
+    """Where jobs come from. `since` says for how long it could not be read, as far as that is remembered."""
+
+    name: str
+    ok: bool
+    looked_at: datetime | None
+    full_at: datetime | None
+    """When everything in it was last looked at."""
+    since: datetime | None = None
+    what: str = ""
+    advice: str = ""
+
+
+class SignIn(Struct, frozen=True):
+    """A saved sign-in that is needed, as its file says; Google is not asked."""
+
+    name: str
+    path: str
+    state: Literal["ok", "ending", "missing", "unusable"]
+    ends_at: datetime | None = None
+    what: str = ""
+    advice: str = ""
+
+
+class Line(Struct, frozen=True):
+    """One way of telling somebody, as far as is remembered: nothing is tried."""
+
+    name: str
+    type: str
+    trouble: Trouble | None
+    sent_at: datetime | None
+    """When a message last went over it."""
 
 
 class Figures(Struct, frozen=True):
@@ -49,6 +137,13 @@ class Figures(Struct, frozen=True):
     """By state."""
     source: SourceReport
     problems: tuple[Problem, ...]
+    work: tuple[Work, ...]
+    """Jobs at work now."""
+    plan: Plan | None
+    """None where nothing is installed."""
+    sources: tuple[Source, ...]
+    channels: tuple[Line, ...]
+    disks: tuple[Disk, ...]
 
 
 def measure(ctx: Context) -> Figures:
@@ -56,9 +151,14 @@ def measure(ctx: Context) -> Figures:
     shown = view(ctx, full=False)
     state = ctx.store.load()
     now = ctx.now()
-    jobs = [job for job in shown.jobs().values() if job.sighting.owner == ctx.config.email]
+    records = [record for record in shown.records.values() if record.missing_since is None]
+    records = [record for record in records if record.sighting.owner == ctx.config.email]
+    jobs = [job_of(record) for record in records]
     waiting = oldest_first(job for job in jobs if job.status == "pending")
     counts, unanswered = _counts(ctx, state, jobs)
+    ended = last_ended(ctx.home)
+    work = tuple(at_work(ctx, records))
+    plan, damage = plan_of(ctx, ended, busy=any(job.alive for job in work))
     return Figures(
         counts=counts,
         oldest=waiting[0] if waiting else None,
@@ -68,15 +168,143 @@ def measure(ctx: Context) -> Figures:
         outbox=_outbox(state.outbox.values()),
         outbox_wait_s=_outbox_wait(state.outbox.values(), now),
         troubles=dict(sorted(state.troubles.items())),
-        ended=last_ended(ctx.home),
+        ended=ended,
         looked_at=state.swept_at,
         drive_looked_at=state.drive.scanned_at,
         drive_missed=state.drive.missed,
         on_drive=sum(job.sighting.where == "drive" for job in jobs),
         peers={word: sum(peer.state == word for peer in state.peers.values()) for word in get_args(PeerState)},
         source=shown.source,
-        problems=shown.problems,
+        problems=(*shown.problems, *damage),
+        work=work,
+        plan=plan,
+        sources=tuple(_sources(ctx, state, shown.source.ok, ended)),
+        channels=tuple(_channels(ctx, state)),
+        disks=disks(ctx),
     )
+
+
+def lateness(every: float, since: datetime, now: datetime) -> float:
+    """Seconds for which a call made every `every` seconds has been overdue, the last good one being at `since`; 0: it is not."""
+    return max(0.0, (now - since - GRACE).total_seconds() - MISSED * every)
+
+
+def plan_of(ctx: Context, ended: Mapping[str, Ended], *, busy: bool) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """(what is installed and how its calls go, why that cannot be told).
+
+    While a call runs jobs (`busy`) no other one of its kind is expected to end.
+    """
+    try:
+        record = installed.read(ctx.home)
+    except ConfigError as error:
+        return None, (Problem("schedule", str(error), error.advice),)
+    if record is None:
+        return None, ()
+    now = ctx.now()
+    calls = [_call(name, every, record.at, ended, now, busy=busy) for name, every in record.entries]
+    return Plan(record.scheduler, record.at, tuple(calls)), ()
+
+
+def _call(name: str, every: float, at: datetime, ended: Mapping[str, Ended], now: datetime, *, busy: bool) -> Call:
+    found = [ended[verb] for verb in VERBS.get(name, (name,)) if verb in ended]
+    last = max(found, key=lambda end: end.at, default=None)
+    since = at if last is None else max(at, last.at)
+    late = 0.0 if busy and name == "run" else lateness(every, since, now)
+    return Call(name, every, last, late, since + timedelta(seconds=every))
+
+
+def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
+    """The jobs among these that are running, oldest first."""
+    running = [record for record in records if record.status == "running"]
+    if not running:
+        return
+    from scq.executors import rundir
+    from scq.formats import parse_time
+
+    for record in sorted(running, key=lambda record: (record.first_seen_at, record.id)):
+        if record.run is None:
+            yield Work(job_of(record), None, record.sighting.started_at)
+            continue
+        folder = os.path.join(ctx.runs_folder(), record.run.directory)
+        started = rundir.read_started(folder)
+        yield Work(job_of(record), rundir.is_locked(folder), None if started is None else parse_time(started.started_at))
+
+
+def _sources(ctx: Context, state: State, readable: bool, ended: Mapping[str, Ended]) -> Iterator[Source]:
+    calls = [end.at for verb, end in ended.items() if verb in ("check", "notify", "cycle")]
+    trouble = state.troubles.get("source syftbox")
+    yield _source("syftbox", readable, trouble, state.swept_at, calls)
+    if ctx.uses_drive():
+        trouble = state.troubles.get("source drive")
+        yield _source("drive", trouble is None, trouble, state.drive.scanned_at, calls)
+
+
+def _source(name: str, ok: bool, trouble: Trouble | None, full_at: datetime | None, calls: list[datetime]) -> Source:
+    """A good end of a call that looks says that the source could be read, unless it is known that it could not."""
+    looked = max([full_at, *calls]) if full_at is not None and ok and trouble is None else full_at
+    if ok:
+        return Source(name, True, looked, full_at)
+    if trouble is None:
+        return Source(name, False, looked, full_at, None, "cannot be read", "Check that it is there and may be read.")
+    return Source(name, False, looked, full_at, trouble.since, trouble.what, trouble.advice)
+
+
+def _channels(ctx: Context, state: State) -> Iterator[Line]:
+    sent: dict[str, datetime] = {}
+    for row in state.outbox.values():
+        if row.state == "sent" and row.ended_at is not None:
+            sent[row.channel] = max(row.ended_at, sent.get(row.channel, row.ended_at))
+    for setting in ctx.config.channels:
+        yield Line(setting.name, setting.type, state.troubles.get(f"channel {setting.name}"), sent.get(setting.name))
+
+
+def sign_ins(ctx: Context) -> tuple[SignIn, ...]:
+    """The saved sign-ins that are needed: there, readable, and for how long, where Google said so."""
+    from scq.signin import purposes
+
+    found = []
+    if any(setting.type == "gmail" for setting in ctx.config.channels):
+        found.append(_sign_in(ctx, purposes.GMAIL, ctx.config.gmail_token_path))
+    if ctx.uses_drive() and (COLAB not in ctx.env or os.path.lexists(ctx.config.drive_token_path)):
+        purpose = purposes.DRIVE_CHANGES if ctx.config.drive.fetch else purposes.DRIVE
+        found.append(_sign_in(ctx, purpose, ctx.config.drive_token_path))
+    return tuple(found)
+
+
+def _sign_in(ctx: Context, purpose: Purpose, path: str) -> SignIn:
+    from scq.signin import purposes, service_account, tokens
+
+    name = {"gmail": "Gmail", "drive": "Google Drive"}[purpose.word]
+    if not os.path.lexists(path):
+        return SignIn(name, path, "missing", None, "there is none", purpose.advice)
+    try:
+        if purpose.word == "drive" and service_account.read(path) is not None:
+            return SignIn(name, path, "ok")
+        token = tokens.read(path, purpose)
+    except ScqError as error:
+        return SignIn(name, path, "unusable", None, str(error), error.advice)
+    if not purposes.is_allowed(token.scopes, purpose.allowed):
+        return SignIn(name, path, "unusable", token.ends, f"it lacks {purposes.short(purpose.asks)}", purpose.advice)
+    if token.ends is not None and token.ends - ctx.now() <= SOON:
+        word = "it has ended" if token.ends <= ctx.now() else "it ends soon"
+        return SignIn(name, path, "ending", token.ends, word, purpose.advice)
+    return SignIn(name, path, "ok", token.ends)
+
+
+def disks(ctx: Context) -> tuple[Disk, ...]:
+    """The disks of scq's own folder and of the SyftBox folder, each once; what is not there or does not answer is left out."""
+    found: dict[int, Disk] = {}
+    for path in (ctx.home, ctx.config.root):
+        try:
+            device, usage = os.stat(path).st_dev, os.statvfs(path)
+        except OSError:
+            # The checks of that folder say so.
+            continue
+        free = usage.f_bavail * usage.f_frsize
+        out_of_room = free < SCARCE or bool(usage.f_files and not usage.f_favail)
+        state: Literal["ok", "low", "full"] = "full" if out_of_room else "low" if free < ctx.config.output_bytes else "ok"
+        found.setdefault(device, Disk(path, free, usage.f_blocks * usage.f_frsize, state))
+    return tuple(found.values())
 
 
 def _counts(ctx: Context, state: State, jobs: Iterable[Job]) -> tuple[dict[str, int], int]:

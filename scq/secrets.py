@@ -1,9 +1,14 @@
-"""Secrets of channels: where one is kept, and reading it when it is needed."""
+"""Secrets: where one is kept, reading it when it is needed, and keeping what was read out of texts.
+
+What was read is remembered in memory, by this process only.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from functools import cache
 
 from msgspec import Struct
 
@@ -11,6 +16,28 @@ from scq.errors import ConfigError, InvalidFileError
 from scq.files import read_text
 
 LIMIT = 1 << 16
+HIDDEN = "(hidden)"
+SHORTEST = 4
+"""Characters below which a secret is not looked for: it would be found in every other word."""
+HINTS = ("://", "bearer", "authorization", "ya29.", "1//", "gocspx-", "aiza", "eyj", "xox", "xapp-", "=", "private key", "bot")
+"""One of these, in small letters, is in every text that SHAPES change. Compiling those takes longer than an idle line may."""
+SHAPES = (
+    (r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", HIDDEN),
+    (r"(?i)\b(authorization\W{1,4}(?:basic|bearer|token)\s+)[^\s\"',;]+", rf"\1{HIDDEN}"),
+    (r"(?i)\b(bearer\s+)(?=[\w.~+/=-]*\d|[\w.~+/=-]{20})[\w.~+/=-]{6,}", rf"\1{HIDDEN}"),
+    (r"\bya29\.[\w.-]+|(?<![\w:/])1//[\w-]{8,}|\bGOCSPX-[\w-]+|\bAIza[\w-]{20,}", HIDDEN),
+    (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|\bxox[a-z]-[\w-]{6,}|\bxapp-[\w-]{6,}|\bbot\d{6,}:[\w-]{20,}", HIDDEN),
+    (r"(://)[^/\s@?#]+@", rf"\1{HIDDEN}@"),
+    (r"(?i)(://(?:[\w-]+\.)*hooks\.slack(?:-gov)?\.com/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
+    (r"(?i)(://(?:[\w-]+\.)*discord(?:app)?\.com/api/(?:v\d+/)?webhooks/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
+    (r"(?i)(://(?:[\w-]+\.)*(?:webhook\.office\.com|hc-ping\.com)/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
+    (
+        r"(?i)([?&;][\w-]{0,40}(?:token|key|secret|passw|pwd|sig|auth|code|credential)[\w-]{0,40}=)[^&;\s\"'<>#)]+",
+        rf"\1{HIDDEN}",
+    ),
+    (r"(?i)(?<![\w-])([\w-]{0,40}(?:password|passwd|secret|token|api[_-]?key)=)[^&;,\s\"'<>]+", rf"\1{HIDDEN}"),
+)
+"""Secrets of others that show what they are: (pattern, what stands for it)."""
 
 
 class Secret(Struct, frozen=True):
@@ -32,6 +59,11 @@ class Secret(Struct, frozen=True):
 
     def read(self, env: Mapping[str, str]) -> str:
         """The secret itself, without blanks around it. Raises ConfigError naming the place when it is not there."""
+        found = self._read(env)
+        remember(found)
+        return found
+
+    def _read(self, env: Mapping[str, str]) -> str:
         if self.literal:
             return self.literal
         if self.env:
@@ -45,6 +77,37 @@ class Secret(Struct, frozen=True):
             advice = f"Run: keyring set {service} {name}"
             return _found(_from_keyring(service, name), f"the keyring has no entry {self.keyring}", advice)
         return ""
+
+
+_READ: set[str] = set()
+
+
+def remember(*secrets: str) -> None:
+    """Let `redacted` hide these from now on, also as they stand in addresses."""
+    for secret in secrets:
+        if secret in _READ or len(secret) < SHORTEST:
+            continue
+        _READ.add(secret)
+        if not secret.isalnum():
+            from urllib.parse import quote
+
+            _READ.update((quote(secret), quote(secret, safe="")))
+
+
+def redacted(text: str) -> str:
+    """A text without the secrets that were read in this process, and without what looks like one of somebody else."""
+    for secret in sorted(_READ, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    small = text.lower()
+    if any(hint in small for hint in HINTS):
+        for shape, instead in _shapes():
+            text = shape.sub(instead, text)
+    return text
+
+
+@cache
+def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), instead) for pattern, instead in SHAPES)
 
 
 def _found(value: str, what: str, advice: str) -> str:

@@ -138,8 +138,10 @@ class _Cycle:
         ended = time.time()
         self.reports.append(made)
         self.took.append(round(max(0.0, ended - began), 3))
+        if self.dry_run:
+            return
         self.ctx.journal.report(made, self.took[-1])
-        if made.exit_code in (OK, ACTION_NEEDED) and not self.dry_run:
+        if made.exit_code in (OK, ACTION_NEEDED):
             mark_ended(self.ctx.home, made.command, began, ended)
 
 

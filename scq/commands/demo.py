@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from scq.errors import UsageError
+from scq.errors import ScqError, UsageError
 from scq.report import Report
 
 OWNER = "owner@example.org"
@@ -69,7 +69,7 @@ STORY = (
     Step(
         "Look",
         "The owner sets up a queue. One call looks once and ends; nothing is new, so it says nothing.",
-        (Call(OWNER, "scq init --email {owner} --root {root}", (("", 3),)), Call(OWNER, "scq check")),
+        (Call(OWNER, "scq init --email {owner} --root {root}", (("owner: ", 2),)), Call(OWNER, "scq check")),
     ),
     Step(
         "Submit",
@@ -103,7 +103,7 @@ STORY = (
     ),
     Step(
         "Run",
-        "The change is taken back, so the content is again what was approved, and it runs{box}.",
+        "The change is undone. What was approved runs, {box}.",
         (Call(SCIENTIST, "cp {code}/run.sh {sent}"), Call(OWNER, "scq run-approved --stream")),
     ),
     Step(
@@ -119,13 +119,14 @@ STORY = (
         "Only what the owner releases goes back; the scientist has it now.",
         (
             Call(OWNER, "scq release 'Age groups' -r 'numbers of patients only'"),
-            Call(SCIENTIST, "scq output 'Age groups' --preview"),
+            Call(SCIENTIST, "scq output 'Age groups' --copy-to {results}"),
+            Call(SCIENTIST, "cat {results}/ages.csv"),
         ),
     ),
     Step(
         "Tell",
-        "Both are told what happened. Without any setting messages go into a mailbox folder.",
-        (Call(OWNER, "scq notify", (("", 2),)),),
+        "Both are told what happened; without any setting messages go into a mailbox folder.",
+        (Call(OWNER, "scq notify"),),
         mailbox=True,
     ),
     Step(
@@ -137,7 +138,8 @@ STORY = (
 
 
 def run(*, keep: str = "", say: Callable[[str], None], colours: bool = False) -> Report:
-    """Play the story; `say` gets its text as it happens. Raises UsageError when a step does not end as it must.
+    """Play the story; `say` gets its text as it happens. Raises ScqError when a step does not end as it must, and
+    UsageError when `keep` cannot be used.
 
     Everything lies below one folder: `keep`, which must not exist yet, or a temporary one that is removed at the end.
     """
@@ -195,6 +197,7 @@ class _Scene:
             "scientist": SCIENTIST,
             "root": shlex.quote(self.root),
             "code": shlex.quote(os.path.join(folder, "age_groups")),
+            "results": shlex.quote(os.path.join(folder, "results")),
         }
         """What the words in braces stand for."""
 
@@ -209,7 +212,7 @@ class _Scene:
         findings = sandbox.get("bwrap").check()
         self.sandbox = "none" if findings else "bwrap"
         self.words["data"] = shlex.quote(patients) if findings else SHOWN_AT
-        self.words["box"] = " (without a sandbox)" if findings else " in a box: no network, no home, data read-only"
+        self.words["box"] = "here without a sandbox" if findings else "in a box: no network, no home, data read-only"
         _write(os.path.join(patients, "patients.csv"), PATIENTS)
         _write(os.path.join(self.folder, "age_groups", "run.sh"), ANALYSIS.replace("PATIENTS", self.words["data"]))
         settings = f"data:\n  - path: {_yaml(patients)}\n    at: {SHOWN_AT}\n" + ("sandbox: none\n" if findings else "")
@@ -222,7 +225,7 @@ class _Scene:
             self.say(self._painted("warning", "! The demo goes on without one; scq itself refuses to run jobs then."))
 
     def play(self, number: int, step: Step) -> dict[str, Any]:
-        """One step, told while it happens; what it was, as JSON types. Raises UsageError."""
+        """One step, told while it happens; what it was, as JSON types. Raises ScqError."""
         text = step.text.format_map(self.words)
         self.say("\n" + self._painted("title", f"{number}/{len(STORY)}  {step.title}"))
         self.say(f"      {text}")
@@ -235,13 +238,13 @@ class _Scene:
         return {"number": number, "title": step.title, "text": text, "calls": calls}
 
     def _call(self, call: Call) -> dict[str, Any]:
-        """Make one call, shown as it is typed. Raises UsageError when it does not end as expected."""
+        """Make one call, shown as it is typed. Raises ScqError when it does not end as expected."""
         import subprocess
 
         line = call.line.format_map(self.words)
         self.say(f"  {_short(call.person)}$ {self._painted('command', line)}")
         words = shlex.split(line)
-        argv = [sys.executable, "-m", "scq", *words[1:]] if words[0] == "scq" else ["bash", "-c", line]
+        argv = [sys.executable, "-m", "scq", *words[1:]] if words[0] == "scq" else ["/bin/sh", "-c", line]
         own = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
         ended = subprocess.run(
             argv,
@@ -257,11 +260,11 @@ class _Scene:
         for text in _excerpt(ended.stdout, call.shown if right else (("", 1000),)):
             self.say(f"    {text}")
         if not right:
-            raise UsageError(f"{line} ended with exit code {ended.returncode}", "See what it said above.")
+            raise ScqError(f"{line} ended with exit code {ended.returncode}", "See what it said above.")
         if call.expected:
-            self.say(f"    (exit code {call.expected})")
+            self.say(self._painted("warning", f"    exit code {call.expected}"))
         if words[1] == "submit":
-            self.words["sent"] = shlex.quote(_sent(self.root))
+            self.words["sent"] = f'"$SCQ_ROOT/{_sent(self.root)}"'
         return {"by": call.person, "command": line, "exit_code": ended.returncode}
 
     def variables(self, person: str) -> dict[str, str]:
@@ -300,8 +303,9 @@ def _yaml(text: str) -> str:
 
 
 def _sent(root: str) -> str:
-    """Where the script of the job lies in the SyftBox folder."""
-    return next(os.path.join(at, "run.sh") for at, _, files in os.walk(root) if at.endswith("/code") and "run.sh" in files)
+    """Where the script of the job lies, relative to the SyftBox folder."""
+    found = next(os.path.join(at, "run.sh") for at, _, files in os.walk(root) if at.endswith("/code") and "run.sh" in files)
+    return os.path.relpath(found, root)
 
 
 def _excerpt(output: str, shown: Shown) -> list[str]:

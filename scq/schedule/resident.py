@@ -1,7 +1,7 @@
 """The resident program of `scq start` where nothing else makes calls: starts a one-shot call every so many seconds.
 
-Run as a file of its own (`python -I resident.py LOCK PIDFILE ERRORLOG EVERY PROGRAM [WORD...]`), so that what stays in memory is
-no more than this. It reads no configuration: every call does, so SIGHUP has nothing to do. SIGTERM ends its calls and itself.
+Run as a file of its own (`python -I resident.py LOCK PIDFILE ERRORLOG EVERY PROGRAM [WORD...]`; LOCK is the number of the open
+and locked pid file), so that what stays in memory is no more than this. It reads no configuration: every call does, so SIGHUP has nothing to do. SIGTERM ends its calls and itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 
 MOST = 4
 """Calls alive at once; one more would only find that the others are at work."""
@@ -39,8 +40,12 @@ def main(words: list[str]) -> None:
     os.chdir("/")
     pid = os.fork()
     if pid:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{pid}\nstarted {begun_at(pid)}\nevery {every:g}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{pid}\nstarted {begun_at(pid)}\nevery {every:g}\n".encode("ascii"), 0)
+        except OSError as error:  # a process that nobody could find again must not stay
+            os.kill(pid, signal.SIGKILL)
+            os._exit(error.errno or 1)
         os._exit(0)
     os.setsid()
     Resident(lock, path, log, every, words[4:]).stay()
@@ -115,7 +120,8 @@ class Resident:
             self.calls.add(made)
         except OSError as error:
             note = f"{time.strftime('%Y-%m-%d %H:%M:%S')} - scq.loop - ERROR - {self.program[0]}: {error.strerror}\n"
-            os.write(error_log, note.encode("utf-8", "replace"))
+            with suppress(OSError):  # a full disk must not end the calls
+                os.write(error_log, note.encode("utf-8", "replace"))
         finally:
             os.close(error_log)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
-from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -32,6 +33,10 @@ JOBS, ROWS, TRACKS, PEOPLE, FILES, AUDIT_ROWS = 1_000, 200, 24, 200, 20, 50
 audit log. Figures are always over all."""
 LONGEST = 400
 """Characters of a text that are shown."""
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 SERIES = (
     ("submitted", "Submitted"),
     ("decided", "Decided"),
@@ -99,45 +104,68 @@ def render(page: Page) -> str:
     folder = os.path.join(resources.folder("templates"), "report")
     style = read_text(os.path.join(folder, "page.css"))
     script = read_text(os.path.join(folder, "page.js"))
-    begin, end = page.since or _first(page), page.made_at
-    tracks, tracks_begin = charts.tracks(page.stories[:TRACKS], page.made_at)
-    counts = page.summary.activity.counts
-    text: str = (
-        _environment(folder, page.zone)
-        .get_template("page.html")
-        .render(
-            page=page,
-            own=page.own,
-            summary=page.summary,
-            public=page.own is None,
-            version=__version__,
-            policy=policy(style, script),
-            # Both come with scq and are the same in every page.
-            style=Markup(style),  # noqa: S704
-            script=Markup(script),  # noqa: S704
-            statuses=STATUSES,
-            causes=CAUSES,
-            outbox_words=OUTBOX_WORDS,
-            begin=begin,
-            end=end,
-            pending=_chosen(page, lambda one: one.status == "pending")[::-1],
-            held=_chosen(page, lambda one: one.results.outcome == "waiting")[::-1],
-            failed=_chosen(page, lambda one: one.status == "failed"),
-            decided=sorted(
-                _chosen(page, lambda one: one.verdict is not None and one.verdict.at is not None),
-                key=lambda one: one.verdict.at if one.verdict and one.verdict.at else page.made_at,
-                reverse=True,
-            ),
-            released=_chosen(page, lambda one: one.results.outcome == "released"),
-            most=max((getattr(count, name) for count in counts for name, _ in SERIES), default=0),
-            series=SERIES,
-            tracks=tracks,
-            tracks_begin=tracks_begin,
-            limits={"jobs": JOBS, "rows": ROWS, "people": PEOPLE, "files": FILES},
-            charts=charts,
-        )
+    # Both come with scq and are the same in every page.
+    shipped = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}  # noqa: S704
+    return _environment(folder, page.zone).get_template("page.html").render(**_values(page), **shipped)
+
+
+def _values(page: Page) -> dict[str, Any]:
+    """What the template works with."""
+    shown, began_at = charts.tracks(page.stories[:TRACKS], page.made_at)
+    activity = page.summary.activity
+    return {
+        "page": page,
+        "own": page.own,
+        "summary": page.summary,
+        "version": __version__,
+        "statuses": STATUSES,
+        "causes": CAUSES,
+        "outbox_words": OUTBOX_WORDS,
+        "series": SERIES,
+        "charts": charts,
+        "most": max(getattr(count, name) for count in activity.counts for name, _ in SERIES),
+        "pending": [one for one in page.stories if one.status == "pending"][::-1],
+        "held": [one for one in page.stories if one.results.outcome == "waiting"][::-1],
+        "failed": [one for one in page.stories if one.status == "failed"],
+        "decided": [one for _, one in sorted(_decided(page), key=itemgetter(0), reverse=True)],
+        "released": [one for one in page.stories if one.results.outcome == "released"],
+        "tracks": shown,
+        "tracks_began_at": began_at,
+        "limits": {"jobs": JOBS, "rows": ROWS, "people": PEOPLE, "files": FILES},
+    }
+
+
+def _decided(page: Page) -> Iterator[tuple[datetime, Story]]:
+    for one in page.stories:
+        if one.verdict is not None and one.verdict.at is not None:
+            yield one.verdict.at, one
+
+
+def _environment(folder: str, zone: tzinfo | None) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_inert,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return text
+    environment.filters.update(
+        span=span,
+        size=size,
+        iso=lambda moment: moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        when=lambda moment: moment.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
+        day=lambda moment: f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}",
+        local=lambda moment: moment.astimezone(zone),
+    )
+    return environment
+
+
+def _inert(value: object) -> object:
+    """What a template puts out; markup of the template itself stays."""
+    return line(value, LONGEST) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def policy(style: str, script: str) -> str:
@@ -150,7 +178,3 @@ def policy(style: str, script: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def _first(page: Page) -> datetime:
-    return min((one.submitted_at for one in page.stories), default=page.made_at)

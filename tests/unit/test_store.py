@@ -288,7 +288,7 @@ def test_a_log_that_was_cut_off_does_not_heal(store: Store) -> None:
 def test_a_last_line_that_was_changed_is_not_sealed_by_the_next(store: Store) -> None:
     said(store, "approve", "run")
     put(store, "one")
-    Path(store.audit_path).write_text(Path(store.audit_path).read_text().replace('"run"', '"ran"'))
+    Path(store.audit_path).write_text(Path(store.audit_path).read_text().replace('"what":"run"', '"what":"ran"'))
     assert whole(store).kind == "changed"
     said(store, "end")
     assert (whole(store).kind, whole(store).line) == ("changed", 2)

@@ -146,7 +146,7 @@ class TestStatus:
         text = world.owner.scq("status").out
         assert f"waiting longest: {three['gamma'][:8]} gamma" in text
         assert "1 pending  1 approved  0 running  1 completed" in text
-        assert "sandbox: NONE" in text
+        assert "sandbox   NONE" in text
 
     @pytest.mark.parametrize(("verb", "word"), [("rerun", "approved"), ("share", "completed")])
     def test_a_job_that_came_back_to_life_is_counted_once(self, world: World, verb: str, word: str) -> None:
@@ -158,7 +158,7 @@ class TestStatus:
 
     def test_the_sandbox_is_named(self, world: World) -> None:
         world.owner.configure("sandbox: bwrap\n")
-        assert world.owner.scq("status").out.splitlines()[-1] == "sandbox: bwrap"
+        assert "sandbox   bwrap" in world.owner.scq("status").out.splitlines()
 
     def test_a_missing_root_is_a_problem_of_the_answer(self, world: World) -> None:
         shutil.rmtree(world.root)
@@ -182,16 +182,17 @@ class TestStatus:
         report = shown("queued", "sending", "deferred", "ambiguous", "sent", "sent", "dead", "dropped", "bundled")
         expected = {"queued": 2, "deferred": 1, "ambiguous": 1, "sent": 2, "dead": 1, "dropped": 1, "bundled": 1}
         assert (report.data["outbox"], report.data["outbox_wait_s"]) == (expected, 180.0)
-        told = "outbox: 2 to send, 1 tried again later, 1 uncertain, 2 sent, 1 given up (scq outbox list)"
-        assert f"{told}; waiting longest: 3 min 0 s" in report.lines
-        assert "outbox: 0 to send, 1 sent" in shown("sent").lines
+        told = "messages 2 to send, 1 tried again later, 1 uncertain, 2 sent, 1 given up (scq outbox list)"
+        assert f"{told}; waiting longest: 3 min 0 s" in " ".join(" ".join(report.lines).split())
+        assert "messages  0 to send, 1 sent" in shown("sent").lines
 
     def test_what_does_not_work_is_told_until_it_works(self, tmp_path: Path) -> None:
         troubles = {"channel relay": Trouble("sign-in needed", NOW, "Run: scq auth google --send"), "x\x1b[0m": Trouble("y", NOW)}
         Store(str(tmp_path)).update(lambda state: replace(state, troubles=troubles))
         report = status.run(Context(Config(email=OWNER, root=str(tmp_path)), str(tmp_path), env={}))
-        assert f"! channel relay: sign-in needed since {when(NOW)}; Run: scq auth google --send" in report.lines
-        assert f"! x�: y since {when(NOW)}" in report.lines
+        assert f"  channel relay: sign-in needed since {when(NOW)}" in report.lines
+        assert "    -> Run: scq auth google --send" in report.lines
+        assert f"  x�: y since {when(NOW)}" in report.lines
         since = NOW.isoformat().replace("+00:00", "Z")
         advice = "Run: scq auth google --send"
         assert report.data["troubles"][0] == {

@@ -1,0 +1,320 @@
+"""Services: what a scheduler is to call, whom to ask about it, and starting and stopping. Verbs and library share this."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from msgspec import Struct
+
+from scq import config, installed, schedule
+from scq.config_channels import SECRETS
+from scq.config_kinds import CREDENTIALS
+from scq.context import Context
+from scq.errors import ConfigError, UsageError
+from scq.model import Problem
+from scq.ports import Entry, Installed, Schedule, Scheduler
+from scq.services import SERVICES
+from scq.store import exclusive
+
+LOOP = "loop"
+"""What `start` uses where nothing is installed."""
+WHOLE_MACHINE = "systemd-system"
+"""Never chosen by itself: it needs to be told an account."""
+AT_WORK = frozenset({"active", "running", "changed"})
+
+
+class ServiceState(Struct, frozen=True):
+    """A service as it is now. `scheduler` is empty when nothing is installed for it; `every` in seconds."""
+
+    name: str
+    scheduler: str = ""
+    running: bool = False
+    """Its calls are made."""
+    pid: int | None = None
+    """Of the process that makes them, where there is one of our own, or that is making one."""
+    every: float | None = None
+    installed: tuple[Installed, ...] = ()
+
+
+class Choice(Struct, frozen=True):
+    """The scheduler to use, and why those before it cannot be used."""
+
+    name: str
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+
+def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, ...]:
+    """Have the calls of a service made: over what is installed, or over the loop; what was done, one line each.
+
+    Raises UsageError for an unknown service, ConfigError for `approve` without a program, and what the scheduler raises.
+    """
+    check_service(ctx, service)
+    with changing(ctx):
+        record = installed.read(ctx.home)
+        using = schedule.get(record.scheduler if record else LOOP, ctx.env)
+        chosen = _services_of(record)
+        own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
+        there = {entry.name: entry for entry in using.installed(ctx.home)}
+        done: list[str] = []
+        if not own <= set(there) or service not in chosen or every not in (None, chosen[service]):
+            chosen[service] = every or chosen.get(service) or usual_interval(ctx, service)
+            done.extend(_install(ctx, using, planned(ctx, using, chosen, record.user if record else "")))
+            # What was put to rest stays at rest.
+            at_rest = [name for name, entry in there.items() if entry.state == "stopped" and name not in own]
+            done.extend(using.stop(ctx.home, name) for name in at_rest)
+            there = {entry.name: entry for entry in using.installed(ctx.home)}
+        at_work = [name for name in own if name in there and there[name].state in AT_WORK]
+        done.extend(using.start(ctx.home, name) for name in sorted(own - set(at_work)))
+        return tuple(done) or (f"{service}: is running already",)
+
+
+def stop(ctx: Context, service: str) -> tuple[str, ...]:
+    """Let a service rest; what was done, one line each. Raises UsageError for an unknown one."""
+    _known(service)
+    with changing(ctx):
+        using = _in_use(ctx)
+        own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
+        names = [entry.name for entry in using.installed(ctx.home) if entry.name in own and entry.state != "stopped"]
+        return tuple(using.stop(ctx.home, name) for name in names) or (f"{service}: was not running",)
+
+
+def state_of(ctx: Context, service: str) -> ServiceState:
+    """A service as it is now. Raises UsageError for an unknown one, ConfigError when it is not known what is installed."""
+    _known(service)
+    using = _in_use(ctx)
+    own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
+    entries = tuple(entry for entry in using.installed(ctx.home) if entry.name in own)
+    if not entries:
+        return ServiceState(service)
+    return ServiceState(
+        service,
+        using.name,
+        all(entry.state in AT_WORK for entry in entries),
+        next((entry.pid for entry in entries if entry.pid is not None), None),
+        entries[0].every,
+        entries,
+    )
+
+
+def usual_services(ctx: Context) -> dict[str, float]:
+    """The services that make sense here, and the seconds between two calls as config.yaml has them."""
+    return {name: usual_interval(ctx, name) for name in SERVICES if name != "approve" or ctx.config.automation.command}
+
+
+def usual_interval(ctx: Context, service: str) -> float:
+    return ctx.config.automation.interval if service == "approve" else ctx.config.notify.interval
+
+
+def check_service(ctx: Context, service: str) -> None:
+    """Raises UsageError for an unknown service, ConfigError for one that has nothing to call."""
+    _known(service)
+    if service not in usual_services(ctx):
+        advice = "Set approve.command to your own program: scq config set approve.command '[\"/path/of/program\"]'"
+        raise ConfigError("approve: there is no program to call", advice)
+
+
+def choose(ctx: Context, name: str = "", user: str = "") -> Choice:
+    """The scheduler asked for, else the first that can be used. Raises ConfigError for one that cannot be used here."""
+    if name:
+        why = schedule.get(name, ctx.env).unusable()
+        if why:
+            raise ConfigError(f"{name} cannot be used here: {why}", "`scq schedule show` names what can; `--loop` always can.")
+        return Choice(name)
+    passed_over: list[tuple[str, str]] = []
+    for other in schedule.SCHEDULERS:
+        why = schedule.get(other, ctx.env).unusable()
+        if not why and other == WHOLE_MACHINE and not user:
+            why = "is used only when asked for: --system --user NAME"
+        if not why:
+            return Choice(other, tuple(passed_over))
+        passed_over.append((other, why))
+    raise ConfigError("no scheduler can be used here", "Call `scq cycle` at intervals yourself.")
+
+
+def planned(ctx: Context, using: Scheduler, services: Mapping[str, float], user: str = "") -> Schedule:
+    """What a scheduler is to call for these services (name to seconds between two calls)."""
+    line = (*program(), *options(ctx, user))
+    entries = tuple(
+        Entry(task.name, (*line, *task.arguments), services[name], task.meaning, task.runs_jobs)
+        for name, service in SERVICES.items()
+        if name in services
+        for task in service.tasks(using.overlaps)
+    )
+    return Schedule(ctx.home, entries, user, _credentials(ctx), _writable(ctx))
+
+
+def install(ctx: Context, name: str, services: Mapping[str, float], user: str = "") -> tuple[str, ...]:
+    """Install services with a scheduler, and remove what another one had; what was done, one line each.
+
+    Raises UsageError for what the scheduler cannot express, before anything is changed.
+    """
+    with changing(ctx):
+        using = schedule.get(name, ctx.env)
+        wanted = planned(ctx, using, services, user)
+        using.files(wanted)
+        done = [line for other in others(ctx, name) for line in (f"removing {other}:", *_remove(ctx, other))]
+        return (*done, *_install(ctx, using, wanted))
+
+
+def remove(ctx: Context) -> tuple[str, ...]:
+    """Remove whatever is installed; what was done, one line each. Nothing there: nothing is done."""
+    with changing(ctx):
+        done = [line for name in others(ctx, "") for line in _remove(ctx, name)]
+        installed.forget(ctx.home)
+        return tuple(done)
+
+
+def others(ctx: Context, name: str) -> tuple[str, ...]:
+    """Which schedulers but this one have something installed; all that can be used are asked when nobody wrote it down."""
+    try:
+        record = installed.read(ctx.home)
+    except ConfigError:
+        record = None
+    if record is not None:
+        return () if record.scheduler == name else (record.scheduler,)
+    found: list[str] = []
+    for other in schedule.SCHEDULERS:
+        using = schedule.get(other, ctx.env)
+        if other != name and not using.unusable() and using.installed(ctx.home):
+            found.append(other)
+    return tuple(found)
+
+
+def verify(ctx: Context, using: Scheduler, wanted: Schedule) -> Sequence[Problem]:
+    """What is wrong with what is installed, and with what such calls would find. Empty: it works."""
+    problems = list(using.verify(wanted))
+    if using.name != LOOP:  # the loop hands on its own environment
+        advice = "Keep it in a file (`…_file`), or set the variable where the scheduler finds it."
+        problems.extend(
+            Problem(f"{where}: {variable}", "is an environment variable, which a scheduled call does not have", advice)
+            for where, variable in _variables(ctx)
+        )
+    return problems
+
+
+def program() -> tuple[str, ...]:
+    """How the scq at work is called, absolute; a shim that looks for another one each time is not used."""
+    beside = os.path.join(os.path.dirname(sys.executable), "scq")
+    for path in (os.path.abspath(sys.argv[0]), beside):
+        if os.path.basename(path) == "scq" and "/shims/" not in path and os.path.isfile(path) and os.access(path, os.X_OK):
+            return (path,)
+    return (sys.executable, "-m", "scq")
+
+
+def options(ctx: Context, user: str = "") -> tuple[str, ...]:
+    """The global options a bare call needs to find the same home, configuration, root and address as this one."""
+    own_folder = home_of(user, ctx.env)
+    bare = config.load(ctx.config_path, {"HOME": own_folder}, {}, home=ctx.home, strict=False).config
+    usual = os.path.join(ctx.home, config.FILE_NAME)
+    given = {
+        "--home": ctx.home if ctx.home != os.path.join(own_folder, ".syft-creds") else "",
+        "--config": ctx.config_path if ctx.config_path != usual else "",
+        "--root": ctx.config.root if ctx.config.root != bare.root else "",
+        "--email": ctx.config.email if ctx.config.email != bare.email else "",
+    }
+    return tuple(word for name, value in given.items() if value for word in (name, value))
+
+
+def home_of(user: str, env: Mapping[str, str]) -> str:
+    """The home directory of an account as the machine has it, where scheduled calls find themselves; empty: one's own.
+
+    Raises UsageError when there is no such account.
+    """
+    try:
+        return pwd.getpwnam(user).pw_dir if user else pwd.getpwuid(os.getuid()).pw_dir
+    except (KeyError, ValueError):
+        if user:
+            raise UsageError(f"there is no account {user[:80]!a}", "Name one of this machine.") from None
+        return env.get("HOME", "/")  # containers run as numbers nobody gave a name to
+
+
+@contextmanager
+def changing(ctx: Context) -> Iterator[None]:
+    """Only one call installs, starts or stops at a time. Raises BusyError."""
+    with ExitStack() as held:
+        with _as_owner(ctx.home):
+            held.enter_context(exclusive(os.path.join(ctx.home, "locks", "schedule.lock"), ctx.config.lock_timeout))
+        yield
+
+
+@contextmanager
+def _as_owner(home: str) -> Iterator[None]:
+    """What the administrator writes into the home of somebody else is written as that account: with its rights, and as its own."""
+    owner = os.stat(home) if os.path.isdir(home) else None
+    if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+
+
+def _install(ctx: Context, using: Scheduler, wanted: Schedule) -> tuple[str, ...]:
+    entries = tuple((entry.name, entry.every) for entry in wanted.entries)
+    with _as_owner(ctx.home):  # before anything is installed, so that it can be found whatever happens
+        installed.write(ctx.home, installed.Record(using.name, entries, ctx.now(), wanted.user))
+    return using.install(wanted)
+
+
+def _remove(ctx: Context, name: str) -> tuple[str, ...]:
+    done = schedule.get(name, ctx.env).remove(ctx.home)
+    installed.forget(ctx.home)
+    return done
+
+
+def _in_use(ctx: Context) -> Scheduler:
+    record = installed.read(ctx.home)
+    return schedule.get(record.scheduler if record else LOOP, ctx.env)
+
+
+def _services_of(record: installed.Record | None) -> dict[str, float]:
+    """Services in a record, with the seconds between two calls."""
+    entries = dict(record.entries) if record else {}
+    names = {name: {task.name for task in (service.whole, *service.parts)} for name, service in SERVICES.items()}
+    return {name: every for name, tasks in names.items() for task, every in entries.items() if task in tasks}
+
+
+def recorded_services(ctx: Context) -> dict[str, float]:
+    """Services that were installed, with the seconds between two calls. Raises ConfigError."""
+    return _services_of(installed.read(ctx.home))
+
+
+def _known(service: str) -> None:
+    if service not in SERVICES:
+        raise UsageError(f"{service[:80]!a} is no service", f"Use one of: {', '.join(SERVICES)}.")
+
+
+def _credentials(ctx: Context) -> tuple[tuple[str, str], ...]:
+    """Secret files that config.yaml expects to be handed over, and where they lie until then."""
+    files = [getattr(channel, f"{key}_file") for channel in ctx.config.channels for key in SECRETS]
+    names = [path.removeprefix(CREDENTIALS) for path in (*files, ctx.config.health.url_file) if path.startswith(CREDENTIALS)]
+    return tuple((name, os.path.join(ctx.home, "secrets", name)) for name in dict.fromkeys(names))
+
+
+def _variables(ctx: Context) -> Iterator[tuple[str, str]]:
+    """(setting, name of the variable) of every secret that is in the environment."""
+    for channel in ctx.config.channels:
+        for key in SECRETS:
+            if variable := getattr(channel, f"{key}_env"):
+                yield f"channels.{channel.name}.{key}_env", variable
+    if ctx.config.health.url_env:
+        yield "health.url_env", ctx.config.health.url_env
+
+
+def _writable(ctx: Context) -> tuple[str, ...]:
+    """Folders outside of the home that calls write into."""
+    settings = ctx.config
+    files = (settings.state_file, settings.drive_token_path, settings.gmail_token_path)
+    boxes = [channel.path for channel in settings.channels if channel.type == "file"]
+    scratch = settings.sandbox_scratch if settings.sandbox != "none" else ""
+    folders = (settings.root, scratch, *(os.path.dirname(path) for path in (*files, *boxes) if path))
+    return tuple(dict.fromkeys(path for path in folders if path and not f"{path}/".startswith(f"{ctx.home}/")))
