@@ -1,4 +1,4 @@
-"""What `scq doctor` finds out about messages, Google Drive and secrets: channels, private files, hours, the pinged address."""
+"""What `scq doctor` finds out about messages, schedule, Google Drive and secrets: channels, logs, private files, hours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from scq.clean import line
 from scq.config_channels import ENDINGS, SECRETS, ChannelSetting
 from scq.context import Context
 from scq.errors import ConfigError, InvalidFileError, ScqError
+from scq.hours import DAY
+from scq.journal import error_log_file, log_file
+from scq.lastcalls import last_ended
+from scq.measuring import at_work, plan_of
 from scq.secrets import Secret
+from scq.services import SERVICES
 from scq.showing import when
 from scq.troubles import SIGN_IN
 
@@ -189,6 +194,76 @@ def _within(clock: str, span: str) -> bool:
     if start <= end:
         return start <= clock < end
     return clock >= start or clock < end
+
+
+def calls(ctx: Context) -> Iterator[Check]:
+    """Who calls scq at intervals, whether these calls are made, and whether they go well."""
+    from scq.serving import recorded_services
+
+    ended = last_ended(ctx.home)
+    plan, problems = plan_of(ctx, ended, busy=_is_busy(ctx))
+    for problem in problems:
+        yield fail("schedule", problem.what, problem.advice)
+    if plan is None:
+        last = max((end.at for end in ended.values()), default=None)
+        if last is not None and ctx.now() - last < DAY:
+            yield fine("schedule", f"nothing is installed by scq, and a call went well on {when(last)}")
+        elif not problems:
+            yield note("schedule", "nobody calls scq at intervals: nothing is noticed by itself", "scq schedule install")
+        return
+    for call in plan.calls:
+        last_ok = f"last went well on {when(call.last.at)}" if call.last else "never went well yet"
+        if call.late_s:
+            advice = (
+                f"scq status {'approve' if call.name == 'approve' else 'notify'} shows why; scq schedule verify looks closer."
+            )
+            yield fail("schedule", f"{call.name} {last_ok}; {plan.scheduler} is to call it every {call.every:g} s", advice)
+        else:
+            yield fine("schedule", f"{call.name} {last_ok}, every {call.every:g} s by {plan.scheduler}")
+    for service in recorded_services(ctx):
+        yield from _installed(ctx, service)
+
+
+def _is_busy(ctx: Context) -> bool:
+    """True while a call runs jobs: then the next one of it may take long to end."""
+    try:
+        records = ctx.store.load().jobs.values()
+    except (ConfigError, InvalidFileError):
+        # The check `state` reports it.
+        return False
+    return any(work.alive for work in at_work(ctx, records))
+
+
+def _installed(ctx: Context, service: str) -> Iterator[Check]:
+    """What the scheduler itself says of one service, where it is not as it should be."""
+    from scq.serving import state_of
+
+    try:
+        state = state_of(ctx, service)
+    except ScqError as error:
+        yield fail("schedule", f"{service}: {line(str(error), 300)}", error.advice or "scq schedule verify")
+        return
+    if not state.scheduler:
+        yield fail("schedule", f"{service} was installed and is not there any more", "scq schedule install")
+    for entry in state.installed:
+        if entry.state == "stopped":
+            yield note("schedule", f"{entry.name} is stopped: it is not called", f"scq start {service}")
+        elif entry.state == "changed":
+            yield note("schedule", f"{line(entry.place, 300)} was edited by hand", "To have it anew: scq schedule install")
+
+
+def logs(ctx: Context) -> Iterator[Check]:
+    """Whether what scheduled calls do can be written down."""
+    if ctx.config.log.to not in ("file", "both") or not os.path.isdir(ctx.home):
+        return
+    paths = [name(ctx.home, service) for service in SERVICES for name in (log_file, error_log_file)]
+    there = [path for path in paths if os.path.lexists(path)]
+    bad = [path for path in there if not stat.S_ISREG(os.lstat(path).st_mode) or not os.access(path, os.W_OK)]
+    for path in bad:
+        yield fail("logs", f"{path} cannot be written", "It has to be a plain file of yours: move it away, or chmod it.")
+    if not bad:
+        level, size = ctx.config.log.level, sum(os.path.getsize(path) for path in there)
+        yield fine("logs", f"from level {level} on in {ctx.home}/syft-*.log, {size} bytes now")
 
 
 def troubles(ctx: Context) -> Iterator[Check]:

@@ -237,6 +237,7 @@ class _Sender:
             thread=thread,
             # Code goes to the owner's mailbox only: a chat is read by others, and has no room for it.
             extra=extra(self.ctx, row) if row.channel in self.mail else None,
+            call_id=self.ctx.run_id,
         )
 
     def _failed(self, row: Notification, error: ScqError, problems: list[Problem]) -> Attempt:

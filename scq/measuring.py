@@ -66,8 +66,9 @@ class Work(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """The disk a folder lies on, in bytes. `low`: less than the results of one job may take; `full`: nothing can be relied on."""
+    """The disk of a folder, in bytes. `low`: less than the results of one job may take; `full`: nothing can be relied on."""
 
+    name: Literal["home", "syftbox"]
     path: str
     free: int
     total: int
@@ -294,7 +295,8 @@ def _sign_in(ctx: Context, purpose: Purpose, path: str) -> SignIn:
 def disks(ctx: Context) -> tuple[Disk, ...]:
     """The disks of scq's own folder and of the SyftBox folder, each once; what is not there or does not answer is left out."""
     found: dict[int, Disk] = {}
-    for path in (ctx.home, ctx.config.root):
+    folders: tuple[tuple[Literal["home", "syftbox"], str], ...] = (("home", ctx.home), ("syftbox", ctx.config.root))
+    for name, path in folders:
         try:
             device, usage = os.stat(path).st_dev, os.statvfs(path)
         except OSError:
@@ -303,7 +305,7 @@ def disks(ctx: Context) -> tuple[Disk, ...]:
         free = usage.f_bavail * usage.f_frsize
         out_of_room = free < SCARCE or bool(usage.f_files and not usage.f_favail)
         state: Literal["ok", "low", "full"] = "full" if out_of_room else "low" if free < ctx.config.output_bytes else "ok"
-        found.setdefault(device, Disk(path, free, usage.f_blocks * usage.f_frsize, state))
+        found.setdefault(device, Disk(name, path, free, usage.f_blocks * usage.f_frsize, state))
     return tuple(found.values())
 
 

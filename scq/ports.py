@@ -288,7 +288,7 @@ class Message(Struct, frozen=True):
     level: Level = "info"
     job_id: str = ""
     run_id: str = ""
-    """Of the run of the job that the message is about."""
+    """Of the call that sends it; the run of the job it is about stands in `words`."""
     words: Mapping[str, str] = {}
     """What the message is made of, for channels that hand over a document instead of a text."""
     role: str = ""

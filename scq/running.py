@@ -171,6 +171,7 @@ class Runner:
                 )
             else:
                 self._started[task.directory] = key, record
+                self.ctx.journal.note("run-approved", "info", f"starting {record.id[:8]}  {record.sighting.name}", job=record.id)
                 yield task
 
     def _prepare(self, record: Record) -> Task:

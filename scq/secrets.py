@@ -18,7 +18,9 @@ from scq.files import read_text
 LIMIT = 1 << 16
 HIDDEN = "(hidden)"
 SHORTEST = 4
-"""Characters below which a secret is not looked for: it would be found in every other word."""
+"""Characters below which a secret is not looked for: it would be found everywhere."""
+LONG = 8
+"""Characters from which on a secret is hidden inside of words, too."""
 HINTS = ("://", "bearer", "authorization", "ya29.", "1//", "gocspx-", "aiza", "eyj", "xox", "xapp-", "=", "private key", "bot")
 """One of these, in small letters, is in every text that SHAPES change. Compiling those takes longer than an idle line may."""
 SHAPES = (
@@ -97,7 +99,10 @@ def remember(*secrets: str) -> None:
 def redacted(text: str) -> str:
     """A text without the secrets that were read in this process, and without what looks like one of somebody else."""
     for secret in sorted(_READ, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        if len(secret) >= LONG:
+            text = text.replace(secret, HIDDEN)
+        elif secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
     small = text.lower()
     if any(hint in small for hint in HINTS):
         for shape, instead in _shapes():

@@ -15,8 +15,10 @@ from scq.config_channels import SECRETS
 from scq.config_kinds import CREDENTIALS
 from scq.context import Context
 from scq.errors import ConfigError, UsageError
+from scq.files import make_folder
 from scq.model import Problem
 from scq.ports import Entry, Installed, Schedule, Scheduler
+from scq.report import Report
 from scq.services import SERVICES
 from scq.store import exclusive
 
@@ -100,6 +102,16 @@ def state_of(ctx: Context, service: str) -> ServiceState:
     )
 
 
+def report(ctx: Context, verb: str, names: Sequence[str], done: tuple[str, ...]) -> Report:
+    """What a verb did, and how the services it was about are now."""
+    states = [state_of(ctx, name) for name in names]
+    rows = [
+        {"name": each.name, "scheduler": each.scheduler or None, "running": each.running, "pid": each.pid, "every_s": each.every}
+        for each in states
+    ]
+    return Report(verb, {"services": rows, "done": list(done)}, done, tuple(ctx.problems))
+
+
 def usual_services(ctx: Context) -> dict[str, float]:
     """The services that make sense here, and the seconds between two calls as config.yaml has them."""
     return {name: usual_interval(ctx, name) for name in SERVICES if name != "approve" or ctx.config.automation.command}
@@ -118,7 +130,12 @@ def check_service(ctx: Context, service: str) -> None:
 
 
 def choose(ctx: Context, name: str = "", user: str = "") -> Choice:
-    """The scheduler asked for, else the first that can be used. Raises ConfigError for one that cannot be used here."""
+    """The scheduler asked for, else the first that can be used; with `user` that of the whole machine.
+
+    Raises ConfigError for one that cannot be used here, UsageError for an account that is not there.
+    """
+    name = name or (WHOLE_MACHINE if user else "")
+    home_of(user, ctx.env)
     if name:
         why = schedule.get(name, ctx.env).unusable()
         if why:
@@ -127,7 +144,7 @@ def choose(ctx: Context, name: str = "", user: str = "") -> Choice:
     passed_over: list[tuple[str, str]] = []
     for other in schedule.SCHEDULERS:
         why = schedule.get(other, ctx.env).unusable()
-        if not why and other == WHOLE_MACHINE and not user:
+        if not why and other == WHOLE_MACHINE:
             why = "is used only when asked for: --system --user NAME"
         if not why:
             return Choice(other, tuple(passed_over))
@@ -144,7 +161,7 @@ def planned(ctx: Context, using: Scheduler, services: Mapping[str, float], user:
         if name in services
         for task in service.tasks(using.overlaps)
     )
-    return Schedule(ctx.home, entries, user, _credentials(ctx), _writable(ctx))
+    return Schedule(ctx.home, entries, user, _credentials(ctx), _writable(ctx, user))
 
 
 def install(ctx: Context, name: str, services: Mapping[str, float], user: str = "") -> tuple[str, ...]:
@@ -235,6 +252,7 @@ def home_of(user: str, env: Mapping[str, str]) -> str:
 @contextmanager
 def changing(ctx: Context) -> Iterator[None]:
     """Only one call installs, starts or stops at a time. Raises BusyError."""
+    make_folder(ctx.home, 0o700)
     with ExitStack() as held:
         with _as_owner(ctx.home):
             held.enter_context(exclusive(os.path.join(ctx.home, "locks", "schedule.lock"), ctx.config.lock_timeout))
@@ -243,7 +261,7 @@ def changing(ctx: Context) -> Iterator[None]:
 
 @contextmanager
 def _as_owner(home: str) -> Iterator[None]:
-    """What the administrator writes into the home of somebody else is written as that account: with its rights, and as its own."""
+    """What the administrator writes into somebody else's home is written as that account: with its rights, and as its own."""
     owner = os.stat(home) if os.path.isdir(home) else None
     if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
         yield
@@ -310,11 +328,12 @@ def _variables(ctx: Context) -> Iterator[tuple[str, str]]:
         yield "health.url_env", ctx.config.health.url_env
 
 
-def _writable(ctx: Context) -> tuple[str, ...]:
+def _writable(ctx: Context, user: str) -> tuple[str, ...]:
     """Folders outside of the home that calls write into."""
     settings = ctx.config
+    as_root = user in ("", "root") and os.geteuid() == 0  # only then a sandbox needs a folder elsewhere
     files = (settings.state_file, settings.drive_token_path, settings.gmail_token_path)
     boxes = [channel.path for channel in settings.channels if channel.type == "file"]
-    scratch = settings.sandbox_scratch if settings.sandbox != "none" else ""
+    scratch = settings.sandbox_scratch if as_root and settings.sandbox != "none" else ""
     folders = (settings.root, scratch, *(os.path.dirname(path) for path in (*files, *boxes) if path))
     return tuple(dict.fromkeys(path for path in folders if path and not f"{path}/".startswith(f"{ctx.home}/")))

@@ -324,12 +324,12 @@ def _decode(path: str, content: bytes, kind: type[Document]) -> Document:
         found = msgspec.json.decode(content, type=_Version)
         if not 1 <= found.schema <= SCHEMA:
             raise ConfigError(
-                f"{path}: has schema {found.schema}, this scq reads {SCHEMA}",
-                "Use the scq release that wrote it, or a newer one.",
+                f"{path}: has schema {found.schema}, this scq reads 1 to {SCHEMA}",
+                "A newer scq wrote it: use that one, or put back the copy made before the upgrade (docs/upgrades.md).",
             )
         if found.schema == 1 and found.revision and kind is State:
             content = _upgraded(content)
-        document = msgspec.json.decode(content, type=kind)
+        document = msgspec.structs.replace(msgspec.json.decode(content, type=kind), schema=SCHEMA)
         return _from_older_form(content) if isinstance(document, State) and document.revision == 0 else document
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidFileError(f"does not hold what scq wrote ({error})") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -309,7 +310,7 @@ def spread(durations: Iterable[float | None], edges: Sequence[int]) -> Spread:
     for value in known:
         counts[sum(value >= edge for edge in edges)] += 1
     labels = [f"under {span(edges[0])}"]
-    labels += [f"{span(low)} to {span(high)}" for low, high in zip(edges, edges[1:], strict=False)]
+    labels += [f"{span(low)} to {span(high)}" for low, high in pairwise(edges)]
     labels.append(f"{span(edges[-1])} and more")
     return Spread(len(known), _ranked(known, 50), _ranked(known, 90), tuple(zip(labels, counts, strict=True)))
 
@@ -321,7 +322,7 @@ def _ranked(known: Sequence[float], percent: int) -> float | None:
 
 def span(value: float) -> str:
     """A duration in two units at most: `40 s`, `10 min`, `3 h 20 min`, `2 d 4 h`."""
-    if value >= 2 * DAY:
+    if value >= DAY:
         days, hours = divmod(int(value) // HOUR, 24)
         return f"{days} d {hours} h" if hours else f"{days} d"
     words = seconds(value) if value % 1 or value >= 10 else f"{int(value)} s"

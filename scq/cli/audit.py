@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import jobs
 from scq.cli.session import session
 
 audit = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Who decided what, and what was run.")
@@ -19,7 +20,7 @@ def _audit() -> None:
 @audit.command("show")
 def show(
     ctx: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="[ID]", help="Only rows of this job.")] = "",
+    job: Annotated[str, typer.Argument(metavar="[ID]", help="Only rows of this job.", autocompletion=jobs)] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="The newest so many rows.")] = None,
 ) -> None:
     """Show the audit log, oldest row first. Exit code 5 when a seal is broken."""

@@ -51,11 +51,11 @@ Proposals = list[tuple[str, str]]
 """Word and explanation."""
 
 
-class _Seen(msgspec.Struct):
+class _Seen(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, frozen=True):
     id: str
     status: str
     first_seen_at: str = ""
@@ -63,21 +63,21 @@ class _Record(msgspec.Struct):
     sighting: _Seen = _Seen()
 
 
-class _Finished(msgspec.Struct):
+class _Finished(msgspec.Struct, frozen=True):
     jobs: dict[str, _Record] = {}
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, frozen=True):
     state: str = ""
     kind: str = ""
     recipient: str = ""
 
 
-class _Peer(msgspec.Struct):
+class _Peer(msgspec.Struct, frozen=True):
     state: str = ""
 
 
-class _Live(msgspec.Struct):
+class _Live(msgspec.Struct, frozen=True):
     jobs: dict[str, _Record] = {}
     outbox: dict[str, _Message] = {}
     peers: dict[str, _Peer] = {}
@@ -86,6 +86,11 @@ class _Live(msgspec.Struct):
 def jobs(ctx: typer.Context, incomplete: str) -> Proposals:
     """Short ids, then names that mean one job, newest first; only jobs that fit the verb, and none that stands there already."""
     return _proposed(lambda: _jobs(ctx), incomplete, given=_given(ctx))
+
+
+def jobs_or_services(ctx: typer.Context, incomplete: str) -> Proposals:
+    """Services, then jobs."""
+    return services(incomplete) + jobs(ctx, incomplete)
 
 
 def messages(ctx: typer.Context, incomplete: str) -> Proposals:
@@ -115,13 +120,6 @@ def services(incomplete: str) -> Proposals:
     from scq.services import SERVICES
 
     return _proposed(lambda: ((name, service.meaning) for name, service in SERVICES.items()), incomplete)
-
-
-def schedulers(incomplete: str) -> Proposals:
-    """Names of schedulers."""
-    from scq.schedule import SCHEDULERS
-
-    return _proposed(lambda: ((name, "") for name in SCHEDULERS), incomplete)
 
 
 Word = Annotated[str, typer.Argument(metavar="ID", help="Id, unique beginning of it, or name.", autocompletion=jobs)]

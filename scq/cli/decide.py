@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import Words
 from scq.cli.session import asking, session
 
-Words = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, unique beginnings of them, or names.")]
 Reason = Annotated[str, typer.Option("-r", "--reason", help="Why; kept with the decision.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 

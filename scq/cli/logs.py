@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
+from scq.cli.completing import jobs_or_services
 from scq.cli.session import session
+from scq.errors import UsageError
 
-Word = Annotated[str, typer.Argument(metavar="ID", help="Id, unique beginning of it, or name.")]
+ADVICE = "scq logs ID shows a job; scq logs notify shows what the service did."
 
 
 def logs(
     ctx: typer.Context,
-    job: Word,
-    stdout: Annotated[bool, typer.Option("--stdout", help="Only standard output.")] = False,
-    stderr: Annotated[bool, typer.Option("--stderr", help="Only error output.")] = False,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ID|notify|approve]",
+            help="A job by its id or name, or a service; a job of that name by its id.",
+            autocompletion=jobs_or_services,
+        ),
+    ] = "notify",
+    stdout: Annotated[bool, typer.Option("--stdout", help="Of a job: only standard output.")] = False,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Of a job: only error output.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Of a service: go on showing new lines.")] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=1, help="Of a service: the last so many lines [50].")] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Of a service: only warnings and errors.")] = False,
+    run: Annotated[str, typer.Option(metavar="RUN", help="Of a service: only the lines of one call.")] = "",
 ) -> None:
-    """Show what a job wrote while it ran."""
+    """Show what a job wrote while it ran, or what a service did (without an argument: notify)."""
     from scq.commands import logs as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
+    if not verb.is_service(job):
+        if follow or lines is not None or errors or run:
+            raise UsageError("-f, -n, --errors and --run are for the log of a service", ADVICE)
+        here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
+    if stdout or stderr:
+        raise UsageError("--stdout and --stderr are for the log of a job", ADVICE)
+    if follow and here.as_json:
+        raise UsageError("--json is one document, and --follow has no end", "Set log.format: json, then follow the lines.")
+    wanted = verb.LINES if lines is None else lines
+    if not follow:
+        here.show(verb.service(here.context(tolerant=True), job, lines=wanted, errors=errors, run_id=run))
+    for text in verb.following(here.context(tolerant=True), job, lines=wanted, errors=errors, run_id=run):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()

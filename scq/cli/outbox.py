@@ -6,12 +6,18 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from scq.cli.completing import messages
 from scq.cli.session import session
 
 outbox = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Messages: list, show, try again, drop."
 )
-Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="Key of a message, or the first six or more characters of it.")]
+Keys = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="KEY...", help="Key of a message, or the first six or more characters of it.", autocompletion=messages
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
@@ -38,7 +44,10 @@ def list_(
 
 
 @outbox.command("show")
-def show(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a message.")]) -> None:
+def show(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a message.", autocompletion=messages)],
+) -> None:
     """Show everything about one message, and its text while it waits."""
     from scq.commands import outbox as verb
 
@@ -49,7 +58,9 @@ def show(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY", h
 @outbox.command("retry")
 def retry(
     ctx: typer.Context,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys of messages.")] = None,
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys of messages.", autocompletion=messages)
+    ] = None,
     all_dead: Annotated[bool, typer.Option("--all-dead", help="Every message that was given up.")] = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from typer._click.core import Context  # typer carries its own click since 0.26
 from typer.core import TyperGroup
 
+from scq.cli.completing import peers as known
 from scq.cli.session import session
 
 
@@ -26,7 +27,7 @@ peers = typer.Typer(
     rich_markup_mode=None,
     help="Who may send you jobs: list, show, accept, reject, tell. Alone it lists.",
 )
-Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Mail addresses of peers.")]
+Addresses = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Mail addresses of peers.", autocompletion=known)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask Google Drive now, instead of showing what the last look saw.")]
 
@@ -57,7 +58,7 @@ def list_(
 @peers.command("show")
 def show(
     ctx: typer.Context,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Mail address of a peer.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Mail address of a peer.", autocompletion=known)],
     refresh: Refresh = False,
 ) -> None:
     """Show one peer: state, folders on Drive, waiting jobs."""

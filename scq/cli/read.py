@@ -1,4 +1,4 @@
-"""Verbs that only look: list pending show review diff status logs output wait audit."""
+"""Verbs that only look: list pending show why review diff status output wait."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import Word, jobs, services
 from scq.cli.session import session
 
-Word = Annotated[str, typer.Argument(metavar="ID", help="Id, unique beginning of it, or name.")]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 3 when jobs wait.")]
 
 
@@ -67,7 +67,8 @@ def diff(
     ctx: typer.Context,
     job: Word,
     against: Annotated[
-        str, typer.Argument(metavar="[OTHER]", help="Another job; default: the last approved one of that name.")
+        str,
+        typer.Argument(metavar="[OTHER]", help="Another job; default: the last approved one of that name.", autocompletion=jobs),
     ] = "",
 ) -> None:
     """Show what changed since the last approved job of the same submitter and name, or against another job."""
@@ -77,12 +78,28 @@ def diff(
     here.show(verb.run(here.context(), job, against=against))
 
 
-def status(ctx: typer.Context, exit_code: ExitCode = False) -> None:
-    """How the queue is doing: counts, the oldest wait, messages, sandbox."""
+def status(
+    ctx: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="[notify|approve]", help="Only this service.", autocompletion=services)] = "",
+    exit_code: ExitCode = False,
+) -> None:
+    """How everything is doing: what waits for you, what does not work, jobs, schedule, messages, disk. Or one service."""
+    from scq.cli.painting import marker
     from scq.commands import status as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), exit_code=exit_code))
+    mark = None if here.as_json else marker(sys.stdout)
+    if service:
+        here.show(verb.service(here.context(), service, mark=mark))
+    here.show(verb.run(here.context(), exit_code=exit_code, mark=mark))
+
+
+def why(ctx: typer.Context, job: Word) -> None:
+    """Say what a job waits for, why, and what happens next."""
+    from scq.commands import why as verb
+
+    here = session(ctx)
+    here.show(verb.run(here.context(), job))
 
 
 def output(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import Word
 from scq.cli.session import session
 
-Word = Annotated[str, typer.Argument(metavar="ID", help="Id, unique beginning of it, or name.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 

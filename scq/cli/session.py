@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from scq.clean import line
+from scq.cli.watch import Watch
 from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
 from scq.lastcalls import SCHEDULED, mark_ended
 from scq.machine import advice_on, words_of
@@ -18,10 +19,10 @@ from scq.report import Report, as_json
 if TYPE_CHECKING:
     from scq.config_values import Config
     from scq.context import Context
-    from scq.pinging import Pulse
 
 HOME = "~/.syft-creds"
 """Configuration and state, where neither `--home` nor `SCQ_HOME` says otherwise."""
+STDOUT, STDERR = 1, 2
 COMPLETING = "_SCQ_COMPLETE"
 """Set by the shell's completion script (`scq --show-completion`) when it asks for proposals."""
 
@@ -32,29 +33,6 @@ class Ended(Exception):  # noqa: N818 - the regular end of a call
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
-
-
-class Watch:
-    """One call as a service that watches over it hears of it: its verb, what it said, and its pings if it has any."""
-
-    def __init__(self, verb: str, arguments: Collection[str]) -> None:
-        self.verb = verb
-        self.dry_run = "--dry-run" in arguments
-        self.said: list[str] = []
-        self.pulse: Pulse | None = None
-
-    def wants(self, config: Config) -> bool:
-        """True when this call pings."""
-        return self.verb in config.health.verbs and bool(config.health.secret) and not self.dry_run
-
-    def end(self, code: int, err: IO[str]) -> int:
-        """Say how the call ended; the exit code."""
-        if self.pulse is not None:
-            try:
-                self.pulse.end(code, self.said)
-            except KeyboardInterrupt:
-                err.write("interrupted\n")
-        return code
 
 
 _WATCH: ContextVar[Watch | None] = ContextVar("_WATCH", default=None)
@@ -81,8 +59,10 @@ class Session:
     def context(self, *, tolerant: bool = False) -> Context:
         """The parts of this call. Raises ConfigError when the configuration cannot be used, unless `tolerant`."""
         from scq import config
-        from scq.context import Context
 
+        watch = _WATCH.get()
+        if watch is not None:
+            watch.begin(self.home)
         overrides = {"email": self.email or None, "root": self.root or None}
         loaded = config.load(self.config_path, os.environ, overrides, home=self.home, strict=not tolerant)
         settings = loaded.config
@@ -98,7 +78,14 @@ class Session:
             "say": self.say,
             "as_json": self.as_json,
         }
-        watch = _WATCH.get()
+        made = self._made(settings, watch, rest)
+        if watch is not None:
+            watch.meet(made.journal, loud=self.verbose)
+        return made
+
+    def _made(self, settings: Config, watch: Watch | None, rest: dict[str, Any]) -> Context:
+        from scq.context import Context
+
         if watch is not None and watch.wants(settings):
             from scq.pinging import Pulse, WatchedContext
 
@@ -121,16 +108,18 @@ class Session:
         watch = _WATCH.get()
         if watch is not None:
             watch.said += _said(report)
+            watch.report = report
         if self.as_json:
             _put(sys.stdout, as_json(report) + "\n")
         else:
-            if report.lines and not self.quiet:
+            if report.lines and not self.quiet and not (watch is not None and watch.is_heard(STDOUT)):
                 text = "\n".join(report.lines) + "\n"
                 if pager and sys.stdout.isatty():
                     _page(text)
                 else:
                     _put(sys.stdout, text)
-            _print_problems(report)
+            if watch is None or not watch.is_heard(STDERR):
+                _print_problems(report)
         self._note_success(report)
         raise Ended(report.exit_code)
 
@@ -187,8 +176,8 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         return code
     except ScqError as error:
         # A scheduler calls again soon; a script that asked for something has to hear why it did not get it.
-        quiet = error.exit_code == BUSY and watch.verb in SCHEDULED and not err.isatty()
-        watch.said += [f"scq: {error}", error.advice]
+        quiet = (error.exit_code == BUSY and watch.verb in SCHEDULED and not err.isatty()) or watch.is_heard(STDERR)
+        watch.fail(str(error), error.advice)
         _fail(out, err, wants_json, watch.verb, str(error), error.advice, error.exit_code, quiet=quiet)
         return error.exit_code
     except BrokenPipeError:
@@ -203,8 +192,8 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         if advice is None:
             return _bug(err, error, arguments, watch)
         message = words_of(error)
-        watch.said += [f"scq: {message}", advice]
-        _fail(out, err, wants_json, watch.verb, message, advice, FAILED)
+        watch.fail(message, advice)
+        _fail(out, err, wants_json, watch.verb, message, advice, FAILED, quiet=watch.is_heard(STDERR))
         return FAILED
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a report file and an exit code
         return _bug(err, error, arguments, watch)
@@ -267,15 +256,17 @@ def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch)
     import traceback
 
     from scq import __version__
+    from scq.secrets import redacted
 
     trace = "".join(traceback.format_exception(error))
     text = f"scq {__version__}\npython {sys.version}\narguments {_public(arguments)!r}\n\n{trace}"
     with tempfile.NamedTemporaryFile(
         "w", prefix="scq-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
     ) as file:
-        file.write(text)
+        file.write(redacted(text))
     err.write(f"scq: this is a bug ({type(error).__name__}: {line(str(error), 300)})\n     Please report it with {file.name}\n")
-    watch.said.append(f"scq: this is a bug ({type(error).__name__})")
+    watch.fail(f"this is a bug ({type(error).__name__})", "")
+    watch.failure += f". Please report it with {file.name}"
     return BUG
 
 

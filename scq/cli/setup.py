@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import keys
 from scq.cli.session import session
 
+Key = Annotated[str, typer.Argument(help="Key, for example notify.interval.", autocompletion=keys)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be written.")]
 
 
@@ -68,7 +70,7 @@ def config_show(ctx: typer.Context) -> None:
 
 
 @config.command("get")
-def config_get(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Key, for example notify.interval.")]) -> None:
+def config_get(ctx: typer.Context, key: Key) -> None:
     """The value in force of one key."""
     from scq.commands import config as verb
 
@@ -79,7 +81,7 @@ def config_get(ctx: typer.Context, key: Annotated[str, typer.Argument(help="Key,
 @config.command("set")
 def config_set(
     ctx: typer.Context,
-    key: Annotated[str, typer.Argument(help="Key, for example notify.interval.")],
+    key: Key,
     value: Annotated[str, typer.Argument(help="Value, as it would stand in config.yaml.")],
     dry_run: DryRun = False,
 ) -> None:

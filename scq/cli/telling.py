@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from scq.cli.completing import channels as known
 from scq.cli.session import session
 
 STDIN_LIMIT = 1 << 20
 """Bytes of a text read from standard input."""
 
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="What to say; `-` reads it from standard input.")]
-Channels = Annotated[list[str] | None, typer.Option("--channel", help="This channel (repeatable).")]
+Channels = Annotated[list[str] | None, typer.Option("--channel", help="This channel (repeatable).", autocompletion=known)]
 
 
 def send(
@@ -80,7 +81,9 @@ def sms(
 
 def channels(
     ctx: typer.Context,
-    test: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Send a test message over it (repeatable).")] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Send a test message over it (repeatable).", autocompletion=known)
+    ] = None,
     test_all: Annotated[bool, typer.Option("--test-all", help="Send a test message over every channel.")] = False,
 ) -> None:
     """List the ways of telling somebody, and which are usable."""

@@ -223,7 +223,7 @@ def _time(ctx: Context) -> str:
 
 
 def _as_dict(row: AuditRow) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in ("n", "what", "by", "job", "ref", "digest", "detail", "user", "verb")}
+    fields = {name: getattr(row, name) for name in ("n", "what", "by", "job", "ref", "digest", "detail", "user", "verb", "run")}
     return {"at": row.at.isoformat().replace("+00:00", "Z"), **fields}
 
 
@@ -236,5 +236,6 @@ def _line(row: AuditRow) -> str:
         line(row.by, 60),
         row.digest[:19],
         line(row.detail.replace("\n", "  "), 200),
+        f"[{line(row.run, 40)}]" if row.run else "",
     )
     return "  ".join(cells).rstrip()

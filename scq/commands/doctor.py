@@ -18,14 +18,13 @@ from scq.config import load
 from scq.context import Context
 from scq.errors import CONFIG, FAILED, OK, ConfigError, InvalidFileError, ScqError
 from scq.files import read_bytes
+from scq.measuring import SCARCE
 from scq.report import Report
 from scq.syftbox import lies_inside
 from scq.tree import DiskTree
 
 OLDEST_CLOCK = datetime(2024, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(minutes=5)
-SCARCE = 100 << 20
-"""Free bytes below which nothing can be relied on."""
 TRY_LOCK = """
 import fcntl, sys
 with open(sys.argv[1]) as file:
@@ -67,7 +66,8 @@ def _configuration(ctx: Context) -> Iterator[Check]:
         if problem not in loaded.errors:
             yield note("configuration", f"{problem.where}: {problem.what}", problem.advice)
     if not loaded.errors:
-        yield fine("configuration", ctx.config_path if loaded.source else f"{ctx.config_path} is not there, the defaults hold")
+        there = f"{ctx.config_path}, version {loaded.config.version}"
+        yield fine("configuration", there if loaded.source else f"{ctx.config_path} is not there, the defaults hold")
 
 
 def _home(ctx: Context) -> Iterator[Check]:
@@ -333,6 +333,8 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _interpreters,
     _programs,
     _layouts,
+    checking.calls,
+    checking.logs,
     checking.channels,
     checking.drive,
     checking.secrets,

@@ -109,6 +109,19 @@ def _families(figures: Figures) -> Iterator[Family]:
     yield _by("scq_last_success_timestamp_seconds", "When a scheduled verb last ended well.", "verb", stamps)
     took = {verb: ended.took_s for verb, ended in figures.ended.items()}
     yield _by("scq_last_success_duration_seconds", "How long that call took.", "verb", took)
+    yield from _schedule(figures)
+    cut_off = sum(work.alive is False for work in figures.work)
+    yield _one("scq_runs_cut_off", "Runs whose runner is gone; the next call that runs jobs ends them.", cut_off)
+    room = "Room for scq's own folder and for the SyftBox folder; given once where that is one disk."
+    yield _by("scq_disk_free_bytes", room, "folder", {str(disk.name): disk.free for disk in figures.disks})
+
+
+def _schedule(figures: Figures) -> Iterator[Family]:
+    yield _one("scq_schedule_installed", "Whether scq installed something that makes calls.", figures.plan is not None)
+    calls = figures.plan.calls if figures.plan is not None else ()
+    yield _by("scq_schedule_interval_seconds", "How often a task is called.", "task", {call.name: call.every for call in calls})
+    overdue = "For how long a good end of a task has been overdue; 0: it is not."
+    yield _by("scq_schedule_overdue_seconds", overdue, "task", {call.name: call.late_s for call in calls})
 
 
 def _one(name: str, help: str, value: float, **labels: str) -> Family:

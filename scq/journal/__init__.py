@@ -42,7 +42,7 @@ ENDINGS = {
     JOB_FAILED: "done, a job failed",
     INTEGRITY: "content is not what was approved",
     BUG: "ended by a bug",
-    BUSY: "left to another call",
+    BUSY: "not now, the next call tries again",
     SIGN_IN: "a sign-in is needed",
     CONFIG: "the configuration or this machine has to be mended",
     INTERRUPTED: "interrupted",
@@ -58,6 +58,11 @@ def log_file(home: str, service: str) -> str:
 def error_log_file(home: str, service: str) -> str:
     """The log that repeats the warnings and errors of a service."""
     return os.path.join(home, f"syft-{service}.error.log")
+
+
+def service_of(step: str) -> str:
+    """Whose log a step is written to."""
+    return "approve" if step == "automate" else "notify"
 
 
 class Journal:
@@ -90,7 +95,7 @@ class Journal:
         if to_stderr:
             _show(f"<{PRIORITIES[severity]}>{text}" if on_journal else text)
         if to_file:
-            service = "approve" if step == "automate" else "notify"
+            service = service_of(step)
             self._store(log_file(self.home, service), text)
             if RANKS[severity] >= RANKS["warning"]:
                 self._store(error_log_file(self.home, service), text)
@@ -134,6 +139,15 @@ class Journal:
             return False
         return stream == f"{there.st_dev}:{there.st_ino}"
 
+    def is_heard(self, fd: int, step: str) -> bool:
+        """Whether a descriptor ends where the lines of this log stand anyway: in the journal, or in the log of errors itself."""
+        if self.is_on_journal(fd):
+            return True
+        try:
+            return self.settings.to in ("file", "both") and appending.is_at(fd, error_log_file(self.home, service_of(step)))
+        except OSError:
+            return False
+
     def _text(self, step: str, severity: Severity, message: str, fields: Mapping[str, object]) -> str:
         now = time.time()
         shown = _plain(message)
@@ -165,9 +179,9 @@ class Journal:
             fd = appending.opened_for_writing(path)
             try:
                 is_mine = appending.lock(fd, fcntl.LOCK_EX, self._patience)
-                if is_mine and not appending.is_at(fd, path):
-                    continue
                 self._patience = self._patience if is_mine else 0.0
+                if not appending.is_at(fd, path):
+                    continue
                 size = os.fstat(fd).st_size
                 if is_mine and size and size + len(data) > self.settings.max_bytes and self._rotated(path):
                     continue

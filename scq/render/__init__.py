@@ -90,14 +90,15 @@ class Renderer:
         domain: str = "",
         thread: Thread | None = None,
         extra: Mapping[str, Any] | None = None,
+        call_id: str = "",
     ) -> Message:
         """The message of one outbox row. `email_format` is `html`, `both` (the same) or `text`.
 
-        `thread` is the conversation it continues, `extra` what else its template may show (see letters.extra). Of what is too
-        long for a mail the end of `job_code` is left out first, with a note.
+        `thread` is the conversation it continues, `extra` what else its template may show (see letters.extra), `call_id` the call
+        that sends it. Of what is too long for a mail the end of `job_code` is left out first, with a note.
         """
         mail = MAILS.get((row.kind, row.role)) or Mail(OTHER, f"{row.kind}: ")
-        html, text = self._fitting(f"emails/{mail.template}", row, dict(extra or {}), with_html=email_format != "text")
+        html, text = self._fitting(f"emails/{mail.template}", row, {"call_id": call_id, **(extra or {})}, with_html=email_format != "text")
         if row.repeat:
             html, text = _marked(html), f"{REPEAT}\n\n{text}"
         continued = thread is not None and row.role == "do"
@@ -112,7 +113,7 @@ class Renderer:
             at_iso=row.created_at.isoformat(),
             level=row.level,
             job_id=row.job_id,
-            run_id=row.context.get("run_id", ""),
+            run_id=call_id,
             words=row.context,
             role=row.role,
             domain=domain,

@@ -140,6 +140,7 @@ def template_context(row: Notification) -> dict[str, Any]:
         "advice": words.get("advice", ""),
         "interval_human": words.get("interval_human", ""),
         "run_id": words.get("run_id", ""),
+        "call_id": "",
         "host": os.uname().nodename if owners else "",
         "version": __version__,
         "links": {},

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import pairwise
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -262,7 +263,7 @@ def _lines(block: str) -> list[Line]:
     """Our calls in a block, also those that somebody edited."""
     rows = block.split("\n")
     found = []
-    for comment, row in zip(rows, rows[1:], strict=False):
+    for comment, row in pairwise(rows):
         if entry := _ENTRY.match(comment):
             active = row.removeprefix(_STOPPED)
             fields = active.split(None, 5)
@@ -318,9 +319,8 @@ def _differences(wanted: list[Line], there: list[Line]) -> list[Problem]:
             continue
         advice = f"Call `scq start {line.name}`." if "rests" in what else "Call `scq schedule install` again."
         problems.append(Problem(line.name, what, advice))
-    for name in found:
-        problems.append(Problem(name, "is in the crontab and no longer wanted", "Call `scq schedule install` again."))
-    return problems
+    left = (Problem(name, "is in the crontab and no longer wanted", "Call `scq schedule install` again.") for name in found)
+    return [*problems, *left]
 
 
 def _daemon_problems() -> list[Problem]:

@@ -28,7 +28,7 @@ class Table(Struct, frozen=True):
     content: bytes
 
     def block(self, home: str) -> str:
-        """Our lines for a home with both marks; empty when there are none. Raises ConfigError for marks that do not fit together."""
+        """Our lines for a home with both marks; empty when there are none. Raises ConfigError for marks that do not fit."""
         rows = self._rows()
         found = self._find(home)
         return "" if found is None else b"".join(rows[found.first : found.last + 1]).decode("utf-8", "surrogateescape")

@@ -1,8 +1,8 @@
 """`loop`: where nothing else makes calls (containers, Colab), one tiny process per service does. See resident.py.
 
-What it starts stands in `$SCQ_HOME/loop.json`. Its pid file has the documented name, `$SCQ_HOME/syft-<service>.pid`: the pid in the
-first line, then when the process began and how often it calls. The process holds a lock on that file for as long as it lives, so
-a file that nobody holds is left over, whatever number stands in it. A restart of the machine ends the loop.
+What it starts stands in `$SCQ_HOME/loop.json`. Its pid file has the documented name, `$SCQ_HOME/syft-<service>.pid`: the pid in
+the first line, then when the process began and how often it calls. The process holds a lock on that file for as long as it lives,
+so a file that nobody holds is left over, whatever number stands in it. A restart of the machine ends the loop.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scq.files import make_folder, read_bytes, remove_file, write_atomic
 from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
 from scq.schedule import resident
+from scq.schedule.calls import program_problems
 
 NAME = "loop.json"
 LIMIT = 1 << 20
@@ -104,11 +105,9 @@ class Loop:
     def verify(self, schedule: Schedule) -> Sequence[Problem]:
         """A process that is not there, one that makes other calls than it would now, a program that is gone."""
         entries = {entry.name: entry for entry in self._entries(schedule.home)}
-        found: list[Problem] = []
+        found = program_problems(schedule.entries)
         for entry in schedule.entries:
             path = _pid_file(schedule.home, entry.name)
-            if not os.access(entry.argv[0], os.X_OK):
-                found.append(Problem(entry.argv[0], "is not a program that can be started", "Install scq again."))
             if entry.name not in entries:
                 found.append(Problem(NAME, f"does not have {entry.name}", _AGAIN))
             elif _state(schedule.home, entry).state != "running":
@@ -158,7 +157,8 @@ class Loop:
         quiet = subprocess.DEVNULL
         ended = subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, env=self.env, pass_fds=(lock,), check=False)
         if ended.returncode != 0:
-            raise ScqError(f"the loop could not be started ({os.strerror(ended.returncode)})", "`scq doctor` looks at the folder.")
+            why = os.strerror(ended.returncode)
+            raise ScqError(f"the loop could not be started ({why})", "`scq doctor` looks at the folder.")
 
     def _entries(self, home: str, *, tolerant: bool = False) -> tuple[Entry, ...]:
         """What the file says; none when it is not there, or damaged and `tolerant`. Raises ConfigError."""
@@ -301,5 +301,3 @@ def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(STEP_S)
     return True
-
-

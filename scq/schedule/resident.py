@@ -1,7 +1,8 @@
 """The resident program of `scq start` where nothing else makes calls: starts a one-shot call every so many seconds.
 
-Run as a file of its own (`python -I resident.py LOCK PIDFILE ERRORLOG EVERY PROGRAM [WORD...]`; LOCK is the number of the open
-and locked pid file), so that what stays in memory is no more than this. It reads no configuration: every call does, so SIGHUP has nothing to do. SIGTERM ends its calls and itself.
+Run as a file of its own, so that what stays in memory is no more than this: `python -I resident.py LOCK PIDFILE ERRORLOG EVERY
+PROGRAM [WORD...]`, where LOCK is the number of the open and locked pid file. It reads no configuration: every call does, so
+SIGHUP has nothing to do. SIGTERM ends its calls and itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ MOST = 4
 GRACE_S = 8.0
 """What the calls at work get between SIGTERM and SIGKILL: less than the 10 s that whoever ends this process waits."""
 STEP_S = 0.05
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 
 
 def begun_at(pid: int) -> str:
@@ -38,6 +40,9 @@ def main(words: list[str]) -> None:
     os.set_inheritable(lock, False)
     os.umask(0o077)
     os.chdir("/")
+    os.setsid()
+    # Its number is known before it listens: what it is sent until then must wait, not be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     pid = os.fork()
     if pid:
         try:
@@ -47,8 +52,10 @@ def main(words: list[str]) -> None:
             os.kill(pid, signal.SIGKILL)
             os._exit(error.errno or 1)
         os._exit(0)
-    os.setsid()
-    Resident(lock, path, log, every, words[4:]).stay()
+    process = Resident(lock, path, log, every, words[4:])
+    process.listen()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    process.stay()
 
 
 class Resident:
@@ -66,13 +73,16 @@ class Resident:
         for end in self.bell:
             os.set_blocking(end, False)
 
-    def stay(self) -> None:
-        """Start calls until told to end, or until the pid file is no longer the one of this process."""
+    def listen(self) -> None:
+        """Let signals be noted, and end the sleep they come in."""
         signal.signal(signal.SIGTERM, self.end)
         signal.signal(signal.SIGINT, self.end)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGHUP, lambda number, frame: None)
         signal.set_wakeup_fd(self.bell[1], warn_on_full_buffer=False)
+
+    def stay(self) -> None:
+        """Start calls until told to end, or until the pid file is no longer the one of this process."""
         due = time.monotonic()
         while not self.ending and self.is_named():
             self.collect()

@@ -17,7 +17,7 @@ from scq.ports import Entry
 
 PREFIX = "scq-"
 SUFFIXES = (".service", ".timer")
-CAN_BE_OUTSIDE = 300.0
+LONGEST_DELAY = 300.0
 """Longest random delay, seconds."""
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - compared with, never written to
 HOMES = ("/home", "/root", "/run/user")
@@ -53,6 +53,7 @@ def unit_name(task: str, home: str, usual: str) -> str:
 
 def filled(shipped: str, filling: Filling) -> str:
     """A unit ready to be installed, sealed. Raises UsageError for paths and arguments that a unit cannot hold."""
+    _plain(filling.home)
     lines: list[str] = []
     started = False
     for line in shipped.splitlines():
@@ -83,7 +84,7 @@ def calendar(every: float) -> str | None:
         count = every / unit
         if count == int(count) and 0 < count < largest and largest % count == 0:
             return form.format(int(count))
-    return "*:0/60" if every == 3600 else "daily" if every == 86_400 else None
+    return "daily" if every == 86_400 else None
 
 
 def seconds(every: float) -> str:
@@ -121,7 +122,7 @@ def _replaced(line: str, filling: Filling) -> Sequence[str] | None:
         case "Persistent" if not calendar(every):
             return None  # it means nothing for spans: OnActiveSec comes soon after every start
         case "RandomizedDelaySec":
-            return (f"{key}={seconds(min(every / 6, CAN_BE_OUTSIDE))}",)
+            return (f"{key}={seconds(min(every / 6, LONGEST_DELAY))}",)
     return (line,)
 
 
@@ -129,7 +130,8 @@ def _sealed(text: str, home: str, every: float) -> str:
     """The text below a head that says whose it is, and by which a later change is seen."""
     head = "# Installed by `scq schedule install`, which also replaces it. Own changes: `systemctl edit` makes a drop-in.\n"
     head += f"# scq-home: {_plain(home).replace('%%', '%')}\n# scq-every: {every}\n# scq-sum: "
-    return f"{head}{_sum(f'{head}\n{text}')}\n{text}"
+    rest = "\n" + text
+    return head + _sum(head + rest) + rest
 
 
 def _sum(text: str) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from scq.clean import line
 from scq.errors import BusyError, ConfigError, ScqError, SignInError
+from scq.secrets import remember
 from scq.signin import tokens, wire
 from scq.signin.purposes import Purpose
 from scq.signin.tokens import Token
@@ -99,6 +100,7 @@ def refresh(holder: Credentials, where: str, purpose: Purpose) -> None:
         raise BusyError(f"{where}: {NOT_UNDERSTOOD}", wire.LATER) from error
     if not _is_plain(holder.token):
         raise BusyError(f"{where}: {NOT_UNDERSTOOD}", wire.LATER)
+    remember(holder.token)
 
 
 def credentials(token: Token) -> Credentials:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from scq.clean import line
 from scq.errors import ConfigError, InvalidFileError, SignInError
 from scq.files import make_folder, read_bytes, write_atomic
+from scq.secrets import remember
 from scq.signin.purposes import Purpose
 
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -46,6 +47,9 @@ class Token(Struct, frozen=True):
     account: str = ""
     others: Mapping[str, Any] = {}
     """The whole file as it was read."""
+
+    def __post_init__(self) -> None:
+        remember(self.access, self.refresh, self.client_secret)
 
     def __repr__(self) -> str:
         return f"Token(account={self.account!r}, scopes={self.scopes!r}, expiry={self.expiry})"

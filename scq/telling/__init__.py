@@ -205,6 +205,7 @@ class Letter:
             html=html,
             at_iso=self.ctx.now().isoformat(),
             level=self.note.level,
+            run_id=self.ctx.run_id,
             domain=self.ctx.config.message_id_domain,
             cc=cc,
             attachments=self.note.attachments if mail else (),

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 JOBS, ROWS, TRACKS, PEOPLE, FILES, AUDIT_ROWS = 1_000, 200, 24, 200, 20, 50
 """The most rows a page shows: of jobs, of other tables, of the timeline, of submitters, of the files of one release, of the
 audit log. Figures are always over all."""
-LONGEST = 400
-"""Characters of a text that are shown."""
+LONGEST, LONGEST_NAME = 400, 120
+"""Characters that are shown of a text, and of a name."""
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -155,6 +155,7 @@ def _environment(folder: str, zone: tzinfo | None) -> Environment:
     environment.filters.update(
         span=span,
         size=size,
+        name=lambda text: line(text, LONGEST_NAME),
         iso=lambda moment: moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         when=lambda moment: moment.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
         day=lambda moment: f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}",

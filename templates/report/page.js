@@ -2,18 +2,6 @@
 (() => {
   const form = document.getElementById("find");
   const table = document.getElementById("jobs-table");
-  const opened = [];
-  addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details:not([open])")) {
-      part.open = true;
-      opened.push(part);
-    }
-  });
-  addEventListener("afterprint", () => {
-    for (const part of opened.splice(0)) {
-      part.open = false;
-    }
-  });
   if (!form || !table) {
     return;
   }

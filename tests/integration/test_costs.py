@@ -83,8 +83,8 @@ def no_records(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def state_of(home: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of every file below a home, locks apart."""
-    files = (path for path in home.rglob("*") if path.is_file() and path.parent.name != "locks")
+    """Inode and time of every file below a home, locks and logs apart."""
+    files = (path for path in home.rglob("*") if path.is_file() and path.parent.name != "locks" and path.suffix != ".log")
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 

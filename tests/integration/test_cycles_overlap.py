@@ -15,6 +15,8 @@ from tests.people import OWNER, SCIENTIST
 from tests.properties.place import Place
 
 CYCLES, AT_ONCE, JOBS = 200, 20, 20
+RECEIVED = {(OWNER, "job.received"), (SCIENTIST, "job.received")}
+TOLD = RECEIVED | {(SCIENTIST, "job.approved"), (SCIENTIST, "job.completed"), (OWNER, "outputs.withheld")}
 BURNERS = 2
 BURN = "import os\nwhile os.getppid() == {parent}: sum(range(100_000))\n"
 
@@ -23,7 +25,7 @@ BURN = "import os\nwhile os.getppid() == {parent}: sum(range(100_000))\n"
 def load() -> Iterator[None]:
     """Processes that keep the processors busy, at a lower priority, so that all else comes in between at odd moments."""
     burn = [sys.executable, "-I", "-S", "-c", BURN.format(parent=os.getpid())]
-    burners = [subprocess.Popen(["nice", "-n", "5", *burn]) for _ in range(BURNERS)]
+    burners = [subprocess.Popen(["nice", "-n", "19", *burn]) for _ in range(BURNERS)]
     try:
         yield
     finally:
@@ -44,9 +46,9 @@ def start(place: Place) -> subprocess.Popen[str]:
 
 
 def mails(box: Path) -> Counter[tuple[str, str, str]]:
-    """How often each (recipient, event, job) was told."""
+    """How often each (recipient, event, short id of the job) was told."""
     found = [message_from_bytes(path.read_bytes()) for path in (box / "new").iterdir()]
-    return Counter((mail["To"], mail["X-SCQ-Event"], mail["X-SCQ-Job"]) for mail in found)
+    return Counter((mail["To"], mail["X-SCQ-Event"], mail["Subject"].rpartition("[scq ")[2].rstrip("]")) for mail in found)
 
 
 def test_two_hundred_cycles_at_once_under_load(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_two_hundred_cycles_at_once_under_load(tmp_path: Path) -> None:
     box = tmp_path / "box"
     place.owner.configure(
         f"sandbox: none\nchannels: {{post: {{type: file, path: {box}, format: maildir}}}}\n"
-        "notify: {max_per_run: 10000, max_per_hour: 10000}\n"
+        "notify: {max_per_run: 10000, max_per_hour_per_recipient: 10000}\n"
     )
     place.owner.scq("cycle")
     names = place.submit_many(JOBS)
@@ -71,17 +73,15 @@ def test_two_hundred_cycles_at_once_under_load(tmp_path: Path) -> None:
                 assert call.returncode in (0, 75), err
                 codes[call.returncode] += 1
     assert codes.total() == CYCLES
-    assert codes[0] and codes[75], "some did the work while others left it to them"
+    assert codes.keys() == {0, 75}, "some did the work while others left it to them"
     place.owner.scq("cycle")
     assert place.ran() == Counter(names)
-    ids = {job["name"]: job["id"] for job in place.owner.json("list")["jobs"]}
+    ids = {job["name"]: job["short_id"] for job in place.owner.json("list")["jobs"]}
     assert place.statuses() == {**dict.fromkeys(names, "completed"), **dict.fromkeys(late, "pending")}
     assert place.audited("end") == JOBS
     told = mails(box)
     assert set(told.values()) == {1}
     for name in names:
-        assert {(OWNER, "job.completed"), (SCIENTIST, "job.approved")} <= {
-            (to, event) for to, event, job in told if job == ids[name]
-        }, name
+        assert {(to, event) for to, event, job in told if job == ids[name]} == TOLD, name
     for name in late:
-        assert told[OWNER, "job.received", ids[name]] == 1
+        assert {(to, event) for to, event, job in told if job == ids[name]} == RECEIVED, name

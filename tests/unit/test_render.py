@@ -324,13 +324,13 @@ def test_a_submitter_never_reads_error_output_host_names_or_paths(kind: str) -> 
 
 def test_the_conversation_about_a_job_goes_on_under_its_first_subject() -> None:
     thread = Thread("<first@x.org>", NOW, "Job: sur<b>vey [scq 01234567]", "t-1")
-    message = Renderer().message(row("job.failed"), sender="o@x.org", thread=thread, domain="x.org")
+    message = Renderer().message(row("job.failed"), sender="o@x.org", thread=thread, domain="x.org", call_id="3f2a91c0d4e5")
     assert message.subject == "Re: Job: sur<b>vey [scq 01234567]"
     assert (message.thread_id, message.in_reply_to, message.domain, message.run_id) == (
         "t-1",
         "<first@x.org>",
         "x.org",
-        "01234567-1",
+        "3f2a91c0d4e5",
     )
     first = Renderer().message(row(name="n" * 300), sender="o@x.org").subject
     again = Renderer().message(row("job.failed"), sender="o@x.org", thread=replace(thread, subject=first)).subject
@@ -697,3 +697,15 @@ def test_long_files_do_not_push_the_findings_out_of_a_mail() -> None:
         assert "curl uses the network" in text
         assert "run.sh" in text
         assert text.count("The findings do not fit whole") == 1
+
+
+@pytest.mark.parametrize("kind", ["job.received", "job.failed", "digest"])
+def test_a_mail_names_the_call_that_sends_it_in_its_last_line(kind: str) -> None:
+    renderer = Renderer()
+    message = renderer.message(row(kind), sender="o@x.org", call_id="3f2a91c0d4e5")
+    assert message.run_id == "3f2a91c0d4e5"
+    assert message.text.rstrip().splitlines()[-1].endswith(", run 3f2a91c0d4e5")
+    assert message.html is not None
+    assert " · run 3f2a91c0d4e5" in message.html.split("scq-foot")[-1]
+    assert "run 3f2a91c0d4e5" not in renderer.message(row(kind), sender="o@x.org").text
+    assert renderer.problems == []

@@ -12,9 +12,12 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
+from msgspec.structs import replace
 
+from scq import secrets
 from scq.errors import ConfigError
-from scq.secrets import LIMIT, Secret
+from scq.secrets import LIMIT, Secret, redacted, remember
+from scq.signin.tokens import Token
 
 
 class Box(KeyringBackend):
@@ -37,6 +40,12 @@ class Box(KeyringBackend):
 
     def delete_password(self, service: str, username: str) -> None:
         del self.kept[(service, username)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests of this process read is no secret here."""
+    monkeypatch.setattr(secrets, "_READ", set())
 
 
 @pytest.fixture
@@ -128,3 +137,75 @@ def test_a_machine_without_the_package_is_told_to_install_it(monkeypatch: pytest
 )
 def test_only_the_place_of_a_secret_is_shown(secret: Secret, shown: str) -> None:
     assert repr(secret) == str(secret) == shown
+
+
+def test_what_was_read_is_hidden_wherever_it_turns_up(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from a/file+1\n")
+    assert Secret(file=str(tmp_path / "token")).read({})
+    assert Secret(env="W").read({"W": "s3same"})
+    assert Secret("s3same, open").read({})
+    said = "s3same, open; s3same; from a/file+1; from%20a%2Ffile%2B1; from%20a/file%2B1"
+    assert redacted(said) == "; ".join(["(hidden)"] * 5)
+
+
+def test_a_secret_too_short_to_be_told_from_a_word_is_not_looked_for() -> None:
+    remember("", "abc", "word")
+    assert redacted("abc, words, password, and 'word'") == "abc, words, password, and '(hidden)'"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer abc.def-1", "Authorization: Bearer (hidden)"),
+        ("'authorization': 'Basic dXNlcjpwdw=='", "'authorization': 'Basic (hidden)'"),
+        ("sent bearer 0a1b2c3d4e", "sent bearer (hidden)"),
+        ("got ya29.a0AfB_by-x.Z and more", "got (hidden) and more"),
+        ("refresh 1//0gAbCdEf-12_x", "refresh (hidden)"),
+        ("client GOCSPX-abc_1-2", "client (hidden)"),
+        ("https://ana:pw@relay.example.org:8025/x", "https://(hidden)@relay.example.org:8025/x"),
+        ("smtp://ana@relay.example.org", "smtp://(hidden)@relay.example.org"),
+        ("https://x.org/a?b=1&access_token=abc&c=2", "https://x.org/a?b=1&access_token=(hidden)&c=2"),
+        ("https://x.org/a?key=abc#d", "https://x.org/a?key=(hidden)#d"),
+        ("https://hooks.slack.com/services/T0/B0/xyz: 404", "https://hooks.slack.com/(hidden) 404"),
+        ("(https://discord.com/api/webhooks/12/ab-c)", "(https://discord.com/api/webhooks/(hidden))"),
+        ("https://discordapp.com/api/v10/webhooks/12/ab", "https://discordapp.com/api/v10/webhooks/(hidden)"),
+        ("https://hc-ping.com/0a-1b/start", "https://hc-ping.com/(hidden)"),
+        ("https://api.telegram.org/bot123456:ABCDEFGHIJKLMNOPQRSTuvw/x", "https://api.telegram.org/(hidden)/x"),
+        ("token xoxb-123456-abc", "token (hidden)"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "(hidden)"),
+        ("mysql --password=abc -u x", "mysql --password=(hidden) -u x"),
+        ("API_KEY=abc", "API_KEY=(hidden)"),
+        ("a -----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY----- b", "a (hidden) b"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc", "(hidden)"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "done (exit code 0, 0.012 s)",
+        "the bearer of bad news",
+        "the token: file not found",
+        "https://example.org/a/b?page=2",
+        "ana@example.org sent https://example.org/x, for bo@example.org",
+        "http://127.0.0.1:8080/file/1//2",
+        "job robot1 = fine",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert redacted(text) == text
+
+
+def test_a_hostile_text_costs_no_more_than_its_length() -> None:
+    for part in ("?token", "bearer 1", "-----BEGIN PRIVATE KEY-----", "://a", "eyJaaaaaaaaa."):
+        assert redacted(part * 5_000)
+    assert redacted("bearer " + "a." * 50_000)
+
+
+def test_a_sign_in_that_was_read_or_renewed_is_hidden() -> None:
+    token = Token(access="access-aaa", refresh="refresh-bbb", client_secret="client-ccc")
+    replace(token, access="access-ddd")
+    assert redacted("access-aaa refresh-bbb client-ccc access-ddd") == "(hidden) (hidden) (hidden) (hidden)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from scq.audit import head_after, read_rows
 from scq.errors import ConfigError
-from scq.model import Notification
+from scq.model import AuditRow, Notification
 from scq.state import SCHEMA, State
 from scq.store import Store
 
@@ -72,7 +74,7 @@ def test_jobs_that_are_over_are_read_from_the_version_before(tmp_path: Path) -> 
 def test_a_document_of_a_later_version_is_refused_by_name(tmp_path: Path, name: str, schema: int) -> None:
     (tmp_path / name).write_text(json.dumps({"schema": schema, "revision": 1, "outbox": {"x": {"state": "beamed"}}}))
     store = Store(str(tmp_path))
-    with pytest.raises(ConfigError, match=rf"{name}: has schema {schema}, this scq reads {SCHEMA}"):
+    with pytest.raises(ConfigError, match=rf"{name}: has schema {schema}, this scq reads 1 to {SCHEMA}"):
         store.load() if name == "state.json" else store.finished()
 
 
@@ -83,3 +85,60 @@ def test_a_damaged_document_of_the_version_before_is_replaced_by_its_backup(tmp_
     older(tmp_path, outbox=outbox)
     assert [row.state for row in store.load().outbox.values()] == ["dead"]
     assert len(store.problems) == 1
+
+
+FORMS = Path(__file__).with_name("store_forms")
+
+
+@pytest.fixture(params=sorted(path.name for path in FORMS.iterdir()))
+def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A home as an earlier version left it: one job over, one that waits, one approved."""
+    home = tmp_path / "home"
+    shutil.copytree(FORMS / request.param, home)
+    return home
+
+
+def test_what_each_earlier_version_wrote_is_read_whole(written: Path) -> None:
+    store = Store(str(written))
+    state = store.load()
+    jobs = {record.sighting.name: record for record in state.jobs.values()}
+    assert {name: record.status for name, record in jobs.items()} == {"waits": "pending", "allowed": "approved"}
+    assert jobs["allowed"].decision is not None
+    assert jobs["allowed"].decision.digest == jobs["allowed"].digest
+    assert state.baseline_at is not None
+    kinds = [(row.kind, row.state) for row in state.outbox.values()]
+    assert {("job.received", "sent"), ("job.approved", "queued")} <= set(kinds)
+    (key,) = store.finished_keys()
+    over = store.finished_record(key)
+    assert over is not None
+    assert (over.sighting.name, over.status) == ("over", "completed")
+    assert store.problems == []
+
+
+def test_what_is_saved_after_it_has_one_schema_and_continues_the_audit_log(written: Path) -> None:
+    store = Store(str(written))
+    row = AuditRow(n=store.load().audited + 1, at=NOW, what="config", by="a@b.org")
+    store.update(lambda state: with_row(state, row))
+    text = (written / "state.json").read_text()
+    assert text.count('"schema"') == 1
+    assert json.loads(text)["schema"] == SCHEMA
+    rows = list(read_rows(store.audit_path))
+    assert all(sealed for _, sealed in rows)
+    assert rows[-1][0].what == "config"
+    assert Store(str(written)).load().outbox == store.load().outbox
+
+
+def with_row(state: State, row: AuditRow) -> State:
+    return replace(state, audit=(*state.audit, row), audited=row.n, audit_head=head_after((row,), state.audit_head))
+
+
+def test_a_document_of_a_later_version_stays_as_it_is_and_its_backup_is_not_used_for_it(written: Path) -> None:
+    content = json.dumps({"schema": SCHEMA + 1, "revision": 9})
+    (written / "state.json").rename(written / "state.json.bak")
+    (written / "state.json").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        Store(str(written)).update(lambda state: replace(state, swept_at=NOW))
+    assert caught.value.exit_code == 78
+    assert "A newer scq wrote it" in caught.value.advice
+    assert (written / "state.json").read_text() == content
+    assert not list(written.glob("*.corrupt-*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class TestShow:
         world.owner.scq("release", uid, "-r", "one number")
         shown = world.owner.scq("audit", "show").out.splitlines()[-1]
         assert "  one number  " in shown
-        assert shown.endswith("answer.txt")
+        assert re.search(r"answer\.txt  \[[0-9a-f]{12}\]$", shown), "and the run of the call is last"
 
     def test_rows_of_one_job_and_the_newest_rows(self, world: World) -> None:
         one, _ = world.approved("one"), world.approved("two")

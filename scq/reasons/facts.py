@@ -1,0 +1,85 @@
+"""What is known about a job beside its record, what an explanation is, and phrases that several of them use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from scq.authority import Rules
+from scq.clean import line
+from scq.model import Decision, Network
+from scq.showing import seconds, when
+from scq.state import Record
+
+SHOWN = 5
+"""Names and reasons shown of a long list."""
+
+
+class Facts(Struct, frozen=True):
+    """What is known beside the record itself."""
+
+    now: datetime
+    rules: Rules
+    next_run: datetime | None = None
+    """When the next call that runs jobs is expected; None: nothing is installed that makes one."""
+    scheduler: str = ""
+    late_s: float = 0.0
+    """For how long that call has been overdue."""
+    at_work: tuple[str, ...] = ()
+    """Short ids of other jobs that a call is running now."""
+    alive: bool | None = None
+    """Whether the runner of this job lives; None: it is not at work here."""
+    started_at: datetime | None = None
+    wall_s: float | None = None
+    """Seconds it may run, where that is known."""
+    retry: bool = False
+    """Interrupted jobs are started again."""
+    sandbox: str = "bwrap"
+    sandbox_missing: str = ""
+    """Why there can be no sandbox, as far as that can be told without trying; empty: nothing is known to be wrong."""
+    network: Network = "prepare"
+    denied: tuple[str, ...] = ()
+    """Findings that would block an approval, one phrase each."""
+    denied_rules: tuple[str, ...] = ()
+    fetches: bool = False
+    """Jobs are brought from Google Drive by scq itself."""
+    quiet: bool = False
+    """It is within the quiet hours."""
+
+
+class Explanation(Struct, frozen=True):
+    """`waits_for` is one word for programs (docs/json.md), the rest are sentences: why, and what can be done or happens next."""
+
+    waits_for: str
+    reasons: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+def next_run(facts: Facts) -> str:
+    if facts.next_run is None:
+        return "Nothing calls scq by itself: run it with scq run-approved, or see scq schedule install."
+    by = f" by {facts.scheduler}" if facts.scheduler else ""
+    if facts.late_s:
+        return f"The next call{by} runs it, but that is overdue for {seconds(facts.late_s)}: see scq status notify."
+    return f"The next call{by} runs it, at about {when(max(facts.next_run, facts.now))}."
+
+
+def decided(decision: Decision, word: str) -> str:
+    how = {"adopted": " with other software", "digest": ", naming its digest"}.get(decision.method, "")
+    why = f": {line(decision.reason, 300)}" if decision.reason else "."
+    return f"It was {word}{how} by {line(decision.by, 300)} on {when(decision.at)}{why}"
+
+
+def on_disk_at(record: Record) -> str:
+    return f" on {when(record.sighting.decided_at)}" if record.sighting.decided_at else ""
+
+
+def some(names: Sequence[str]) -> str:
+    shown = ", ".join(line(name, 60) for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -1,0 +1,176 @@
+"""What is to be called, by which program, with which options, and who writes into whose home."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from scq import config, installed, schedule, serving
+from scq.context import Context
+from scq.errors import ConfigError, UsageError
+from scq.schedule.loop import Loop
+from tests.people import OWNER, syftbox
+
+ROOT = os.geteuid() == 0
+
+
+def context(home: Path, text: str = "", **given: str) -> Context:
+    """The parts of a call in this home, with options of the command line."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    path = home / "config.yaml"
+    path.write_text(text)
+    loaded = config.load(str(path), os.environ, given, home=str(home))
+    return Context(loaded.config, str(home), config_path=str(path))
+
+
+def executable(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_running_program_is_named_absolute_and_shims_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
+    own = executable(tmp_path / "bin" / "scq")
+    shim = executable(tmp_path / ".pyenv" / "shims" / "scq")
+    monkeypatch.setattr(sys, "argv", [own])
+    assert serving.program() == (own,)
+    monkeypatch.chdir(tmp_path / "bin")
+    monkeypatch.setattr(sys, "argv", ["./scq"])
+    assert serving.program() == (own,)
+    monkeypatch.setattr(sys, "argv", [shim])
+    assert serving.program() == (f"{tmp_path}/venv/python", "-m", "scq")
+    beside = executable(tmp_path / "venv" / "scq")
+    for word in (shim, str(tmp_path / "away" / "scq"), "/usr/lib/scq/__main__.py", "-c"):
+        monkeypatch.setattr(sys, "argv", [word])
+        assert serving.program() == (beside,)
+
+
+def test_options_name_only_what_a_bare_call_would_not_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "alice"
+    folder.mkdir()
+    monkeypatch.setattr(serving, "home_of", lambda user, env: str(folder))
+    root = str(syftbox(tmp_path, OWNER))
+    usual = folder / ".syft-creds"
+    assert serving.options(context(usual, f"do_email: {OWNER}\nsyftbox_root: {root}\n")) == ()
+    assert serving.options(context(usual, f"do_email: {OWNER}\n", root=root)) == ("--root", root)
+    monkeypatch.setenv("SCQ_EMAIL", "other@example.org")
+    monkeypatch.setenv("SCQ_ROOT", root)
+    given = ("--root", root, "--email", "other@example.org")
+    assert serving.options(context(usual, f"do_email: {OWNER}\n")) == given
+    elsewhere = context(tmp_path / "home", "")
+    elsewhere.config_path = str(usual / "config.yaml")
+    assert serving.options(elsewhere)[:4] == ("--home", str(tmp_path / "home"), "--config", str(usual / "config.yaml"))
+
+
+def test_the_home_directory_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert serving.home_of("", {}) == pwd.getpwuid(os.getuid()).pw_dir
+    assert serving.home_of("root", {}) == pwd.getpwnam("root").pw_dir
+    for name in ("nobody-of-this-name", "a\0b"):
+        with pytest.raises(UsageError, match="there is no account"):
+            serving.home_of(name, {})
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    assert serving.home_of("", {"HOME": "/somewhere"}) == "/somewhere"
+
+
+def test_a_scheduler_that_waits_for_the_call_before_gets_two_calls(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "home", 'approve: {command: ["/bin/true"]}\nnotify: {interval: 1m}\n')
+    using = Loop(os.environ)
+    assert [entry.name for entry in serving.planned(ctx, using, serving.usual_services(ctx)).entries] == ["notify", "approve"]
+    using.overlaps = False
+    entries = serving.planned(ctx, using, serving.usual_services(ctx)).entries
+    assert [(entry.name, entry.argv[-1], entry.every, entry.runs_jobs) for entry in entries] == [
+        ("notify", "--no-run", 60.0, False),
+        ("run", "run-approved", 60.0, True),
+        ("approve", "automate", 30.0, False),
+    ]
+
+
+def test_handed_over_secrets_and_folders_that_are_written_are_named(tmp_path: Path) -> None:
+    box = tmp_path / "letters"
+    text = (
+        "sandbox: none\nstate_file: /srv/state/scq.json\n"
+        f"channels: {{mail: {{type: file, path: {box}/mail}}, "
+        "hook: {type: webhook, url_file: $CREDENTIALS_DIRECTORY/hook}, chat: {type: slack, url_file: /srv/chat}}\n"
+        "health: {url_file: $CREDENTIALS_DIRECTORY/ping}\n"
+    )
+    ctx = context(tmp_path / "home", text, root="/srv/box")
+    wanted = serving.planned(ctx, Loop(os.environ), {"notify": 30.0})
+    assert wanted.credentials == (("hook", f"{ctx.home}/secrets/hook"), ("ping", f"{ctx.home}/secrets/ping"))
+    assert wanted.writable == ("/srv/box", "/srv/state", str(box))
+
+
+def test_only_calls_of_the_administrator_need_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = context(tmp_path / "home")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert serving.planned(ctx, Loop(os.environ), {}).writable == ("/var/tmp/scq",)
+    assert serving.planned(ctx, Loop(os.environ), {}, "nobody").writable == ()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert serving.planned(ctx, Loop(os.environ), {}).writable == ()
+
+
+def test_a_scheduler_of_the_whole_machine_is_taken_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = context(tmp_path / "home")
+    monkeypatch.setattr(schedule, "SCHEDULERS", {"systemd-system": "loop:Loop"})
+    with pytest.raises(ConfigError, match="no scheduler can be used here"):
+        serving.choose(ctx)
+    assert serving.choose(ctx, user="root").name == "systemd-system"
+    monkeypatch.setattr(schedule, "SCHEDULERS", {"systemd-system": "loop:Loop", "loop": "loop:Loop"})
+    choice = serving.choose(ctx)
+    assert choice.name == "loop"
+    assert "--system --user NAME" in choice.passed_over[0][1]
+
+
+def test_a_service_that_is_changed_by_hand_counts_as_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scq.ports import Installed
+
+    ctx = context(tmp_path / "home")
+    for state, running in (("active", True), ("changed", True), ("stopped", False), ("unknown", False)):
+        monkeypatch.setattr(Loop, "installed", lambda self, home, word=state: (Installed("notify", "x", word, 5.0),))
+        assert serving.state_of(ctx, "notify").running is running
+    assert serving.state_of(ctx, "approve") == serving.ServiceState("approve")
+
+
+def test_the_record_is_written_before_anything_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = context(tmp_path / "home")
+
+    def fail(self: Loop, wanted: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Loop, "install", fail)
+    with pytest.raises(OSError, match="No space"):
+        serving.install(ctx, "loop", {"notify": 30.0})
+    record = installed.read(ctx.home)
+    assert record is not None
+    assert record.scheduler == "loop"
+
+
+@pytest.mark.skipif(not ROOT, reason="needs the administrator")
+def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    nobody = pwd.getpwnam("nobody")
+    ctx = context(tmp_path / "home")
+    os.chown(ctx.home, nobody.pw_uid, nobody.pw_gid)
+    monkeypatch.setattr(Loop, "install", lambda self, wanted: ("done",))
+    serving.install(ctx, "loop", {"notify": 30.0})
+    for name in ("schedule.json", "locks", "locks/schedule.lock"):
+        found = os.stat(os.path.join(ctx.home, name))
+        assert (found.st_uid, found.st_gid) == (nobody.pw_uid, nobody.pw_gid), name
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+def test_services_are_found_again_in_what_was_installed(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "home")
+    assert serving.recorded_services(ctx) == {}
+    record = installed.Record("cron", (("run", 60.0), ("approve", 90.0)), ctx.now())
+    installed.write(ctx.home, record)
+    assert serving.recorded_services(ctx) == {"notify": 60.0, "approve": 90.0}
+    installed.write(ctx.home, replace(record, entries=(("other", 1.0),)))
+    assert serving.recorded_services(ctx) == {}
