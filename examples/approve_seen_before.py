@@ -7,11 +7,12 @@ Copy it to a folder of your own, read it, and name the copy in config.yaml:
       command: [/home/you/scq/approve_seen_before.py, --max-age, "30"]
 
 `scq automate` then runs it when jobs wait, and `scq start approve` does so again and again. By hand: --dry-run shows what it
-would do. It needs nothing but `scq` on the PATH, and asks it three questions:
+would do. It needs nothing but `scq` on the PATH, and asks it:
 
     scq pending --json      what waits?
-    scq audit show --json   what was decided? Exit code 5 when somebody changed the log: then nothing is approved.
-    scq list --json         who sent what was decided about, and under which conditions?
+    scq audit verify        is the log of decisions whole? If not (exit code 5), nothing is approved.
+    scq audit show --json   what was decided?
+    scq list --json         who sent what was decided about, and under which conditions was it approved?
 
 A job is approved only when all of this holds:
 
@@ -20,6 +21,10 @@ A job is approved only when all of this holds:
   such as those made here, never counts: one yes of yours does not renew itself for ever;
 * that was at most --max-age days ago, without any condition (expiry, number of runs, limits, accepted findings);
 * nobody refused this content or withheld its results since.
+
+Which content has the same digest? A job of the syft-code-queue form that is sent again under the same name. Other forms write
+name and time of sending into their config.yaml, which is content, too: with --same-code these two lines may differ, and all else
+must be the same to the byte. Think before: a script could read its name and do something else because of it.
 
 Findings that `deny` in config.yaml blocks are never accepted here: `scq approve` refuses, and the job waits for you.
 
@@ -30,6 +35,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -37,6 +43,8 @@ from typing import Any
 
 REFUSALS = ("reject", "cancel", "withhold")
 CONDITIONS = ("expires_at", "max_runs", "timeout_s", "memory", "accepted_findings")
+DESCRIBED = ("kind", "entrypoint", "dependencies", "timeout_s", "tags", "description", "layout")
+NAME_OR_TIME = re.compile(r"[+-](name|submitted_at): .*")
 REFUSED, INTEGRITY, BUSY = 2, 5, 75
 """Exit codes of scq: the job cannot be approved as it is, its content is another one, try again later."""
 
@@ -53,23 +61,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Approve jobs whose exact content a person has approved before.")
     parser.add_argument("--max-age", type=float, default=30, metavar="DAYS", help="how old that approval may be [30]")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be approved")
+    parser.add_argument("--same-code", action="store_true", help="name and time of sending in config.yaml may differ")
     options = parser.parse_args()
     try:
-        return approve_what_is_known(timedelta(days=options.max_age), dry_run=options.dry_run)
+        return approve_what_is_known(timedelta(days=options.max_age), same_code=options.same_code, dry_run=options.dry_run)
     except StopError as stop:
         print(stop, file=sys.stderr)
         return stop.code
 
 
-def approve_what_is_known(max_age: timedelta, *, dry_run: bool) -> int:
+def approve_what_is_known(max_age: timedelta, *, same_code: bool, dry_run: bool) -> int:
     waiting = [job for job in ask("pending")["jobs"] if is_sound(job)]
     if not waiting:
         return 0
+    ask("audit", "verify")
     rows = ask("audit", "show")["rows"]
     decided = {job["id"]: job for job in ask("list")["jobs"]}
     oldest = datetime.now(UTC) - max_age
     for job in waiting:
-        row = earlier_approval(job, rows, decided, oldest)
+        digests = {job["digest"], *(alike(job, decided) if same_code else ())}
+        row = earlier_approval(job, digests, rows, decided, oldest)
         if row is not None:
             reason = f"the same content as {row['job'][:8]}, which {row['by']} approved on {row['at'][:10]}"
             print(f"{'would approve' if dry_run else 'approving'} {job['short_id']}: {reason}")
@@ -84,31 +95,58 @@ def is_sound(job: dict[str, Any]) -> bool:
     return job["where"] == "local" and bool(job["digest"]) and not suspicious
 
 
+def alike(job: dict[str, Any], decided: dict[str, dict[str, Any]]) -> list[str]:
+    """Digests of earlier jobs of the same submitter that differ from this one in name and time of sending only."""
+    candidates = [
+        earlier
+        for earlier in decided.values()
+        if earlier["digest"] and earlier["id"] != job["id"] and same_submitter(earlier, job)
+        if all(earlier[field] == job[field] for field in DESCRIBED)
+    ]
+    return [earlier["digest"] for earlier in candidates if all(map(harmless, ask("diff", job["id"], earlier["id"])["files"]))]
+
+
+def harmless(difference: dict[str, Any]) -> bool:
+    """True when a file differs in name and time of sending only. `difference` is one of `scq diff --json`: a unified diff."""
+    lines = difference["diff"].splitlines()[2:]
+    changed = [line for line in lines if not line.startswith((" ", "@@"))]
+    stamps = bool(changed) and all(NAME_OR_TIME.fullmatch(line) for line in changed)
+    return difference["path"] == "config.yaml" and difference["change"] == "changed" and stamps
+
+
 def earlier_approval(
-    job: dict[str, Any], rows: list[dict[str, Any]], decided: dict[str, dict[str, Any]], oldest: datetime
+    job: dict[str, Any],
+    digests: set[str],
+    rows: list[dict[str, Any]],
+    decided: dict[str, dict[str, Any]],
+    oldest: datetime,
 ) -> dict[str, Any] | None:
     """The row of the audit log in which a person approved this content for this submitter; None when it takes a person now."""
     found = None
     for row in rows:  # oldest first
-        if row.get("digest") != job["digest"]:
+        if row.get("digest") not in digests:
             continue
         if row["what"] in REFUSALS:
             found = None
-        elif row["what"] == "approve" and by_a_person(decided.get(row["job"]), job) and oldest <= when(row["at"]):
+        elif row["what"] == "approve" and oldest <= when(row["at"]) and by_a_person(row, decided.get(row["job"]), job):
             found = row
     return found
 
 
-def by_a_person(earlier: dict[str, Any] | None, job: dict[str, Any]) -> bool:
+def by_a_person(row: dict[str, Any], earlier: dict[str, Any] | None, job: dict[str, Any]) -> bool:
     """True when an earlier job of the same submitter was approved by hand and without conditions.
 
     A job that was removed since is not known any more, and proves nothing.
     """
     approval = earlier and earlier["approval"]
-    if not earlier or not approval or earlier["submitter"].lower() != job["submitter"].lower():
+    if not earlier or not approval or not same_submitter(earlier, job):
         return False
-    by_hand = approval["verdict"] == "approve" and approval["method"] == "manual" and approval["digest"] == job["digest"]
+    by_hand = approval["verdict"] == "approve" and approval["method"] == "manual" and approval["digest"] == row["digest"]
     return by_hand and not any(approval[condition] for condition in CONDITIONS)
+
+
+def same_submitter(earlier: dict[str, Any], job: dict[str, Any]) -> bool:
+    return bool(earlier["submitter"].lower() == job["submitter"].lower())
 
 
 def approve(job: dict[str, Any], reason: str) -> None:

@@ -220,7 +220,12 @@ def calls(ctx: Context) -> Iterator[Check]:
             yield fail("schedule", f"{call.name} {last_ok}; {plan.scheduler} is to call it every {call.every:g} s", advice)
         else:
             yield fine("schedule", f"{call.name} {last_ok}, every {call.every:g} s by {plan.scheduler}")
-    for service in recorded_services(ctx):
+    try:
+        services = recorded_services(ctx)
+    except ConfigError as error:
+        yield fail("schedule", str(error), error.advice)
+        return
+    for service in services:
         yield from _installed(ctx, service)
 
 

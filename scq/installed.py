@@ -38,10 +38,10 @@ def read(home: str) -> Record | None:
     try:
         record = msgspec.json.decode(read_bytes(path, LIMIT), type=Record)
     except (InvalidFileError, msgspec.MsgspecError, RecursionError) as error:
-        raise _damaged(path) from error
+        raise damaged(home) from error
     times = (every for _, every in record.entries)
     if len(record.entries) > ENTRIES or not all(0 < every <= LONGEST_S for every in times) or record.at.tzinfo is None:
-        raise _damaged(path)
+        raise damaged(home)
     return record
 
 
@@ -55,6 +55,7 @@ def forget(home: str) -> None:
     remove_file(os.path.join(home, NAME))
 
 
-def _damaged(path: str) -> ConfigError:
+def damaged(home: str) -> ConfigError:
+    """The error for a record that makes no sense."""
     advice = "Call `scq schedule install` again, which writes it anew; or remove it with `scq schedule remove`."
-    return ConfigError(f"{path}: does not say what is installed", advice)
+    return ConfigError(f"{os.path.join(home, NAME)}: does not say what is installed", advice)

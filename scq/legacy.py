@@ -17,10 +17,21 @@ from scq.config_keys import BY_PATH, find_key
 from scq.errors import InvalidFileError, UsageError
 from scq.files import read_bytes
 from scq.model import Problem
+from scq.routing import PEER_MARKS
 from scq.syftbox import expand
 
 CONFIG_NAMES = ("config.yaml", "daemon.yaml")
-STATE_NAMES = ("notify/state.json", "notification_state.json", "state.json")
+STATE_NAMES = (
+    *("notify/state.json", "notification_state.json", "state.json"),
+    *("approve/state.json", "email_approve/state.json", "sync/state.json"),
+)
+AUTO = "auto"
+"""Written in the place of a folder: where older software usually lies."""
+USUAL_PLACES = (
+    *("~/.syft-bg", "~/.syft-creds", "~/.syft-notifications"),
+    *("/content/drive/MyDrive/syft-bg", "/content/drive/MyDrive/syft-creds"),
+)
+"""The folders of older software, the newest first; the last two are those of Colab."""
 TOKENS = {
     "gmail_token_path": ("gmail_token.json", "token.json"),
     "drive_token_path": ("token_do.json", "drive_token.json", "token.json"),
@@ -83,6 +94,20 @@ def find(path: str) -> Place:
     states = (os.path.join(folder, name) for name in STATE_NAMES)
     config = next((name for name in configs if os.path.lexists(name)), "")
     return Place(folder, config, tuple(name for name in states if os.path.lexists(name)))
+
+
+def find_usual(env: Mapping[str, str]) -> Place:
+    """The first of the usual places that has a configuration, with the state files of all of them.
+
+    Raises UsageError when nothing is in any of them.
+    """
+    folders = [expand(place, env) for place in USUAL_PLACES]
+    found = [find(folder) for folder in folders if os.path.isdir(folder)]
+    first = next((place for place in found if place.config), None) or next((place for place in found if place.states), None)
+    if first is None:
+        looked = ", ".join(USUAL_PLACES)
+        raise UsageError(f"no older software was found in {looked}", "Name its folder: scq init --import FOLDER.")
+    return Place(first.folder, first.config, tuple(state for place in found for state in place.states))
 
 
 def modern(values: Mapping[str, Any], folder: str, env: Mapping[str, str]) -> Older:
@@ -160,13 +185,43 @@ def read_state(path: str) -> OlderState:
     }
     threads = _mapping(read.get("thread_ids"))
     return OlderState(
-        notified,
+        _with_peers(notified, read),
         {name: thread for name, thread in threads.items() if _is_name(name) and _is_name(thread)},
         sum(len(_mapping(read.get(name))) for name in ("approved_jobs", "approved_peers")),
     )
 
 
-_STATE_KEYS = ("notified_jobs", "thread_ids", "approved_jobs", "approved_peers")
+_STATE_KEYS = ("notified_jobs", "thread_ids", "approved_jobs", "approved_peers", "peer_snapshot", "snapshot")
+
+
+def _with_peers(notified: dict[str, tuple[str, ...]], read: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """With the peers that were known there: what they asked was told, or happened before, and so was what was answered."""
+    snapshot = _mapping(read.get("snapshot"))
+    answered = [name for key in ("approved_jobs", "approved_peers") for name in _mapping(read.get(key))]
+    approved = {name.removeprefix("peer_").lower() for name in answered if name.startswith("peer_") and _is_name(name)}
+    approved |= set(_addresses(snapshot.get("approved_peer_emails")))
+    known = {*approved, *_addresses(read.get("peer_snapshot")), *_addresses(snapshot.get("peer_emails"))}
+    marks = dict(notified)
+    for kind in ("peer.requested", "peer.request_seen", "peer.granted"):
+        entity, word = PEER_MARKS[kind]
+        for peer in sorted(approved if kind == "peer.granted" else known):
+            name = entity.format(ds=peer)
+            marks[name] = tuple(dict.fromkeys((*marks.get(name, ()), word)))
+    return marks
+
+
+def subjects(notified: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The jobs and peers that marks are about: each once, however many marks it has."""
+    patterns = (entity.partition("{ds}") for entity, _ in PEER_MARKS.values())
+    ends = [(before, after) for before, _, after in patterns if "{" not in after]
+    return {
+        next((name[len(b) : len(name) - len(a)] for b, a in ends if name.startswith(b) and name.endswith(a)), name)
+        for name in notified
+    }
+
+
+def _addresses(value: object) -> list[str]:
+    return [name.lower() for name in value if _is_name(name)] if isinstance(value, list) else []
 
 
 def _is_name(value: object) -> bool:

@@ -261,15 +261,16 @@ def _channels(ctx: Context, state: State) -> Iterator[Line]:
 
 def sign_ins(ctx: Context) -> tuple[SignIn, ...]:
     """The saved sign-ins that are needed: there, readable, and for how long, where Google said so."""
-    from scq.signin import purposes
+    sends = any(setting.type == "gmail" for setting in ctx.config.channels)
+    reads = ctx.uses_drive() and (COLAB not in ctx.env or os.path.lexists(ctx.config.drive_token_path))
+    if not (sends or reads):
+        return ()
+    from scq.signin.purposes import DRIVE, DRIVE_CHANGES, GMAIL
 
-    found = []
-    if any(setting.type == "gmail" for setting in ctx.config.channels):
-        found.append(_sign_in(ctx, purposes.GMAIL, ctx.config.gmail_token_path))
-    if ctx.uses_drive() and (COLAB not in ctx.env or os.path.lexists(ctx.config.drive_token_path)):
-        purpose = purposes.DRIVE_CHANGES if ctx.config.drive.fetch else purposes.DRIVE
-        found.append(_sign_in(ctx, purpose, ctx.config.drive_token_path))
-    return tuple(found)
+    changes = DRIVE_CHANGES if ctx.config.drive.fetch else DRIVE
+    found = [(GMAIL, ctx.config.gmail_token_path)] if sends else []
+    found += [(changes, ctx.config.drive_token_path)] if reads else []
+    return tuple(_sign_in(ctx, purpose, path) for purpose, path in found)
 
 
 def _sign_in(ctx: Context, purpose: Purpose, path: str) -> SignIn:

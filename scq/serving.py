@@ -56,7 +56,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
     """
     check_service(ctx, service)
     with changing(ctx):
-        record = installed.read(ctx.home)
+        record = recorded(ctx)
         using = schedule.get(record.scheduler if record else LOOP, ctx.env)
         chosen = _services_of(record)
         own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
@@ -167,8 +167,11 @@ def planned(ctx: Context, using: Scheduler, services: Mapping[str, float], user:
 def install(ctx: Context, name: str, services: Mapping[str, float], user: str = "") -> tuple[str, ...]:
     """Install services with a scheduler, and remove what another one had; what was done, one line each.
 
-    Raises UsageError for what the scheduler cannot express, before anything is changed.
+    Raises UsageError for what the scheduler cannot express, ConfigError for an account that has no home of scq yet, both before
+    anything is changed.
     """
+    if user and not os.path.isdir(ctx.home):
+        raise ConfigError(f"{ctx.home}: there is no such folder", f"Let {user} call `scq init` first.")
     with changing(ctx):
         using = schedule.get(name, ctx.env)
         wanted = planned(ctx, using, services, user)
@@ -188,7 +191,7 @@ def remove(ctx: Context) -> tuple[str, ...]:
 def others(ctx: Context, name: str) -> tuple[str, ...]:
     """Which schedulers but this one have something installed; all that can be used are asked when nobody wrote it down."""
     try:
-        record = installed.read(ctx.home)
+        record = recorded(ctx)
     except ConfigError:
         record = None
     if record is not None:
@@ -277,6 +280,7 @@ def _as_owner(home: str) -> Iterator[None]:
 
 
 def _install(ctx: Context, using: Scheduler, wanted: Schedule) -> tuple[str, ...]:
+    using.files(wanted)  # refuses what it cannot express
     entries = tuple((entry.name, entry.every) for entry in wanted.entries)
     with _as_owner(ctx.home):  # before anything is installed, so that it can be found whatever happens
         installed.write(ctx.home, installed.Record(using.name, entries, ctx.now(), wanted.user))
@@ -290,7 +294,7 @@ def _remove(ctx: Context, name: str) -> tuple[str, ...]:
 
 
 def _in_use(ctx: Context) -> Scheduler:
-    record = installed.read(ctx.home)
+    record = recorded(ctx)
     return schedule.get(record.scheduler if record else LOOP, ctx.env)
 
 
@@ -301,9 +305,17 @@ def _services_of(record: installed.Record | None) -> dict[str, float]:
     return {name: every for name, tasks in names.items() for task, every in entries.items() if task in tasks}
 
 
+def recorded(ctx: Context) -> installed.Record | None:
+    """What was installed last, None when nothing was. Raises ConfigError when that is not known."""
+    record = installed.read(ctx.home)
+    if record is not None and record.scheduler not in schedule.SCHEDULERS:
+        raise installed.damaged(ctx.home)
+    return record
+
+
 def recorded_services(ctx: Context) -> dict[str, float]:
     """Services that were installed, with the seconds between two calls. Raises ConfigError."""
-    return _services_of(installed.read(ctx.home))
+    return _services_of(recorded(ctx))
 
 
 def _known(service: str) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from scq.model import FINISHED, Answer, Event, ReleasedFile, Role, Status
+from scq.model import FINISHED, Event, ReleasedFile, Role, Status
 from scq.showing import seconds
 from scq.state import Record
 from scq.view import awaits_answer, job_of, sent_at
@@ -25,21 +25,6 @@ WAIT_EDGES = (10 * MINUTE, HOUR, 4 * HOUR, DAY, 3 * DAY, 7 * DAY, 30 * DAY)
 RUN_EDGES = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY)
 MOST_DAYS, MOST_WEEKS, MOST_MONTHS = 92, 104, 120
 """Longest spans that are counted by day and by week, and how many months back are counted at all."""
-CAUSES = {
-    "exit": "ended with an error",
-    "timeout": "ran out of time",
-    "cpu": "used up its CPU time",
-    "memory": "used too much memory",
-    "processes": "started too many processes",
-    "disk": "wrote too much",
-    "output": "left more results than are allowed",
-    "killed": "was ended from outside",
-    "interrupted": "was interrupted",
-    "integrity": "was not what had been approved",
-    "start": "could not be started",
-    "dependencies": "needs packages that could not be had",
-    "": "failed with other software",
-}
 Step = Literal["day", "week", "month"]
 Outcome = Literal["none", "waiting", "released", "withheld"]
 """Of results: there are none, they wait for an answer, they left, they stay."""
@@ -189,7 +174,7 @@ def story(record: Record, role: Role) -> Story:
         ended_at=run.finished_at if run is not None else seen.finished_at if record.status in ("completed", "failed") else None,
         exit_code=run.exit_code if run is not None else seen.exit_code,
         cause=(run.cause or "") if run is not None and failed else "",
-        detail=_detail(record) if failed and role == "do" else "",
+        detail=(run.detail if run is not None else seen.error or seen.reason or "") if failed and role == "do" else "",
         results=_results(record, role),
         notes=_notes(record, role),
     )
@@ -215,23 +200,12 @@ def _told(name: str, role: Role) -> str:
     return name if role == "do" else ""
 
 
-def _detail(record: Record) -> str:
-    if record.run is not None:
-        return record.run.detail
-    return record.sighting.error or record.sighting.reason or ""
-
-
 def _results(record: Record, role: Role) -> Results:
+    """A submitter is told why results stay, not why they left."""
     answer = record.answer
-    if answer is not None:
-        return _answered(answer, role)
-    if awaits_answer(record):
-        return Results("waiting")
-    return Results("released" if "released" in (record.outputs, record.logs) else "none")
-
-
-def _answered(answer: Answer, role: Role) -> Results:
-    """The submitter is told why results stay, not why they left."""
+    if answer is None:
+        word: Outcome = "released" if "released" in (record.outputs, record.logs) else "none"
+        return Results("waiting" if awaits_answer(record) else word)
     reason = answer.reason if role == "do" or answer.verdict == "withheld" else ""
     return Results(answer.verdict, answer.at, _told(answer.by, role), reason, answer.files)
 

@@ -42,6 +42,7 @@ class Browser:
         os.close(to_write)
         self._rest = b""
         self._number = 0
+        self._at: Path | None = None
         self._session = ""
         self.events: list[dict[str, Any]] = []
         targets = self.ask("Target.getTargets")["targetInfos"]
@@ -73,7 +74,9 @@ class Browser:
 
     def open(self, path: Path, fragment: str = "") -> None:
         """Load a file, and wait until everything of it has loaded."""
-        self._go("about:blank")  # a change of the fragment only would load nothing
+        if self._at == path:
+            self._go("about:blank")  # a change of the fragment only would load nothing
+        self._at = path
         self._go(path.as_uri() + fragment)
 
     def _go(self, url: str) -> None:

@@ -73,7 +73,7 @@ EVERY_VERB = [
     ("`--json`", "Print one JSON document."),
     ("`-q`, `--quiet`", "Print nothing but errors."),
     ("`-v`, `--verbose`", "Say more on stderr."),
-    ("`--help`", "Show what can be said, and exit."),
+    ("`-h`, `--help`", "Show what can be said, and exit."),
 ]
 
 

@@ -15,7 +15,7 @@ from scq.clean import line
 from scq.config_file import Change, get_value, parse, plan_change, read_config_text, write_change
 from scq.config_keys import ALIASES, find_key
 from scq.config_kinds import ADDRESS
-from scq.context import Context
+from scq.context import Context, audited
 from scq.errors import ConfigError, InvalidFileError, UsageError
 from scq.files import make_folder
 from scq.model import Problem
@@ -23,6 +23,11 @@ from scq.report import Report
 from scq.state import State
 from scq.store import exclusive
 from scq.syftbox import expand, lies_inside
+
+ENDED = ("sent", "bundled", "dead", "dropped")
+"""States of messages of which nothing more comes."""
+FORM = 1
+"""Of a new config.yaml. A file without `version` has this form, too."""
 
 
 class Import(Struct, frozen=True):
@@ -47,26 +52,36 @@ def run(
     dry_run: bool = False,
     import_from: str = "",
     force: bool = False,
+    restored: bool = False,
 ) -> Report:
     """Merge the owner's address, the SyftBox folder and the choice of messages into config.yaml; keep a backup.
 
     Where `cryptography` is installed, a key to sign the audit log with is made once.
 
-    `import_from` is the folder (or a file) of older software: its settings are taken where config.yaml has none, or with
-    `force` in their place; sign-ins stay where they are and are referred to; what was told already is not told again.
+    `import_from` is the folder (or a file) of older software, or `auto` for the usual ones: its settings are taken where
+    config.yaml has none, or with `force` in their place; sign-ins stay where they are and are referred to; what was told
+    already is not told again.
     Nothing that was approved there is taken over.
+
+    `restored` says that what is stored here is an older copy put back: what happened since is then taken in silently, and
+    messages that were waiting say that they may be a repeat.
 
     Run again with the same words it changes nothing. Raises UsageError for an address that is none or not known, and
     ConfigError for a damaged config.yaml or a home inside the SyftBox folder.
     """
     email, root = email or ctx.env.get("SCQ_EMAIL"), root or ctx.env.get("SCQ_ROOT")
     chosen = {"do_email": email, "syftbox_root": root, **_choices(notify_jobs, notify_peers)}
-    found = _import(ctx, expand(import_from, ctx.env), force, chosen) if import_from else Import()
+    found = (
+        _import(ctx, import_from if import_from == legacy.AUTO else expand(import_from, ctx.env), force, chosen)
+        if import_from
+        else Import()
+    )
     owner = _owner(ctx, email or found.settings.get("do_email"))
     given = root or found.settings.get("syftbox_root")
     folder = os.path.abspath(expand(given, ctx.env)) if given else ctx.config.root
     _refuse_home_inside(ctx.home, folder)
-    settings = {**found.settings, **_settings(owner, folder, notify_jobs, notify_peers)}
+    form = {} if os.path.lexists(ctx.config_path) else {"version": FORM}
+    settings = {**form, **found.settings, **_settings(owner, folder, notify_jobs, notify_peers)}
     if dry_run:
         return _with_import(_report(ctx, plan_change(ctx.config_path, settings), "", owner, folder, dry_run=True), found)
     make_folder(ctx.home, 0o700)
@@ -78,12 +93,14 @@ def run(
         made = signing.make_key(ctx.home) if signing.is_available() else False
     if found.notified or found.threads:
         ctx.store.update(lambda state: _remembered(state, found))
+    if restored:
+        ctx.store.update(lambda state: _restored(ctx, state))
     return _with_import(_report(ctx, change, backup, owner, folder, dry_run=False, made_key=made), found)
 
 
 def _import(ctx: Context, path: str, force: bool, chosen: dict[str, Any]) -> Import:
     """What lies there and what of it neither config.yaml nor this call says yet. Raises UsageError and ConfigError."""
-    place = legacy.find(path)
+    place = legacy.find_usual(ctx.env) if path == legacy.AUTO else legacy.find(expand(path, ctx.env))
     read = legacy.Older({})
     if place.config:
         text = read_config_text(place.config)
@@ -135,6 +152,15 @@ def _remembered(state: State, found: Import) -> State:
     return replace(state, notified=_joined(state.notified, found.notified), values=values)
 
 
+def _restored(ctx: Context, state: State) -> State:
+    """The state of an older copy: the next look is like a first one, and nobody knows what became of messages that wait in it."""
+    if state.baseline_at is None:
+        return state
+    rows = {key: row if row.state in ENDED else replace(row, repeat=True) for key, row in state.outbox.items()}
+    state = audited(state, ctx.now(), ctx.config.email, "restored", verb="init")
+    return replace(state, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
+
+
 def _is_set(values: dict[str, Any], key: str) -> bool:
     return any(get_value(values, tuple(name.split(".")))[1] for name in _spellings(key))
 
@@ -156,13 +182,14 @@ def _with_import(report: Report, found: Import) -> Report:
     """The report with what was taken, what was not, and why."""
     if not found.source:
         return report
-    words = {"taken": found.settings, "kept": found.kept, "told": len(found.notified), "threads": len(found.threads)}
+    told = len(legacy.subjects(found.notified))
+    words = {"taken": found.settings, "kept": found.kept, "told": told, "threads": len(found.threads)}
     left = [{"where": each.where, "what": each.what, "advice": each.advice} for each in found.left]
     lines = [f"imported from {found.source}:"]
     lines += [f"  {key}: {line(str(value), 300)}" for key, value in found.settings.items()]
     lines += [f"  {key}: kept as config.yaml has it, not {line(str(value), 300)} (--force)" for key, value in found.kept.items()]
     if found.notified:
-        lines.append(f"  {len(found.notified)} jobs and peers that were announced already are not announced again")
+        lines.append(f"  {told} jobs and peers that were announced already are not announced again")
     if len(lines) == 1:
         lines.append("  nothing that is not here already")
     return replace(

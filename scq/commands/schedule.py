@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from scq import installed, schedule, serving
+from msgspec.structs import replace
+
+from scq import schedule, serving
 from scq.clean import line
 from scq.context import Context
 from scq.errors import FAILED, UsageError
@@ -36,7 +38,8 @@ def install(ctx: Context, name: str = "", *, every: float | None = None, user: s
         return Report("schedule install", data | {"done": []}, tuple(lines), tuple(ctx.problems))
     done = serving.install(ctx, choice.name, services, user)
     lines += [f"installed with {choice.name}:", *(f"  {text}" for text in done or ("everything was as it should be",))]
-    lines += _calls(wanted.entries)
+    every_now = {entry.name: entry.every or 0.0 for entry in using.installed(ctx.home)}  # cron cannot call twice a minute
+    lines += _calls(replace(entry, every=every_now.get(entry.name, entry.every)) for entry in wanted.entries)
     return Report("schedule install", data | {"done": list(done)}, tuple(lines), tuple(ctx.problems))
 
 
@@ -53,7 +56,7 @@ def remove(ctx: Context, *, dry_run: bool = False) -> Report:
 
 def show(ctx: Context, name: str = "", *, user: str = "") -> Report:
     """What is installed, with what each entry does now; what would be, when nothing is or `name` is not what is installed."""
-    record = installed.read(ctx.home)
+    record = serving.recorded(ctx)
     using = schedule.get(record.scheduler if record else serving.LOOP, ctx.env)
     entries = () if name not in ("", using.name) else using.installed(ctx.home)
     if not entries:
@@ -66,7 +69,7 @@ def show(ctx: Context, name: str = "", *, user: str = "") -> Report:
 
 def verify(ctx: Context) -> Report:
     """Whether what is installed works. Exit code 1 with a problem for each thing that does not."""
-    record = installed.read(ctx.home)
+    record = serving.recorded(ctx)
     if record is None:
         what = Problem(ctx.home, "nothing is installed", "Call `scq schedule install`.")
         return Report("schedule verify", {"scheduler": None, "works": False}, (), (what,), FAILED)

@@ -12,6 +12,7 @@ from itertools import islice
 import msgspec
 
 from scq.clean import line
+from scq.errors import InvalidFileError
 from scq.files import open_regular
 from scq.journal.appending import PATIENCE, is_at, lock
 
@@ -157,16 +158,19 @@ def _opened(path: str, known: os.stat_result | None = None) -> list[int]:
     """A log and the files put aside as they are at one moment, open for reading, newest first; only those newer than `known`."""
     files: list[int] = []
     try:
-        while os.path.lexists(path):
-            files = [open_regular(path)]
-            if not lock(files[0], fcntl.LOCK_SH, PATIENCE) or is_at(files[0], path):
+        while (fd := _open(path)) is not None:
+            files = [fd]
+            if not lock(fd, fcntl.LOCK_SH, PATIENCE) or is_at(fd, path):
                 break
             os.close(files.pop())
         for number in _numbers(path):
-            older = _opened_older(f"{path}.{number}", known)
+            older = _open(f"{path}.{number}")
             if older is None:
-                break
+                continue
             files.append(older)
+            if known is not None and not _is_newer(os.fstat(older), known):
+                os.close(files.pop())
+                break
         if files:
             fcntl.flock(files[0], fcntl.LOCK_UN)
     except BaseException:
@@ -175,14 +179,19 @@ def _opened(path: str, known: os.stat_result | None = None) -> list[int]:
     return files
 
 
-def _opened_older(path: str, known: os.stat_result | None) -> int | None:
-    """A file that was put aside; None for the known one, and for what is older: the known one was removed."""
-    fd = open_regular(path)
-    found = os.fstat(fd)
-    if known is None or (not os.path.samestat(found, known) and found.st_mtime_ns >= known.st_mtime_ns):
-        return fd
-    os.close(fd)
-    return None
+def _open(path: str) -> int | None:
+    """Open a file for reading; None when it is not there (any more)."""
+    try:
+        return open_regular(path)
+    except InvalidFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+
+
+def _is_newer(found: os.stat_result, known: os.stat_result) -> bool:
+    """Whether a file that was put aside came after the known one. All are older where the known one was removed."""
+    return not os.path.samestat(found, known) and found.st_mtime_ns >= known.st_mtime_ns
 
 
 def _numbers(path: str) -> list[int]:

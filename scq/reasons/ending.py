@@ -79,7 +79,7 @@ def over(record: Record, facts: Facts) -> Explanation:
         then += _mending(record, run)
     if awaits_answer(record):
         reasons.append("Its results are held here; nothing of them has left.")
-        then += [f"Look at them: scq output {short}", f"Then scq release {short}, or scq withhold {short} -r REASON"]
+        then += [f"Look at them: scq output {short}", f"Then scq release {short} -r REASON, or scq withhold {short} -r REASON"]
         return Explanation("answer", tuple(reasons), tuple(then))
     reasons.append(_answered(record))
     return Explanation("nothing", tuple(reasons), (*then, *_again(record, facts)))

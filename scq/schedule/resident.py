@@ -52,10 +52,7 @@ def main(words: list[str]) -> None:
             os.kill(pid, signal.SIGKILL)
             os._exit(error.errno or 1)
         os._exit(0)
-    process = Resident(lock, path, log, every, words[4:])
-    process.listen()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    process.stay()
+    Resident(lock, path, log, every, words[4:]).stay()
 
 
 class Resident:
@@ -83,6 +80,8 @@ class Resident:
 
     def stay(self) -> None:
         """Start calls until told to end, or until the pid file is no longer the one of this process."""
+        self.listen()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         due = time.monotonic()
         while not self.ending and self.is_named():
             self.collect()

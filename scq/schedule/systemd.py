@@ -119,6 +119,10 @@ class _Systemd(ABC):
         if not os.path.isdir(schedule.home):
             problems.append(Problem(schedule.home, "the home of scq is not there", "Run `scq init`."))
         problems += program_problems(schedule.entries)
+        for name, path in schedule.credentials:
+            if not os.path.isfile(path):
+                advice = f"Write the secret into it, for you alone: without it the units do not start ({name})."
+                problems.append(Problem(path, "is to be handed over by systemd, and is not there", advice))
         return (*problems, *self.manager.refused(wanted), *self._more_problems())
 
     def start(self, home: str, name: str) -> str:
@@ -197,6 +201,7 @@ class _Systemd(ABC):
         if names and not self.unusable():
             self.manager.do("disable", "--quiet", "--now", *(name for name in names if name.endswith(".timer")), may_fail=True)
             self.manager.do("stop", *names, may_fail=True)
+            self.manager.do("reset-failed", *names, may_fail=True)
         for path in paths:
             remove_file(os.path.join(self.folder, "timers.target.wants", os.path.basename(path)))
             remove_file(path)

@@ -22,7 +22,7 @@ from scq.files import read_text
 from scq.lastcalls import Ended
 from scq.model import AuditRow, Problem, Trouble
 from scq.showing import size
-from scq.timeline import CAUSES, STATUSES, Story, Summary, span
+from scq.timeline import STATUSES, Story, Summary, span
 from scq.web import charts
 
 if TYPE_CHECKING:
@@ -43,6 +43,21 @@ SERIES = (
     ("ended", "Run to the end"),
     ("released", "Released"),
 )
+CAUSES = {
+    "exit": "ended with an error",
+    "timeout": "ran out of time",
+    "cpu": "used up its CPU time",
+    "memory": "used too much memory",
+    "processes": "started too many processes",
+    "disk": "wrote too much",
+    "output": "left more results than are allowed",
+    "killed": "was ended from outside",
+    "interrupted": "was interrupted",
+    "integrity": "was not what had been approved",
+    "start": "could not be started",
+    "dependencies": "needs packages that could not be had",
+    "": "failed with other software",
+}
 OUTBOX_WORDS = {
     "queued": "to send",
     "deferred": "to try again",
@@ -105,7 +120,7 @@ def render(page: Page) -> str:
     style = read_text(os.path.join(folder, "page.css"))
     script = read_text(os.path.join(folder, "page.js"))
     # Both come with scq and are the same in every page.
-    shipped = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}  # noqa: S704
+    shipped = {"style": Markup(style), "script": Markup(script), "policy": Markup(policy(style, script))}  # noqa: S704
     return _environment(folder, page.zone).get_template("page.html").render(**_values(page), **shipped)
 
 

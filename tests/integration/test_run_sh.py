@@ -1,4 +1,4 @@
-"""run.sh: a copy of the repository as a SyftBox app. Once really, from nothing; what can go wrong with stand-ins for uv and Python."""
+"""run.sh: a copy of the repository as a SyftBox app. Once really, from nothing; what can go wrong with stand-ins."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_copy_of_the_repository_really_makes_itself_ready_and_looks_after_the_
     (tmp_path / "bin" / "uv").symlink_to(uv)
     (tmp_path / "bin" / "python3").symlink_to(sys.executable)
     account = pwd.getpwuid(os.getuid()).pw_dir
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "SYFT", "XDG"))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "SYFT", "XDG", "PYTHON"))}
     own |= {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "XDG_DATA_HOME": str(tmp_path / "data"), "SCQ_HOME": str(world.owner.home)}
     own |= {"UV_CACHE_DIR": f"{account}/.cache/uv", "SCQ_ROOT": str(world.root), "SCQ_EMAIL": OWNER}
     started = [subprocess.Popen(["sh", copy / "run.sh"], env=own, stderr=subprocess.PIPE, text=True) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A real user manager of systemd makes the calls: installed timers run a real job in its box, and the units hold what they say."""
+"""A real user manager of systemd makes the calls: timers run a real job in its box, and the units hold what they say."""
 
 from __future__ import annotations
 

@@ -25,9 +25,10 @@ def main(home: Path, root: str, email: str) -> None:
     schedule = Schedule(str(home), (Entry("notify", argv, 60, "look, tell"),))
     cron = Cron({"PATH": os.environ["PATH"]})
     no_daemon = [problem.what for problem in cron.verify(schedule)]
+    (home / "account").mkdir()
+    cron.install(schedule)
+    written = crontab()
     with subprocess.Popen(["cron", "-f"]) as daemon:
-        cron.install(schedule)
-        written = crontab()
         until = time.monotonic() + 150
         done = home / "locks" / "cycle.done"
         while not done.exists() and time.monotonic() < until:

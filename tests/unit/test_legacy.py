@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scq.errors import InvalidFileError, UsageError
-from scq.legacy import find, importable, modern, read_state, with_usual_tokens
+from scq.legacy import Place, find, find_usual, importable, modern, read_state, subjects, with_usual_tokens
 from tests.unit.library.test_state_manager import older
 
 ENV = {"HOME": "/home/me"}
@@ -148,9 +148,58 @@ def test_a_state_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps(older()))
     found = read_state(str(path))
-    assert found.notified == {"income": ("new", "approved", "executed"), "peer_granted_x@y.org": ("peer_granted",)}
+    assert found.notified == {
+        "income": ("new", "approved", "executed"),
+        "peer_granted_x@y.org": ("peer_granted",),
+        **marks_of("ana@uni.example", "old@uni.example"),
+    }
+    assert subjects(found.notified) == {"income", "x@y.org", "ana@uni.example", "old@uni.example"}
     assert found.threads == {"income": "18c2f"}
     assert found.approvals == 3
+
+
+def marks_of(*peers: str) -> dict[str, tuple[str, ...]]:
+    """What is remembered of peers who asked, and were answered."""
+    words = {"peer_new_{}_to_do": "new_peer_request", "peer_new_{}_to_ds": "peer_request_sent", "peer_granted_{}": "peer_granted"}
+    return {name.format(peer): (word,) for peer in peers for name, word in words.items()}
+
+
+def test_peers_that_were_known_there_are_no_news(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    snapshot = {"peer_emails": ["B@x.org", 3, ""], "approved_peer_emails": ["c@x.org"], "job_names": ["later"]}
+    path.write_text(json.dumps({"peer_snapshot": ["A@x.org"], "snapshot": snapshot}))
+    found = read_state(str(path)).notified
+    asked = {name for name, words in found.items() if words == ("new_peer_request",)}
+    assert asked == {f"peer_new_{peer}@x.org_to_do" for peer in "abc"}
+    assert {name for name in found if name.startswith("peer_granted_")} == {"peer_granted_c@x.org"}
+    assert "later" not in found
+
+
+def test_odd_peers_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"peer_snapshot": {"a@x.org": 1}, "snapshot": [], "approved_peers": ["peer_a@x.org"]}))
+    assert read_state(str(path)).notified == {}
+
+
+def test_older_software_is_found_where_it_usually_lies(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path)}
+    with pytest.raises(UsageError, match="no older software was found in ~/.syft-bg"):
+        find_usual(env)
+    (tmp_path / ".syft-bg").mkdir()
+    (tmp_path / ".syft-notifications").mkdir()
+    (tmp_path / ".syft-notifications" / "state.json").write_text("{}")
+    state = str(tmp_path / ".syft-notifications" / "state.json")
+    assert find_usual(env) == Place(str(tmp_path / ".syft-notifications"), "", (state,))
+    (tmp_path / ".syft-creds").mkdir()
+    (tmp_path / ".syft-creds" / "daemon.yaml").write_text("")
+    config = str(tmp_path / ".syft-creds" / "daemon.yaml")
+    assert find_usual(env) == Place(str(tmp_path / ".syft-creds"), config, (state,))
+    (tmp_path / ".syft-bg" / "approve").mkdir()
+    (tmp_path / ".syft-bg" / "approve" / "state.json").write_text("{}")
+    (tmp_path / ".syft-bg" / "config.yaml").write_text("")
+    found = find_usual(env)
+    assert (found.folder, found.config) == (str(tmp_path / ".syft-bg"), str(tmp_path / ".syft-bg" / "config.yaml"))
+    assert found.states == (str(tmp_path / ".syft-bg" / "approve" / "state.json"), state)
 
 
 def test_odd_entries_of_a_state_file_are_passed_over(tmp_path: Path) -> None:

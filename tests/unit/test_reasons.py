@@ -215,7 +215,7 @@ class TestOver:
     def test_a_good_end_with_results_waits_for_an_answer(self) -> None:
         found = said(record("completed", "completed", run=run(), outputs="withheld", decision=decision()))
         assert found.waits_for == "answer"
-        assert "Then scq release count-00, or scq withhold count-00 -r REASON" in found.next
+        assert "Then scq release count-00 -r REASON, or scq withhold count-00 -r REASON" in found.next
 
     def test_what_was_answered_is_said(self) -> None:
         def job(answer: Answer | None, outputs: Any = "released") -> Record:

@@ -151,6 +151,20 @@ def test_the_record_is_written_before_anything_is_installed(tmp_path: Path, monk
     assert record.scheduler == "loop"
 
 
+def test_an_interval_that_the_scheduler_cannot_express_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = context(tmp_path / "home")
+    record = installed.Record("loop", (("notify", 60.0),), ctx.now())
+    installed.write(ctx.home, record)
+
+    def refuse(self: Loop, wanted: object) -> None:
+        raise UsageError("cannot call every 7 s")
+
+    monkeypatch.setattr(Loop, "files", refuse)
+    with pytest.raises(UsageError, match="every 7 s"):
+        serving.start(ctx, "notify", 7.0)
+    assert installed.read(ctx.home) == record
+
+
 @pytest.mark.skipif(not ROOT, reason="needs the administrator")
 def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in (tmp_path, *tmp_path.parents[:2]):
@@ -166,6 +180,15 @@ def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path
     assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
+def test_nothing_is_installed_for_an_account_that_has_no_home_yet(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "home")
+    ctx.home = str(tmp_path / "none")
+    with pytest.raises(ConfigError, match="there is no such folder") as error:
+        serving.install(ctx, "systemd-system", {"notify": 30.0}, "alice")
+    assert error.value.advice == "Let alice call `scq init` first."
+    assert not (tmp_path / "none").exists()
+
+
 def test_services_are_found_again_in_what_was_installed(tmp_path: Path) -> None:
     ctx = context(tmp_path / "home")
     assert serving.recorded_services(ctx) == {}
@@ -174,3 +197,11 @@ def test_services_are_found_again_in_what_was_installed(tmp_path: Path) -> None:
     assert serving.recorded_services(ctx) == {"notify": 60.0, "approve": 90.0}
     installed.write(ctx.home, replace(record, entries=(("other", 1.0),)))
     assert serving.recorded_services(ctx) == {}
+
+
+def test_a_record_of_an_unknown_scheduler_makes_no_sense(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "home")
+    installed.write(ctx.home, installed.Record("dice", (), ctx.now()))
+    for call in (serving.recorded, serving.recorded_services):
+        with pytest.raises(ConfigError, match="does not say what is installed"):
+            call(ctx)

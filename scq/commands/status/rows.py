@@ -29,7 +29,8 @@ def rows_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Itera
         yield Row("channels", "", "none", "nobody is told anything; put one under channels: in config.yaml")
     for item in signed:
         word = {"ok": "ok", "ending": "ends"}.get(item.state, "FAIL")
-        yield Row("sign-ins", item.name, word, f"until {when(item.ends_at)}" if item.ends_at else line(item.what, 200))
+        what = "cannot be used, see above" if item.state == "unusable" else item.what
+        yield Row("sign-ins", item.name, word, f"until {when(item.ends_at)}" if item.ends_at else what)
     if ctx.config.sandbox == "none":
         yield Row("sandbox", "", "NONE", "jobs run with the rights of this account; see docs/configuration.md")
     else:

@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 import scq.commands.doctor as doctor
+from scq import installed, schedule, serving
 from scq.channels.file import FileChannel
 from scq.channels.place import Place
 from scq.config import load
@@ -23,8 +24,9 @@ from scq.context import Context
 from scq.errors import CONFIG, FAILED, OK, ConfigError
 from scq.lastcalls import mark_ended
 from scq.model import Problem, Trouble
-from scq.ports import Message, Receipt
+from scq.ports import Installed, Message, Receipt
 from scq.report import Report, as_json
+from scq.serving import ServiceState
 from scq.state import State
 from scq.store import Store
 
@@ -653,3 +655,98 @@ def test_the_names_of_open_files_are_clean_and_the_advice_can_be_pasted(home: Pa
     check = one(doctor.run(context(home, str(programs))), "files")
     assert "\x1b" not in check["detail"] + check["advice"]
     assert "'a; rm \N{REPLACEMENT CHARACTER}'" in check["advice"]
+
+
+def install(home: Path, *entries: tuple[str, float], scheduler: str = "loop", at: datetime | None = None) -> None:
+    installed.write(str(home), installed.Record(scheduler, entries, at or datetime.now(UTC)))
+
+
+def put_loop(home: Path, services: dict[str, float]) -> None:
+    """The loop as `scq schedule install --loop` leaves it, but for its process."""
+    loop = schedule.get("loop", {})
+    for file in loop.files(serving.planned(context(home), loop, services)):
+        Path(file.path).write_text(file.text)
+        Path(file.path).chmod(0o600)
+    install(home, *services.items())
+
+
+def test_that_nobody_calls_is_a_note_unless_somebody_did(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    check = one(doctor.run(context(home, str(programs))), "schedule")
+    assert (check["level"], check["advice"]) == ("warning", "scq schedule install")
+    went_well(home, "notify")
+    check = one(doctor.run(context(home, str(programs))), "schedule")
+    assert (check["level"], check["detail"][:27]) == ("ok", "nothing is installed by scq")
+    went_well(home, "notify", datetime.now(UTC) - timedelta(days=2))
+    assert one(doctor.run(context(home, str(programs))), "schedule")["level"] == "warning"
+
+
+def test_calls_that_do_not_go_well_are_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    put_loop(home, {"notify": 30.0})
+    install(home, ("notify", 30.0), at=datetime.now(UTC) - timedelta(days=1))
+    late, stopped = found(doctor.run(context(home, str(programs))), "schedule")
+    assert (late["level"], late["detail"]) == ("failure", "notify never went well yet; loop is to call it every 30 s")
+    assert "scq status notify" in late["advice"]
+    assert (stopped["level"], stopped["advice"]) == ("warning", "scq start notify")
+    went_well(home, "cycle")
+    assert found(doctor.run(context(home, str(programs))), "schedule")[0]["level"] == "ok"
+
+
+def test_what_was_installed_and_is_gone_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    install(home, ("notify", 30.0))
+    fresh, gone = found(doctor.run(context(home, str(programs))), "schedule")
+    assert fresh["level"] == "ok"
+    assert (gone["detail"], gone["advice"]) == ("notify was installed and is not there any more", "scq schedule install")
+
+
+def test_what_was_edited_by_hand_is_a_note(home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, box, programs)
+    install(home, ("notify", 30.0), scheduler="cron")
+    edited = ServiceState("notify", "cron", True, None, 30.0, (Installed("notify", "crontab of owner", "changed"),))
+    monkeypatch.setattr(serving, "state_of", lambda ctx, service: edited)
+    check = found(doctor.run(context(home, str(programs))), "schedule")[1]
+    assert (check["level"], check["detail"]) == ("warning", "crontab of owner was edited by hand")
+    assert check["advice"]
+
+
+@pytest.mark.parametrize("text", ["{", '{"scheduler": "nonsense", "entries": [["notify", 30]], "at": "2026-11-21T12:00:00Z"}'])
+def test_a_record_of_the_schedule_that_makes_no_sense_is_a_failure(text: str, home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "schedule.json").write_text(text)
+    (home / "schedule.json").chmod(0o600)
+    report = doctor.run(context(home, str(programs)))
+    assert any(check["level"] == "failure" and check["advice"] for check in found(report, "schedule"))
+
+
+def test_a_log_that_cannot_be_written_is_a_failure(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    (home / "syft-notify.log").write_text("12345")
+    (home / "syft-notify.log").chmod(0o600)
+    assert "5 bytes now" in one(doctor.run(context(home, str(programs))), "logs")["detail"]
+    os.mkfifo(home / "syft-approve.error.log", 0o600)
+    check = one(doctor.run(context(home, str(programs))), "logs")
+    assert (check["level"], check["detail"]) == ("failure", f"{home}/syft-approve.error.log cannot be written")
+    assert check["advice"]
+    configure(home, box, programs, "log: {to: stderr}\n")
+    assert found(doctor.run(context(home, str(programs))), "logs") == []
+
+
+def test_the_version_of_the_configuration_is_named(home: Path, box: Path, programs: Path) -> None:
+    configure(home, box, programs)
+    assert one(doctor.run(context(home, str(programs))), "configuration")["detail"].endswith("config.yaml, version 1")
+
+
+def test_a_scheduler_that_does_not_answer_is_a_failure(
+    home: Path, box: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(ctx: Context, service: str) -> ServiceState:
+        raise ConfigError("crontab: cannot be called")
+
+    configure(home, box, programs)
+    install(home, ("notify", 30.0), scheduler="cron")
+    monkeypatch.setattr(serving, "state_of", silent)
+    check = found(doctor.run(context(home, str(programs))), "schedule")[1]
+    assert (check["level"], check["detail"]) == ("failure", "notify: crontab: cannot be called")
+    assert check["advice"] == "scq schedule verify"

@@ -114,7 +114,15 @@ def test_an_address_nobody_knows_is_asked_for(home: Path, box: Path) -> None:
 def test_an_address_found_elsewhere_is_written_down(home: Path, box: Path) -> None:
     (box / "me@example.org").mkdir()
     init.run(context(home, root=str(box)))
-    assert (home / "config.yaml").read_text().splitlines()[1:] == ["do_email: me@example.org", f"syftbox_root: {box}"]
+    written = (home / "config.yaml").read_text().splitlines()[1:]
+    assert written == ["version: 1", "do_email: me@example.org", f"syftbox_root: {box}"]
+
+
+def test_a_file_that_is_there_keeps_the_form_it_has(home: Path, box: Path) -> None:
+    home.mkdir()
+    (home / "config.yaml").write_text("sandbox: none\n")
+    init.run(context(home), "me@example.org", str(box))
+    assert "version" not in (home / "config.yaml").read_text()
 
 
 def test_a_home_inside_the_syftbox_is_refused(box: Path) -> None:

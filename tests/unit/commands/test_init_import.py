@@ -93,7 +93,7 @@ def test_everything_scq_knows_is_taken_and_the_rest_is_named(home: Path, place: 
     assert "3 approvals were not taken over" in report.problems[2].what
     told = report.data["imported"]
     assert told["taken"]["notify.interval"] == 5
-    assert (told["told"], told["threads"], told["kept"]) == (2, 1, {})
+    assert (told["told"], told["threads"], told["kept"]) == (4, 1, {})
     assert [entry["where"] for entry in told["left"]] == left
     assert report.ok
     assert "s3cret" not in json.dumps(report.data) + "".join(report.lines)
@@ -140,7 +140,7 @@ def test_what_the_call_says_wins(home: Path, place: Path, tmp_path: Path) -> Non
 def test_a_dry_run_writes_nothing_and_says_everything(home: Path, place: Path) -> None:
     report = init.run(context(home), import_from=str(place), dry_run=True)
     assert report.data["imported"]["taken"]["do_email"] == OWNER
-    assert report.data["imported"]["told"] == 2
+    assert report.data["imported"]["told"] == 4
     assert not home.exists()
 
 
@@ -236,7 +236,7 @@ def test_what_was_told_before_the_import_is_not_told_after_it(tmp_path: Path) ->
     shutil.rmtree(world.owner.home)
     world.owner.scq("init", "--import", str(place), "--dry-run")
     answer = world.owner.scq("init", "--import", str(place))
-    assert "2 jobs and peers that were announced already" in answer.out
+    assert "4 jobs and peers that were announced already" in answer.out
     assert "automatic approval" in answer.err
     with (world.owner.home / "config.yaml").open("a") as file:
         file.write(f"channels: {{post: {{type: file, path: {tmp_path / 'box'}}}}}\ndrive: {{use: never}}\n")

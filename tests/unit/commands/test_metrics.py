@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from scq import __version__
+from scq import __version__, installed
 from scq.commands.metrics import Family, exposition
 from scq.model import Trouble
 from scq.store import Store
@@ -119,6 +119,26 @@ def test_an_approval_that_runs_out_is_there(world: World) -> None:
     assert "scq_approval_expiring_seconds" not in world.owner.scq("metrics").out
     world.owner.scq("approve", world.submit(), "--expires", "1h")
     assert 3500 < value(parsed(world.owner.scq("metrics").out), "scq_approval_expiring_seconds") <= 3600
+
+
+def test_a_schedule_and_calls_that_are_overdue_are_there(world: World) -> None:
+    samples = parsed(world.owner.scq("metrics").out)
+    assert value(samples, "scq_schedule_installed") == 0
+    assert not any(name == "scq_schedule_overdue_seconds" for name, _ in samples)
+    at = datetime.now(UTC) - timedelta(hours=1)
+    installed.write(str(world.owner.home), installed.Record("systemd", (("notify", 30.0), ("run", 60.0)), at))
+    world.owner.scq("cycle", "--no-run")
+    samples = parsed(world.owner.scq("metrics").out)
+    assert value(samples, "scq_schedule_installed") == 1
+    assert value(samples, "scq_schedule_interval_seconds", task="run") == 60
+    assert value(samples, "scq_schedule_overdue_seconds", task="notify") == 0
+    assert 3600 - 240 <= value(samples, "scq_schedule_overdue_seconds", task="run") < 3600
+
+
+def test_room_on_the_disk_and_runs_that_were_cut_off_are_there(world: World) -> None:
+    samples = parsed(world.owner.scq("metrics").out)
+    assert value(samples, "scq_disk_free_bytes", folder="home") > 0
+    assert value(samples, "scq_runs_cut_off") == 0
 
 
 def test_programs_get_the_same_figures(world: World) -> None:

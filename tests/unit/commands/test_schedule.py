@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from scq import schedule
+from scq.cli.app import call
 from scq.schedule.loop import Loop
 from tests.people import OWNER, Person, syftbox
 
@@ -309,3 +311,9 @@ def test_a_call_that_installs_at_the_same_time_is_waited_for(owner: Person) -> N
     with exclusive(str(owner.home / "locks" / "schedule.lock"), 0):
         answer = owner.scq("--lock-timeout", "0.1", "start", code=75)
     assert "another scq call holds" in answer.err
+
+
+def test_the_home_of_another_account_is_looked_at_when_it_is_named(owner: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = pwd.getpwnam("nobody").pw_dir
+    assert call(["schedule", "verify", "--user", "nobody"]) == 1
+    assert f"! {folder}/.syft-creds: nothing is installed" in capsys.readouterr().err

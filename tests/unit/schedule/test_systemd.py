@@ -227,6 +227,15 @@ def test_verify_names_a_missing_program_a_shim_and_a_missing_home(machine: Machi
     assert {problem.where for problem in found} >= {str(shim), "/nowhere/scq", str(machine.home / "none")}
 
 
+def test_a_secret_that_is_not_there_would_keep_the_units_from_starting(machine: Machine) -> None:
+    (machine.linger / ACCOUNT).touch()
+    secret = machine.home / "smtp.password"
+    schedule = machine.schedule("notify", credentials=(("smtp.password", str(secret)),))
+    assert [problem.where for problem in machine.user().verify(schedule)] == [str(secret)]
+    secret.write_text("hush")
+    assert machine.user().verify(schedule) == ()
+
+
 def test_a_manager_that_cannot_be_had_is_named_in_a_few_words(machine: Machine) -> None:
     assert machine.user().unusable() == ""
     (machine.state / "silent").touch()
