@@ -34,6 +34,8 @@ PUBLIC: dict[str, str] = {
     "Monitor": "monitors",
     "JobMonitor": "monitors",
     "PeerMonitor": "monitors",
+    "DaemonManager": "services",
+    "ServiceManager": "services",
     "JsonStateManager": "notifications",
     "TemplateRenderer": "notifications",
     "GmailAuth": "gmail",

@@ -199,7 +199,7 @@ KEYS: tuple[Key, ...] = (
 )
 
 CHANNELS = "channels"
-ALIASES = {"email": "do_email", "root": "syftbox_root", "notify.channels": CHANNELS}
+ALIASES = {"email": "do_email", "root": "syftbox_root", "interval": "notify.interval", "notify.channels": CHANNELS}
 """Other spellings of a key."""
 SHORTHANDS = {"sandbox": ("sandbox.type",), "results": ("results.outputs", "results.logs")}
 """Groups that may also be written as one word."""

@@ -21,7 +21,7 @@ from scq.joining import NOT_ACCEPTED, arrived, brought, flagged, in_folders, joi
 from scq.model import FINISHED, Event, Job, Notification, Peer, Problem, Sighting, SourceReport
 from scq.noticing import at_intervals, is_current, peers_in, with_drive, with_peers, with_source
 from scq.outbox import queue
-from scq.routing import MARKS, route
+from scq.routing import MARKS, route, unannounced
 from scq.safeguards import noted
 from scq.scan import Memory, Snapshot, job_id, scan
 from scq.state import Record, State
@@ -272,7 +272,7 @@ def _remembered(
         return with_source(ctx, with_drive(ctx, before, remote, found), snapshot.source, found)
     first = before.baseline_at is None
     known = known_before({**finished, **before.jobs}, records)
-    news = events(known, records, me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
+    news = events(known, _to_tell(records, before), me=ctx.config.email, first=first, revision=before.revision + 1, at=now)
     found.extend(_with_detail(ctx, event, records.get(event.ref)) for event in news)
     before = at_intervals(ctx, before, records, found, first)
     rows = _rows(ctx, before, records, found)
@@ -292,6 +292,14 @@ def _remembered(
         swept_at=now if snapshot.full and snapshot.source.ok else before.swept_at,
     )
     return noted(_audit_adopted(after, before, ctx), ctx.config, now)
+
+
+def _to_tell(records: Mapping[str, Record], before: State) -> Mapping[str, Record]:
+    """What is told of at the first look leaves out what other software has announced."""
+    if before.baseline_at is not None or not before.notified:
+        return records
+    fresh = unannounced({key: job_of(record) for key, record in records.items()}, before.notified)
+    return {key: record for key, record in records.items() if key in fresh}
 
 
 def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:

@@ -282,9 +282,16 @@ def _is_told(event: Event, job: Job | None, jobs: Mapping[str, Job], owner: str,
     if event.kind in PEER_MARKS:
         entity, word = PEER_MARKS[event.kind]
         return word in told.get(entity.format(ds=peer_of(event), do=owner), ())
-    if job is None or event.kind not in MARKS:
-        return False
+    return job is not None and event.kind in MARKS and _is_marked(job, MARKS[event.kind], jobs, told)
+
+
+def unannounced(jobs: Mapping[str, Job], told: Mapping[str, Sequence[str]]) -> set[str]:
+    """Keys of the jobs that other software has not announced."""
+    return {key for key, job in jobs.items() if not _is_marked(job, MARKS["job.received"], jobs, told)}
+
+
+def _is_marked(job: Job, word: str, jobs: Mapping[str, Job], told: Mapping[str, Sequence[str]]) -> bool:
     names = [job.id, job.short_id]
     if sum(other.name == job.name for other in jobs.values()) == 1:
         names.append(job.name)
-    return any(MARKS[event.kind] in told.get(name, ()) for name in names)
+    return any(word in told.get(name, ()) for name in names)

@@ -63,7 +63,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
         there = {entry.name: entry for entry in using.installed(ctx.home)}
         done: list[str] = []
         if not own <= set(there) or service not in chosen or every not in (None, chosen[service]):
-            chosen[service] = every or chosen.get(service) or usual_interval(ctx, service)
+            chosen[service] = every or chosen.get(service) or usual_services(ctx)[service]
             done.extend(_install(ctx, using, planned(ctx, using, chosen, record.user if record else "")))
             # What was put to rest stays at rest.
             at_rest = [name for name, entry in there.items() if entry.state == "stopped" and name not in own]
@@ -114,11 +114,8 @@ def report(ctx: Context, verb: str, names: Sequence[str], done: tuple[str, ...])
 
 def usual_services(ctx: Context) -> dict[str, float]:
     """The services that make sense here, and the seconds between two calls as config.yaml has them."""
-    return {name: usual_interval(ctx, name) for name in SERVICES if name != "approve" or ctx.config.automation.command}
-
-
-def usual_interval(ctx: Context, service: str) -> float:
-    return ctx.config.automation.interval if service == "approve" else ctx.config.notify.interval
+    found = {"notify": ctx.config.notify.interval}
+    return found | {"approve": ctx.config.automation.interval} if ctx.config.automation.command else found
 
 
 def check_service(ctx: Context, service: str) -> None:

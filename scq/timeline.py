@@ -90,6 +90,11 @@ class Story(Struct, frozen=True):
     def run_s(self) -> float | None:
         return None if self.began_at is None or self.ended_at is None else _between(self.began_at, self.ended_at)
 
+    @property
+    def is_open(self) -> bool:
+        """True while something is still to be done: it is not over, or its results wait."""
+        return self.status not in FINISHED or self.results.outcome == "waiting"
+
     def touched_at(self) -> datetime:
         """When something last happened to it."""
         moments = (self.verdict.at if self.verdict else None, self.began_at, self.ended_at, self.results.at)
@@ -182,22 +187,16 @@ def story(record: Record, role: Role) -> Story:
 
 def _verdict(record: Record, role: Role) -> Verdict | None:
     """The decision of the ledger, or what other software left in the folders."""
-    decision, seen = record.decision, record.sighting
-    if record.status == "pending":
+    decision, seen, rejected = record.decision, record.sighting, record.status == "rejected"
+    if record.status == "pending" or (decision is None and seen.decided_at is None and not rejected):
         return None
+    by = (seen.decided_by or "") if decision is None else decision.by
+    by = by if role == "do" else ""
     if decision is None:
-        if seen.decided_at is None and record.status != "rejected":
-            return None
-        rejected = record.status == "rejected"
-        reason = (seen.reason or "") if rejected else ""
-        return Verdict("rejected" if rejected else "approved", seen.decided_at, _told(seen.decided_by or "", role), reason)
+        return Verdict("rejected" if rejected else "approved", seen.decided_at, by, (seen.reason or "") if rejected else "")
     word = "cancelled" if decision.method == "cancel" else "approved" if decision.verdict == "approve" else "rejected"
     by_others = decision.method == "adopted" and word == "approved"  # its words may be for the owner alone
-    return Verdict(word, decision.at, _told(decision.by, role), "" if by_others and role == "ds" else decision.reason)
-
-
-def _told(name: str, role: Role) -> str:
-    return name if role == "do" else ""
+    return Verdict(word, decision.at, by, "" if by_others and role == "ds" else decision.reason)
 
 
 def _results(record: Record, role: Role) -> Results:
@@ -207,7 +206,7 @@ def _results(record: Record, role: Role) -> Results:
         word: Outcome = "released" if "released" in (record.outputs, record.logs) else "none"
         return Results("waiting" if awaits_answer(record) else word)
     reason = answer.reason if role == "do" or answer.verdict == "withheld" else ""
-    return Results(answer.verdict, answer.at, _told(answer.by, role), reason, answer.files)
+    return Results(answer.verdict, answer.at, answer.by if role == "do" else "", reason, answer.files)
 
 
 def _notes(record: Record, role: Role) -> tuple[str, ...]:
@@ -231,12 +230,9 @@ def _invalid(record: Record, role: Role) -> str:
 
 def within(stories: Iterable[Story], since: datetime | None) -> tuple[Story, ...]:
     """The stories that are not over or in which something happened since then, the newest first."""
-    kept = (one for one in stories if since is None or one.touched_at() >= since or one.status not in FINISHED or _waits(one))
-    return tuple(sorted(kept, key=lambda one: (one.submitted_at, one.id), reverse=True))
-
-
-def _waits(one: Story) -> bool:
-    return one.results.outcome == "waiting"
+    if since is not None:
+        stories = (one for one in stories if one.touched_at() >= since or one.is_open)
+    return tuple(sorted(stories, key=lambda one: (one.submitted_at, one.id), reverse=True))
 
 
 def summary(stories: Sequence[Story], now: datetime, zone: tzinfo | None, since: datetime | None = None) -> Summary:
@@ -252,7 +248,7 @@ def summary(stories: Sequence[Story], now: datetime, zone: tzinfo | None, since:
         runs=spread((one.run_s for one in stories), RUN_EDGES),
         failures=dict(sorted(failures.items(), key=lambda item: (-item[1], item[0]))),
         verdicts=dict(Counter(one.verdict.word for one in stories if one.verdict is not None)),
-        results_waiting=sum(map(_waits, stories)),
+        results_waiting=sum(one.results.outcome == "waiting" for one in stories),
         released_jobs=len(released),
         released_files=sum(len(result.files) for result in released),
         released_bytes=sum(result.size for result in released),
@@ -326,7 +322,7 @@ def _activity(stories: Iterable[Story], now: datetime, zone: tzinfo | None, sinc
 def _moments(one: Story) -> tuple[tuple[str, datetime | None], ...]:
     released = one.results.at if one.results.outcome == "released" else None
     decided = one.verdict.at if one.verdict is not None else None
-    return (("submitted", one.submitted_at), ("decided", decided), ("ended", one.ended_at), ("released", released))
+    return ("submitted", one.submitted_at), ("decided", decided), ("ended", one.ended_at), ("released", released)
 
 
 def _step(days: int) -> Step:
@@ -338,8 +334,7 @@ def _step(days: int) -> Step:
 def _starts(begin: date, end: date, step: Step) -> list[date]:
     """The beginnings of the steps from `begin` to `end`, at most `MOST_MONTHS` of months."""
     starts = [_start(end, step)]
-    first = _start(begin, step)
-    while starts[-1] > first and len(starts) < MOST_MONTHS:
+    while starts[-1] > _start(begin, step) and len(starts) < MOST_MONTHS:
         starts.append(_start(starts[-1] - timedelta(days=1), step))
     return starts[::-1]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -135,8 +136,10 @@ def _proposed(
     found: dict[str, str] = {}
     try:
         for word, text in made():
-            if len(found) < most and word.startswith(incomplete) and word not in given and _WORD.fullmatch(word):
+            if word.startswith(incomplete) and word not in given and _WORD.fullmatch(word):
                 found.setdefault(word, _harmless(text))
+            if len(found) == most:
+                break
     except _UNREADABLE:
         return []
     return list(found.items())
@@ -156,11 +159,18 @@ def _jobs(ctx: typer.Context) -> Iterator[tuple[str, str]]:
         word = record.id[:8] if beginnings[record.id[:8]] == 1 else record.id
         yield word, f"{record.status}, {record.sighting.name}"
     names = Counter(record.sighting.name for record in known)
+    ids = sorted(record.id for record in known)
     for record in records:
         name = record.sighting.name
         # A stranger may call a job like the id of another one, and that is what such a word means then.
-        if names[name] == 1 and not any(other.id.startswith(name.lower()) for other in known):
+        if names[name] == 1 and not _begins_one(name.lower(), ids):
             yield name, record.status
+
+
+def _begins_one(word: str, ids: list[str]) -> bool:
+    """True when one of the sorted ids begins so."""
+    place = bisect_left(ids, word)
+    return place < len(ids) and ids[place].startswith(word)
 
 
 def _known(ctx: typer.Context) -> list[_Record]:

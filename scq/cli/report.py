@@ -12,7 +12,9 @@ from scq.cli.session import session
 def report(
     ctx: typer.Context,
     html: Annotated[str, typer.Option("--html", metavar="FILE", help="Write a page for the browser, one file.")] = "",
-    public: Annotated[bool, typer.Option("--public", help="For one submitter: only what they may know. Goes with --for.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="For one submitter: only what they may know. Goes with --for.")
+    ] = False,
     submitter: Annotated[str, typer.Option("--for", metavar="EMAIL", help="The submitter of --public.")] = "",
     since: Annotated[str, typer.Option(metavar="DURATION", help="Only what happened in this time, such as 90d.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the page and write nothing.")] = False,

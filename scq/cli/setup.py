@@ -22,9 +22,18 @@ def init(
     notify_jobs: Annotated[bool | None, typer.Option("--notify-jobs/--no-notify-jobs", help="Messages about jobs.")] = None,
     notify_peers: Annotated[bool | None, typer.Option("--notify-peers/--no-notify-peers", help="Messages about peers.")] = None,
     import_from: Annotated[
-        str, typer.Option("--import", metavar="DIR", help="Take over settings of syft-bg or syft-client, such as ~/.syft-bg.")
+        str,
+        typer.Option(
+            "--import",
+            metavar="DIR",
+            help="Take over settings of syft-bg or syft-client from this folder, or `auto` to look in the usual ones.",
+        ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="What is imported replaces what is set.")] = False,
+    restored: Annotated[
+        bool,
+        typer.Option("--restored", help="What is stored here is an older copy put back: take in silently what happened since."),
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Write the configuration, or add to the one that is there; nothing is lost, a backup is kept."""
@@ -32,7 +41,19 @@ def init(
 
     here = session(ctx)
     place = here.context(tolerant=True)
-    here.show(verb.run(place, email, root, notify_jobs, notify_peers, dry_run=dry_run, import_from=import_from, force=force))
+    here.show(
+        verb.run(
+            place,
+            email,
+            root,
+            notify_jobs,
+            notify_peers,
+            dry_run=dry_run,
+            import_from=import_from,
+            force=force,
+            restored=restored,
+        )
+    )
 
 
 def doctor(ctx: typer.Context) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct
 
@@ -80,4 +80,9 @@ def _called(words: Words) -> NoReturn:
     for name in words.manners:
         setattr(here, name, True)
     verb: Callable[..., Report] = import_module(f"scq.commands.{words.verb.replace('-', '_')}").run
-    here.show(verb(here.context(), **dict.fromkeys(words.flags, True)))
+    options: dict[str, Any] = dict.fromkeys(words.flags, True)
+    if words.verb == "status" and not here.as_json:
+        from scq.cli.painting import marker
+
+        options["mark"] = marker(sys.stdout)
+    here.show(verb(here.context(), **options))

@@ -79,7 +79,10 @@ def automate(ctx: typer.Context, dry_run: DryRun = False) -> None:
     from scq.commands import automate as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), dry_run=dry_run))
+    made = verb.run(here.context(), dry_run=dry_run)
+    if not made.data["ran"]:
+        here.detail("automate: nothing to run")
+    here.show(made)
 
 
 def rerun(ctx: typer.Context, job: Word, dry_run: DryRun = False) -> None:

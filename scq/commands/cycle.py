@@ -63,19 +63,22 @@ class _Cycle:
     def step(self, name: str, do: Callable[[], Report]) -> Report:
         """Do one step. Whatever a user can mend becomes its report; the other steps go on."""
         began = time.time()
+        made = self._attempt(name, do)
+        self._add(made, began)
+        return made
+
+    def _attempt(self, name: str, do: Callable[[], Report]) -> Report:
         try:
-            made = do()
+            return do()
         except BusyError:
-            made = Report(name, exit_code=BUSY)  # the call that is at work says what there is to say
+            return Report(name, exit_code=BUSY)  # the call that is at work says what there is to say
         except ScqError as error:
-            made = Report(name, exit_code=error.exit_code, errors=(f"{error}. {error.advice}".strip(),))
+            return Report(name, exit_code=error.exit_code, errors=(f"{error}. {error.advice}".strip(),))
         except OSError as error:
             advice = advice_on(error)
             if advice is None:
                 raise
-            made = Report(name, exit_code=FAILED, errors=(f"{words_of(error)}. {advice}",))
-        self._add(made, began)
-        return made
+            return Report(name, exit_code=FAILED, errors=(f"{words_of(error)}. {advice}",))
 
     def take_up(self, running: ExitStack, options: Options) -> Runner | None:
         """Hold the lock of the runs and finish what earlier calls left; None when another call runs jobs, or nothing can."""
@@ -87,11 +90,11 @@ class _Cycle:
             self._early = recovered(self.ctx, found[0])
             return Report("run-approved")
 
-        began = self.step("run-approved", begin)
-        if began.exit_code == OK:  # what it did is said together with the runs
-            self.reports.pop()
-            self.took.pop()
+        began = time.time()
+        made = self._attempt("run-approved", begin)
+        if made.exit_code == OK:  # what it did is said together with the runs
             return found[0]
+        self._add(made, began)
         return None
 
     def look(self) -> Look:

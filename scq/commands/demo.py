@@ -156,7 +156,7 @@ def run(*, keep: str = "", say: Callable[[str], None], colours: bool = False) ->
 def _play(scene: _Scene, *, kept: bool) -> Report:
     scene.prepare()
     steps = [scene.play(number, step) for number, step in enumerate(STORY, 1)]
-    data = {"folder": scene.folder, "mails": scene.mails(), "sandbox": scene.sandbox, "steps": steps}
+    data: dict[str, Any] = {"folder": scene.folder, "mails": scene.mails(), "sandbox": scene.sandbox, "steps": steps}
     people = {person: scene.variables(person) for person in (OWNER, SCIENTIST)} if kept else {}
     if kept:
         data["people"] = people

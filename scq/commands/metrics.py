@@ -60,7 +60,7 @@ def _place(ctx: Context, textfile: str) -> str:
     path = os.path.abspath(os.path.expanduser(textfile))
     if not os.path.isdir(os.path.dirname(path)):
         raise UsageError(f"{os.path.dirname(path)} is not a folder", "Make it first, or choose another --textfile.")
-    if ctx.config.root and lies_inside(path, ctx.config.root):
+    if ctx.config.root and lies_inside(os.path.dirname(path), ctx.config.root):
         raise UsageError(
             f"{path} lies inside the SyftBox folder", "What lies there is sent to others: choose another --textfile."
         )

@@ -98,7 +98,9 @@ class Renderer:
         that sends it. Of what is too long for a mail the end of `job_code` is left out first, with a note.
         """
         mail = MAILS.get((row.kind, row.role)) or Mail(OTHER, f"{row.kind}: ")
-        html, text = self._fitting(f"emails/{mail.template}", row, {"call_id": call_id, **(extra or {})}, with_html=email_format != "text")
+        html, text = self._fitting(
+            f"emails/{mail.template}", row, {"call_id": call_id, **(extra or {})}, with_html=email_format != "text"
+        )
         if row.repeat:
             html, text = _marked(html), f"{REPEAT}\n\n{text}"
         continued = thread is not None and row.role == "do"

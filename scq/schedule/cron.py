@@ -11,8 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from itertools import pairwise
 
 from msgspec import Struct
@@ -24,13 +23,10 @@ from scq.files import SMALL, read_text
 from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
 from scq.schedule import calls
-from scq.schedule.crontab import Table
+from scq.schedule.crontab import Table, every_of, next_of, said, timing_of
 
 LONGEST = 998
 """Bytes of a command; Vixie cron reads no more."""
-_HOURS = 60
-_MINUTES = tuple(n for n in range(1, 61) if 60 % n == 0) + tuple(_HOURS * n for n in range(2, 25) if 24 % n == 0)
-"""Intervals that cron can keep evenly, in minutes."""
 _BY_HAND = '"$HOME/.local/bin/scq" cycle'
 _ENTRY = re.compile(r"# scq (?P<name>[a-z][a-z0-9-]*) (?P<mark>[0-9a-f]{8}): ")
 _STOPPED = "#stopped "
@@ -129,6 +125,7 @@ class Cron:
         after = before.with_block(home, change(block))
         if after.content == before.content:
             return False
+        _check_readable(before)
         words = ["-"] if after.content else ["-r"]
         code, _, said = calls.ran([self._program(), *words], self._env, after.content)
         if code:
@@ -161,6 +158,19 @@ def _account() -> str:
         return str(os.getuid())
 
 
+def _check_readable(table: Table) -> None:
+    """Raises ConfigError for lines that `crontab -l` does not show as they are: written back, they would be others.
+
+    Debian's shows a carriage return as a backslash and an r.
+    """
+    for number, row in table.others():
+        if row.endswith(b"\\r\n"):
+            raise ConfigError(
+                f"crontab, line {number}: ends in \\r, which may be a carriage return that `crontab -l` cannot show",
+                "Remove it with `crontab -e`, then call again.",
+            )
+
+
 def _check_ours(block: str) -> None:
     """Raises ConfigError when somebody put a line of their own between our marks: it would be lost."""
     ours = False
@@ -169,59 +179,6 @@ def _check_ours(block: str) -> None:
             what = f"crontab: {row[:80]!a} stands between the marks of scq and is not from scq"
             raise ConfigError(what, "Move that line out of there with `crontab -e`, then call again.")
         ours = _ENTRY.match(row) is not None
-
-
-def timing_of(every: float, home: str) -> str:
-    """The five fields of a crontab line for an interval in seconds; below a minute it is once a minute.
-
-    Calls of different homes begin in different minutes, always the same for one home. Raises UsageError for an interval that
-    cron cannot keep evenly.
-    """
-    minutes = max(every / 60, 1.0)
-    if minutes not in _MINUTES:
-        nearest = min(_MINUTES, key=lambda known: abs(known - minutes))
-        raise UsageError(
-            f"cron cannot call every {every:g} s evenly",
-            f"The nearest interval it can keep is {nearest * 60} s ({_said(nearest)}).",
-        )
-    shift = int.from_bytes(sha256(home.encode("utf-8", "surrogateescape")).digest()[:4], "big")
-    if minutes < _HOURS:
-        step = int(minutes)
-        return "* * * * *" if step == 1 else f"{shift % step}-59/{step} * * * *"
-    minute, hours = shift % 60, int(minutes) // _HOURS
-    hour = {1: "*", 24: str(shift // 60 % 24)}.get(hours, f"{shift // 60 % hours}-23/{hours}")
-    return f"{minute} {hour} * * *"
-
-
-def _said(minutes: int) -> str:
-    return f"{minutes} min" if minutes < _HOURS else f"{minutes // _HOURS} h"
-
-
-def every_of(timing: str) -> float | None:
-    """Seconds between calls for five fields as `timing_of` makes them; None for any other."""
-    minute, hour = (_values(field, top) for field, top in zip((*timing.split(), "", "")[:2], (60, 24), strict=True))
-    if timing.split()[2:] != ["*", "*", "*"] or not minute or not hour:
-        return None
-    return 86_400.0 / (len(minute) * len(hour))
-
-
-def _values(field: str, top: int) -> list[int]:
-    """The values of one field below `top`: a number, all, or from one number on with a step. Empty when it is anything else."""
-    if field == "*":
-        return list(range(top))
-    found = re.fullmatch(rf"([0-9]{{1,2}})(?:-{top - 1}/([1-9][0-9]?))?", field)
-    if found is None:
-        return []
-    first, step = int(found[1]), int(found[2] or top)
-    return list(range(first, top, step))
-
-
-def next_of(timing: str, now: datetime) -> datetime | None:
-    """When cron makes the next call; `now` is aware, in the time zone that cron goes by."""
-    minute, hour = (_values(field, top) for field, top in zip((*timing.split(), "", "")[:2], (60, 24), strict=True))
-    first = now.replace(second=0, microsecond=0)
-    minutes = (first + timedelta(minutes=ahead) for ahead in range(1, 24 * _HOURS + 1))
-    return next((each.astimezone(UTC) for each in minutes if each.minute in minute and each.hour in hour), None)
 
 
 def _command(argv: Sequence[str]) -> str:
@@ -300,7 +257,7 @@ def _done(entry: Entry) -> str:
     """What installing did, in one line."""
     if entry.every < 60:
         return f"{entry.name}: cron calls it every minute, the most often it can ({entry.every:g} s were wanted)"
-    return f"{entry.name}: cron calls it every {_said(int(entry.every / 60))}"
+    return f"{entry.name}: cron calls it every {said(int(entry.every / 60))}"
 
 
 def _differences(wanted: list[Line], there: list[Line]) -> list[Problem]:

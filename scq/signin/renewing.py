@@ -100,7 +100,7 @@ def refresh(holder: Credentials, where: str, purpose: Purpose) -> None:
         raise BusyError(f"{where}: {NOT_UNDERSTOOD}", wire.LATER) from error
     if not _is_plain(holder.token):
         raise BusyError(f"{where}: {NOT_UNDERSTOOD}", wire.LATER)
-    remember(holder.token)
+    remember(holder.token or "")
 
 
 def credentials(token: Token) -> Credentials:

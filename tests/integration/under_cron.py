@@ -18,7 +18,7 @@ def crontab() -> bytes:
 
 
 def main(home: Path, root: str, email: str) -> None:
-    others = f'MAILTO=""\nHOME={home}/account\n#\t100 % mine \xff\r\n0 0 1 1 * true\n'.encode("latin-1")
+    others = f'MAILTO=""\nHOME={home}/account\n#\t100 % mine \xff\n0 0 1 1 * true\n'.encode("latin-1")
     subprocess.run(["crontab", "-"], input=others, check=True)
     scq = str(Path(sys.executable).with_name("scq"))
     argv = (scq, "--home", str(home), "--root", root, "--email", email, "cycle")
@@ -39,11 +39,11 @@ def main(home: Path, root: str, email: str) -> None:
             "states": [found.state for found in cron.installed(str(home))],
             "called": done.exists(),
             "kept": written.startswith(others),
-            "ours": written.removeprefix(others).decode(),
+            "ours": written.removeprefix(others).decode("utf-8", "replace"),
         }
         cron.remove(str(home))
         said["restored"] = crontab() == others
-        daemon.terminate()
+        daemon.kill()
     print(json.dumps(said))
 
 

@@ -256,7 +256,6 @@ def test_without_strictness_errors_are_problems_and_defaults_stand(home: Path) -
     [
         ("syftbox_rot: /srv\n", "syftbox_rot", "syftbox_root"),
         ("notify:\n  intervall: 3\n", "notify.intervall", "notify.interval"),
-        ("interval: 3\n", "interval", "notify.interval"),
         ("zzz: 3\n", "zzz", ""),
         ("1: 3\n", "1", ""),
         ("on: 3\n", "on", ""),

@@ -107,7 +107,7 @@ def test_the_owners_own_program_has_its_own_log(tmp_path: Path) -> None:
 def test_less_than_the_level_is_left_out(tmp_path: Path, level: str, kept: int) -> None:
     here = journal(tmp_path, level=level)
     for severity in ("debug", "info", "warning", "error"):
-        here.note("check", severity, severity)  # type: ignore[arg-type]
+        here.note("check", severity, severity)
     assert len(lines_of(tmp_path / "syft-notify.log")) == kept
 
 
@@ -250,7 +250,7 @@ def test_many_processes_lose_tear_and_double_nothing_while_another_follows(tmp_p
 
 @pytest.mark.parametrize("point", [1, 2, 3])
 def test_a_call_killed_while_it_rotates_blocks_and_loses_nothing(tmp_path: Path, point: int) -> None:
-    settings = {"max_bytes": 250, "backups": 3}
+    settings: dict[str, Any] = {"max_bytes": 250, "backups": 3}
     here = journal(tmp_path, **settings)
     for number in range(12):
         here.note("check", "info", f"line {number}")

@@ -20,7 +20,8 @@ NASTY = "\x1b[2Jx\r\n\u202ey"
 
 
 def facts(**known: Any) -> Facts:
-    return Facts(**({"now": NOW, "rules": RULES} | known))
+    base: dict[str, Any] = {"now": NOW, "rules": RULES}
+    return Facts(**(base | known))
 
 
 def said(of: Record, **known: Any) -> Explanation:

@@ -23,6 +23,7 @@ LEAVES += [("outbox", "list"), ("outbox", "show"), ("outbox", "retry"), ("outbox
 LEAVES += [("template", "list"), ("template", "show"), ("template", "preview"), ("template", "eject")]
 LEAVES += [("peers", word) for word in ("list", "show", "accept", "reject", "notify-granted")]
 LEAVES += [("auth", "google"), ("auth", "status"), ("auth", "revoke")]
+LEAVES += [("schedule", word) for word in ("install", "remove", "show", "verify")]
 GROUPS = tuple(dict.fromkeys(verb for verb, _ in LEAVES))
 VERBS = [*((verb,) for verb in app.VERBS if verb not in GROUPS), *LEAVES]
 
@@ -41,6 +42,12 @@ GOOD: dict[tuple[str, ...], list[str]] = {
     ("check",): [],
     ("run-approved",): [],
     ("notify",): [],
+    ("cycle",): [],
+    ("automate",): [],
+    ("schedule", "install"): ["--loop", "--dry-run"],
+    ("schedule", "remove"): ["--dry-run"],
+    ("schedule", "show"): [],
+    ("stop",): [],
     ("outbox", "list"): [],
     ("outbox", "show"): ["MESSAGE"],
     ("outbox", "retry"): ["--all-dead"],
@@ -55,6 +62,8 @@ GOOD: dict[tuple[str, ...], list[str]] = {
     ("auth", "status"): [],
     ("metrics",): [],
     ("status",): [],
+    ("why",): ["WAITING"],
+    ("report",): [],
     ("logs",): ["DONE"],
     ("output",): ["DONE"],
     ("wait",): ["DONE"],
@@ -75,8 +84,9 @@ GOOD: dict[tuple[str, ...], list[str]] = {
 }
 """How every verb is called when it works."""
 ELSEWHERE: set[tuple[str, ...]] = {("demo",), ("call",), ("sms",), ("auth", "google"), ("auth", "revoke")}
+ELSEWHERE |= {("start",), ("restart",), ("schedule", "verify")}
 ELSEWHERE |= {("peers", word) for word in ("list", "show", "accept", "reject", "notify-granted")}
-"""They work with a telephone service or Google only, or take long, and have tests of their own."""
+"""They work with a telephone service or Google only, take long or leave something at work, and have tests of their own."""
 
 BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("init",): (["--email", "nobody"], 2),
@@ -91,6 +101,12 @@ BAD: dict[tuple[str, ...], tuple[list[str], int]] = {
     ("reject",): (["nothing"], 2),
     ("cancel",): (["nothing"], 2),
     ("run-approved",): (["--timeout", "0"], 2),
+    ("schedule", "install"): (["--every", "soon"], 2),
+    ("start",): (["sync"], 2),
+    ("stop",): (["sync"], 2),
+    ("restart",): (["sync"], 2),
+    ("why",): (["nothing"], 2),
+    ("report",): (["--public"], 2),
     ("logs",): (["nothing"], 2),
     ("output",): (["nothing"], 2),
     ("wait",): (["nothing"], 2),
@@ -338,7 +354,7 @@ class TestCompletion:
         ("words", "proposals"),
         [
             ("scq pen", ["pending"]),
-            ("scq re", ["review", "reject", "rerun", "release", "reset"]),
+            ("scq re", ["review", "reject", "restart", "report", "rerun", "release", "reset"]),
             ("scq config va", ["validate"]),
         ],
     )

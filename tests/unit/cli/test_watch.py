@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,17 @@ def test_no_folder_is_made_for_the_log_of_a_home_that_is_not_there(world: World,
     world.owner.home = tmp_path / "none"
     world.owner.scq("check", "--nonsense", code=2)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_mail_names_the_call_that_sent_it_in_its_header_and_its_last_line(world: World) -> None:
+    world.owner.configure(f"sandbox: none\nchannels:\n  post:\n    type: file\n    path: {world.owner.home}/mailbox\n")
+    world.owner.scq("check")
+    world.submit("survey")
+    world.owner.scq("cycle", "--no-run")
+    run = logged(world)[-1].run
+    mails = [message_from_bytes(path.read_bytes(), policy=default) for path in (world.owner.home / "mailbox" / "new").iterdir()]
+    assert [mail["X-SCQ-Run"] for mail in mails] == [run, run], "the owner's and the submitter's"
+    for mail in mails:
+        body = mail.get_body(("plain",))
+        assert body is not None
+        assert body.get_content().rstrip().endswith(f", run {run}")

@@ -13,6 +13,7 @@ from scq.config import load
 from scq.context import Context
 from scq.errors import BusyError, ConfigError, UsageError
 from scq.store import exclusive
+from tests.people import OWNER, World
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
@@ -192,3 +193,19 @@ def test_without_cryptography_there_is_no_key_and_no_complaint(home: Path, box: 
     report = init.run(context(home), "owner@example.org", str(box))
     assert report.ok
     assert not (home / "audit.key").exists()
+
+
+def test_an_older_copy_is_looked_at_as_for_the_first_time(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    home = world.owner.home
+    report = init.run(context(home, root=str(world.root)), OWNER, restored=True)
+    assert report.ok
+    assert context(home).store.load().revision == 0, "without a state nothing was restored"
+    world.owner.scq("check")
+    world.submit("news")
+    world.owner.scq("check")
+    init.run(context(home, root=str(world.root)), OWNER, restored=True)
+    state = context(home).store.load()
+    assert (state.baseline_at, state.peers_at, state.swept_at) == (None, None, None)
+    assert [row.repeat for row in state.outbox.values() if row.kind == "job.received"] == [True, True]
+    assert len(state.jobs) == 1

@@ -165,7 +165,7 @@ class TestSources:
 
     def test_drive_is_there_where_it_is_used_and_says_since_when_it_is_away(self, home: Path) -> None:
         assert [source["name"] for source in shown(context(home)).data["sources"]] == ["syftbox"]
-        drive = {"drive": Drive(use="always")}
+        drive: dict[str, Any] = {"drive": Drive(use="always")}
         went_well(home, "check", NOW - MINUTE)
         Store(str(home)).update(lambda state: replace(state, drive=replace(state.drive, scanned_at=NOW - HOUR)))
         assert "ok Google Drive looked at 1 minute ago" in text(shown(context(home, **drive)))

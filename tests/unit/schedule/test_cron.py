@@ -16,8 +16,8 @@ from scq import schedule
 from scq.errors import ConfigError, ScqError, UsageError
 from scq.ports import Entry, Schedule
 from scq.schedule import calls, cron
-from scq.schedule.cron import Cron, every_of, next_of, timing_of, words_of
-from scq.schedule.crontab import Table
+from scq.schedule.cron import Cron, words_of
+from scq.schedule.crontab import MINUTES, Table, every_of, next_of, timing_of
 
 HOME = "/home/ann/.syft-creds"
 OTHER = b"MAILTO=ann@example.org\n# BEGIN backup\n0 3 * * *\tbackup \\% \xff\r\n\n* * * * * true\n"
@@ -147,6 +147,14 @@ def test_marks_that_do_not_fit_are_refused_and_nothing_is_written(machine: Machi
     assert machine.table.read_bytes() == before
 
 
+def test_a_carriage_return_that_crontab_cannot_show_is_not_written_back_as_something_else(machine: Machine) -> None:
+    machine.table.write_bytes(b"1 * * * * true\\r\n")
+    with pytest.raises(ConfigError, match="line 1: ends in "):
+        machine.cron.install(plan())
+    assert machine.cron.remove(HOME) == ()
+    assert machine.table.read_bytes() == b"1 * * * * true\\r\n"
+
+
 def test_a_line_somebody_put_between_our_marks_is_not_lost(machine: Machine) -> None:
     machine.cron.install(plan())
     text = machine.table.read_text().replace("# END", "5 5 * * * mine\n# END")
@@ -246,7 +254,7 @@ def test_below_a_minute_it_is_every_minute_and_said(machine: Machine) -> None:
     )
 
 
-@given(st.sampled_from(cron._MINUTES), st.text(max_size=8))
+@given(st.sampled_from(MINUTES), st.text(max_size=8))
 def test_every_interval_reads_back_and_the_next_call_is_within_it(minutes: int, home: str) -> None:
     timing = timing_of(minutes * 60, home)
     assert every_of(timing) == minutes * 60
