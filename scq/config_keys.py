@@ -7,6 +7,7 @@ from scq.config_kinds import (
     ABSOLUTE,
     ADDRESS,
     ADDRESSES,
+    AGE,
     BACKUPS,
     CHANNEL_ENTRY,
     CHANNEL_NAME,
@@ -52,7 +53,12 @@ KEYS: tuple[Key, ...] = (
     Key("queue_name", "queue_name", QUEUE, "Name of the queue folder below `app_data` of the status-folder generation."),
     Key("max_concurrent_jobs", "max_concurrent_jobs", JOBS, "How many jobs one call runs at once."),
     Key("job_timeout", "job_timeout", DURATION, "Wall-clock limit of one job, unless `--timeout` or the job asks for less."),
-    Key("cleanup_completed_after", "cleanup_completed_after", DURATION_OR_ZERO, "Age at which `scq cleanup` removes a job."),
+    Key(
+        "cleanup_completed_after",
+        "cleanup_completed_after",
+        AGE,
+        "Age at which `scq cycle` and `scq cleanup` remove a job that is over. `never`: not at all.",
+    ),
     Key("lock_timeout", "lock_timeout", DURATION_OR_ZERO, "How long a call waits for another one that is saving."),
     Key("drive_token_path", "drive_token_path", PATH, "Saved sign-in for Google Drive."),
     Key(

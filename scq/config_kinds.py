@@ -76,6 +76,10 @@ def _seconds_or_zero(value: object) -> float | None:
     return number if number is not None and 0 <= number <= CENTURY else None
 
 
+def _age(value: object) -> float | None:
+    return CENTURY if value == "never" else _seconds_or_zero(value)
+
+
 def _size(value: object) -> int | None:
     number = _number(value, SIZE_UNITS)
     return int(number) if number is not None and 1 <= number <= 1 << 50 and number == int(number) else None
@@ -316,6 +320,7 @@ FLAG = Kind("true or false", "true or false", _flag)
 ADDRESS = Kind("e-mail address", "an e-mail address such as owner@example.org", _address)
 DURATION = Kind("duration", DURATION_WORDS, _seconds)
 DURATION_OR_ZERO = Kind("duration", DURATION_WORDS.replace("above 0", "from 0"), _seconds_or_zero)
+AGE = Kind("duration", DURATION_WORDS.replace("above 0", "from 0") + ", or never", _age)
 SIZE = Kind("size", "a number of bytes above 0, or one with a unit such as 512 KiB, 10 MiB, 1 GiB", _size)
 PATH = Kind("path", "a path that begins with / or ~/ or $SCQ_HOME/ or $CREDENTIALS_DIRECTORY/", _path)
 ABSOLUTE = Kind("path", "a path that begins with /", _absolute)

@@ -18,7 +18,16 @@ CHANGE_LENGTH = 500
 GUARDING = ("sandbox", "limits", "results", "auto_release", "approvals")
 SECURITY: tuple[str, ...] = (
     *(path for path in BY_PATH if path.partition(".")[0] in GUARDING),
-    *("network", "data", "deny", "prepare.index", "prepare.source_packages", "run.retry_interrupted", "drive.endpoint", "approve.command"),
+    *(
+        "network",
+        "data",
+        "deny",
+        "prepare.index",
+        "prepare.source_packages",
+        "run.retry_interrupted",
+        "drive.endpoint",
+        "approve.command",
+    ),
 )
 """Settings whose change is an audit row."""
 OPT_OUTS = {"sandbox.type": "none", "network": "full"}

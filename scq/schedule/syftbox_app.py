@@ -135,6 +135,8 @@ class SyftBoxApp:
 
     def install(self, schedule: Schedule) -> tuple[str, ...]:
         """Write the app; the client finds it by itself. Never over somebody else's. Raises ScqError."""
+        if missing := self.unusable():
+            raise UsageError(missing, "Start the SyftBox client once, or use another scheduler.")
         (file,) = self.files(schedule)
         text = self._text(schedule.home)
         folder = os.path.dirname(file.path)
@@ -199,11 +201,10 @@ class SyftBoxApp:
         return next((path for name in FOLDERS if os.path.isdir(path := os.path.join(root, name))), "")
 
     def _path(self, home: str) -> str:
-        """The run.sh for a home. Raises UsageError where there is no client."""
-        if missing := self.unusable():
-            raise UsageError(missing, "Start the SyftBox client once, or use another scheduler.")
+        """The run.sh for a home; where there is no client, as a new one would have it."""
+        root = read_client_config(self._env).root or expand("~/SyftBox", self._env)
         suffix = "" if home == expand("~/.syft-creds", self._env) else "-" + sha256(home.encode()).hexdigest()[:8]
-        return os.path.join(self._apps(read_client_config(self._env).root), f"scq{suffix}", "run.sh")
+        return os.path.join(self._apps(root) or os.path.join(root, FOLDERS[0]), f"scq{suffix}", "run.sh")
 
     def _text(self, home: str) -> str | None:
         """The run.sh that scq wrote for this home; None when there is none."""

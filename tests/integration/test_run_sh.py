@@ -162,18 +162,20 @@ def test_a_copy_of_the_repository_really_makes_itself_ready_and_looks_after_the_
     assert [process.returncode for process in started] == [0, 0], said
     assert "NEW JOB" in said[0][0] + said[1][0]
     assert not (copy / ".venv").exists()
-    # Ready: nothing that prepares is needed, or called, any more.
+    # Ready: what prepares is not called any more.
     (tmp_path / "bin" / "uv").unlink()
-    (tmp_path / "bin" / "python3").unlink()
+    (tmp_path / "bin" / "uv").write_text(f"#!/bin/sh\n: >'{tmp_path}/again'\nexit 1\n")
+    (tmp_path / "bin" / "uv").chmod(0o755)
     done = world.owner.home / "locks" / "cycle.done"
     before = done.stat().st_mtime_ns if done.exists() else 0
-    with subprocess.Popen([copy / "run.sh"], env={**own, "SCQ_EVERY": "4"}) as process:
+    with subprocess.Popen([copy / "run.sh"], env={**own, "SCQ_EVERY": "2"}) as process:
         until(lambda: done.exists() and done.stat().st_mtime_ns != before)
         second = done.stat().st_mtime_ns
         until(lambda: done.stat().st_mtime_ns != second)
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 143
     assert "count" in "".join(path.read_text() for path in (world.owner.home / "mailbox").rglob("*") if path.is_file())
+    assert not (tmp_path / "again").exists()
     assert processes(str(tmp_path / "data")) == []
 
 

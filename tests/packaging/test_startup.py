@@ -51,7 +51,9 @@ def owner(tmp_path: Path) -> Person:
     return owner
 
 
-@pytest.mark.parametrize("verb", ["status", "list", "pending", "check", "check --full", "check --json", "cycle", "--version", "--help"])
+@pytest.mark.parametrize(
+    "verb", ["status", "list", "pending", "check", "check --full", "check --json", "cycle", "--version", "--help"]
+)
 def test_a_call_loads_nothing_slow(owner: Person, verb: str) -> None:
     place = ["--home", str(owner.home), "--root", str(owner.root), "--email", OWNER]
     words = verb.split()
@@ -62,7 +64,14 @@ def test_a_call_loads_nothing_slow(owner: Person, verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "spared"),
-    [("status", {"yaml"}), ("pending", {"yaml"}), ("check", {"yaml"}), ("cycle", {"yaml"}), ("check --full", set()), ("list", set())],
+    [
+        ("status", {"yaml"}),
+        ("pending", {"yaml"}),
+        ("check", {"yaml"}),
+        ("cycle", {"yaml"}),
+        ("check --full", set()),
+        ("list", set()),
+    ],
 )
 def test_a_call_of_a_scheduler_loads_no_command_line_library_and_an_idle_one_no_yaml(
     owner: Person, verb: str, spared: set[str]

@@ -17,6 +17,7 @@ from scq.config import HOLDERS, Loaded, judge, keys, load, value_of
 from scq.config_channels import ChannelSetting
 from scq.config_file import CACHE_NAME, parse, plan_change, read_values, remember_parsed, write_change
 from scq.config_keys import BY_PATH, KEYS, find_key, nearest
+from scq.config_kinds import CENTURY
 from scq.config_values import Config, Health
 from scq.errors import ConfigError
 from scq.model import DataFolder
@@ -846,6 +847,11 @@ def test_a_link_stays_a_link_when_its_file_is_changed(home: Path) -> None:
 )
 def test_drive_is_reached_where_a_token_cannot_be_read_on_the_way(home: Path, place: str) -> None:
     assert read(home, f"drive: {{endpoint: '{place}'}}\n").config.drive.endpoint == place.removesuffix("/") + "/"
+
+
+def test_jobs_that_are_over_may_be_kept_for_good(home: Path) -> None:
+    assert read(home, "cleanup_completed_after: never\n").config.cleanup_completed_after == CENTURY
+    assert errors(home, "job_timeout: never\n")
 
 
 def test_a_secret_that_systemd_hands_over_is_found_where_it_says(home: Path) -> None:

@@ -215,7 +215,11 @@ def test_a_call_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
         assert process.wait() == -9
 
 
-def test_no_other_process_is_taken_for_a_call() -> None:
+def test_no_other_process_is_taken_for_a_call(processes: Path) -> None:
+    assert calls.at_work(entry().argv) == []  # its command line cannot be read
+
+
+def test_words_that_are_no_call_fit_no_process() -> None:
     assert calls.at_work(()) == []
     assert calls.at_work(("/bin/sh",)) == []
     assert calls.at_work((sys.executable, "--home", "/nowhere", "cycle")) == []
@@ -378,6 +382,7 @@ def test_where_nobody_can_see_processes_nothing_is_said_about_the_daemon(
 ) -> None:
     monkeypatch.setattr(calls, "PROC", str(tmp_path / "none"))
     assert machine.cron.verify(plan()) == []
+    assert calls.at_work(entry().argv) == []
 
 
 def test_verify_compares_what_is_there_with_what_is_wanted(machine: Machine, processes: Path) -> None:

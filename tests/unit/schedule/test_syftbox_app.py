@@ -209,6 +209,8 @@ def test_it_takes_a_client_and_its_folder_for_apps(tmp_path: Path) -> None:
     none = SyftBoxApp({"HOME": str(tmp_path / "nobody")})
     assert "no configuration of a SyftBox client" in none.unusable()
     assert none.installed(box.home) == ()
+    assert none.remove(box.home) == ()
+    assert none.files(box.plan())[0].path.startswith(f"{tmp_path}/nobody/SyftBox/apps/scq-")
     assert [problem.where for problem in none.verify(box.plan())] == ["SyftBox"]
     with pytest.raises(UsageError):
         none.install(box.plan())
