@@ -15,6 +15,7 @@ SWEEP = 1.5
 NEW_JOB_MS = 5.0
 RUN_MS = 10.0
 STATUS_CPU_MS = 80.0
+CYCLE = 0.5
 MEMORY_MIB = 40.0
 DRIVE_MIB = 64.0
 """With Google's library and its description of the API; each message that is remembered comes on top."""
@@ -43,6 +44,9 @@ class Result(Struct, frozen=True):
     status: Cost
     pending: Cost
     check: Cost
+    three: tuple[Cost, ...]
+    """`check`, `run-approved` and `notify`, each with nothing to do."""
+    cycle: Cost
     calls: Calls | None
     full: Cost
     one_new: Added
@@ -119,7 +123,10 @@ def _of_size(where: str, row: Result) -> Iterator[Verdict]:
     yield _milliseconds(f"{where}: running a trivial job, beyond the job itself", each, RUN_MS)
     cpu = f"{row.status.cpu_ms:.0f} ms"
     yield Verdict(f"{where}: scq status < {STATUS_CPU_MS:.0f} ms CPU", cpu, row.status.cpu_ms < STATUS_CPU_MS)
-    calls = (row.status, row.pending, row.check, row.full, row.one_new, row.many_new, row.runs)
+    share = row.cycle.cpu_ms / sum(cost.cpu_ms for cost in row.three)
+    aim = f"{where}: an idle cycle ≤ {CYCLE} × the CPU of check, run-approved and notify"
+    yield Verdict(aim, f"{share:.2f} ×", share <= CYCLE)
+    calls = (row.status, row.pending, row.check, row.cycle, row.full, row.one_new, row.many_new, row.runs)
     peak = max(cost.rss_mib for cost in calls)
     yield Verdict(f"{where}: peak memory < {MEMORY_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < MEMORY_MIB)
 

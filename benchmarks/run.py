@@ -80,6 +80,8 @@ def _measured(folder: Path, layout: str, size: int, setup: Setup, floor: Floors)
         status=_show("status", world, setup, floor),
         pending=_show("pending", world, setup, floor),
         check=idle,
+        three=(idle, _show("run-approved", world, setup, floor), _show("notify", world, setup, floor)),
+        cycle=_show("cycle", world, setup, floor),
         calls=traced(world.command("check"), world.root) if can_trace() else None,
         full=_show("check --full", world, setup, floor),
         one_new=added(world.command("check"), setup.repeat, lambda: world.add_pending(1)),
