@@ -327,10 +327,11 @@ def _decode(path: str, content: bytes, kind: type[Document]) -> Document:
                 f"{path}: has schema {found.schema}, this scq reads 1 to {SCHEMA}",
                 "A newer scq wrote it: use that one, or put back the copy made before the upgrade (docs/upgrades.md).",
             )
-        if found.schema == 1 and found.revision and kind is State:
+        if kind is State and found.revision == 0:
+            content = _from_older_form(content)
+        elif kind is State and found.schema == 1:
             content = _upgraded(content)
-        document = msgspec.structs.replace(msgspec.json.decode(content, type=kind), schema=SCHEMA)
-        return _from_older_form(content) if isinstance(document, State) and document.revision == 0 else document
+        return msgspec.structs.replace(msgspec.json.decode(content, type=kind), schema=SCHEMA)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidFileError(f"does not hold what scq wrote ({error})") from error
 
@@ -355,8 +356,11 @@ def _upgraded(content: bytes) -> bytes:
     return msgspec.json.encode({**values, **changed, "schema": SCHEMA})
 
 
-def _from_older_form(content: bytes) -> State:
-    """The documented state file of other software: `{"notified_jobs": {id: [event, …]}, <free key>: <value>, …}`."""
+def _from_older_form(content: bytes) -> bytes:
+    """The documented state file of other software, `{"notified_jobs": {id: [event, …]}, <free key>: <value>, …}`, in our form.
+
+    Its free keys may have any name, also one of ours.
+    """
     values = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     marks = msgspec.json.decode(values.pop("notified_jobs", b"{}"))
     if not isinstance(marks, dict):
@@ -366,7 +370,7 @@ def _from_older_form(content: bytes) -> State:
         for entity, types in marks.items()
         if isinstance(types, list)
     }
-    return State(notified=notified, values=values)
+    return msgspec.json.encode(State(notified=notified, values=values))
 
 
 def _keep_backup(path: str) -> None:

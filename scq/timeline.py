@@ -213,7 +213,7 @@ def _notes(record: Record, role: Role) -> tuple[str, ...]:
     notes: list[str] = []
     if record.invalid:
         notes.append("cannot be run: " + _invalid(record, role))
-    if record.changed:
+    if record.changed and role == "do":
         notes.append("its content has changed since it was approved")
     if record.sighting.where == "drive":
         notes.append("on Google Drive, not in the SyftBox folder yet")

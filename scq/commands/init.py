@@ -20,7 +20,7 @@ from scq.errors import ConfigError, InvalidFileError, UsageError
 from scq.files import make_folder
 from scq.model import Problem
 from scq.report import Report
-from scq.state import State
+from scq.state import Record, State
 from scq.store import exclusive
 from scq.syftbox import expand, lies_inside
 
@@ -114,7 +114,7 @@ def _import(ctx: Context, path: str, force: bool, chosen: dict[str, Any]) -> Imp
     kept = {key: value for key, value in told.items() if not _says(present, key, value)}
     settings = {key: value for key, value in taken.items() if key not in told and chosen.get(key) is None}
     named = values.get("state_file")
-    states = (named, *place.states) if isinstance(named, str) else place.states
+    states = (named, *place.states) if isinstance(named, str) and "\0" not in named else place.states
     notified, threads, unread = _told_there(ctx, states)
     return Import(place.config or path, settings, kept, notified, threads, (*read.left, *left, *unread, *_no_files(settings)))
 
@@ -124,13 +124,12 @@ def _told_there(ctx: Context, paths: tuple[str, ...]) -> tuple[dict[str, tuple[s
     notified: dict[str, tuple[str, ...]] = {}
     threads: dict[str, str] = {}
     problems: list[Problem] = []
-    for path in dict.fromkeys(os.path.realpath(path) for path in paths):
-        if path == os.path.realpath(ctx.store.path) or not os.path.lexists(path):
-            continue  # the state file of scq itself: an older form is taken over by the store
+    for path in dict.fromkeys(os.path.realpath(path) for path in paths if os.path.lexists(path)):
         try:
             state = legacy.read_state(path)
         except InvalidFileError as error:
-            problems.append(Problem(path, f"was not taken over ({error})", "What it remembers may be told again."))
+            if path != os.path.realpath(ctx.store.path):  # what scq itself keeps is its own already
+                problems.append(Problem(path, f"was not taken over ({error})", "What it remembers may be told again."))
             continue
         notified = _joined(notified, state.notified)
         threads = {**state.threads, **threads}
@@ -157,8 +156,16 @@ def _restored(ctx: Context, state: State) -> State:
     if state.baseline_at is None:
         return state
     rows = {key: row if row.state in ENDED else replace(row, repeat=True) for key, row in state.outbox.items()}
+    jobs = {key: _left_to_its_folder(record) for key, record in state.jobs.items()}
     state = audited(state, ctx.now(), ctx.config.email, "restored", verb="init")
-    return replace(state, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
+    return replace(state, jobs=jobs, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
+
+
+def _left_to_its_folder(record: Record) -> Record:
+    """A job that was at work, or was to be next, when the copy was made: it went on after that, and only its folder says how."""
+    if record.run is None or record.run.phase == "settled":
+        return record
+    return replace(record, run=None, answer=None, stamp="")
 
 
 def _is_set(values: dict[str, Any], key: str) -> bool:

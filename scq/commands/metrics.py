@@ -6,6 +6,7 @@ No label names a job or a person.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -36,7 +37,8 @@ class Family(Struct, frozen=True):
 def run(ctx: Context, *, textfile: str = "") -> Report:
     """Count once, and print the metrics or write them into `textfile`, which is replaced as a whole (mode 0644).
 
-    Raises UsageError for a file whose folder is not there, or that others would get with the SyftBox folder.
+    Raises UsageError for a place that holds anything but a plain file, whose folder is not there, or that others would get with
+    the SyftBox folder.
     """
     path = _place(ctx, textfile) if textfile else ""
     figures = measure(ctx)
@@ -60,6 +62,8 @@ def _place(ctx: Context, textfile: str) -> str:
     path = os.path.abspath(os.path.expanduser(textfile))
     if not os.path.isdir(os.path.dirname(path)):
         raise UsageError(f"{os.path.dirname(path)} is not a folder", "Make it first, or choose another --textfile.")
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise UsageError(f"{path} is no plain file", "Links, pipes, devices and folders are not replaced: choose another --textfile.")
     if ctx.config.root and lies_inside(os.path.dirname(path), ctx.config.root):
         raise UsageError(
             f"{path} lies inside the SyftBox folder", "What lies there is sent to others: choose another --textfile."

@@ -6,6 +6,7 @@ Looks and reads; writes nothing but the page.
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter, deque
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,8 @@ def _place(ctx: Context, html: str, public: bool) -> str:
         raise UsageError(f"{folder} is not a folder", "Make it first, or choose another --html.")
     if os.path.isdir(path) or html.endswith("/"):
         raise UsageError(f"{path} is a folder", "Name a file in it.")
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise UsageError(f"{path} is no plain file", "Links, pipes and devices are not replaced: choose another --html.")
     if not public and _is_shared(ctx, path):
         what = "What lies there is sent to others: choose another --html, or --public --for SUBMITTER."
         raise UsageError(f"{path} lies inside the SyftBox folder", what)
@@ -89,17 +92,20 @@ def _place(ctx: Context, html: str, public: bool) -> str:
 
 
 def _is_shared(ctx: Context, path: str) -> bool:
-    """True when a file would be made inside the SyftBox folder. A link at its own place is replaced, never followed."""
+    """True when a file would be made inside the SyftBox folder."""
     return bool(ctx.config.root) and lies_inside(os.path.dirname(path), ctx.config.root)
 
 
 def _page(ctx: Context, now: datetime, begin: datetime | None, address: str) -> tuple[Page, tuple[Problem, ...]]:
     shown = view(ctx, full=True)
-    complete = shown.source.ok and shown.source.complete
+    records, remembered = _records(ctx, shown, address)
     role: Role = "ds" if address else "do"
     zone = UTC if address else None
-    stories = within((story(record, role) for record in _records(ctx, shown, complete) if _is_told(record, address)), begin)
+    stories = within((story(record, role) for record in records), begin)
     own, problems = (None, shown.problems) if address else _own(ctx, shown)
+    # What of somebody else could not be read is nothing to tell a submitter; a folder that shows nothing at all is.
+    lacking = remembered or any(problem.where == "." for problem in shown.problems) if address else not shown.source.complete
+    complete = shown.source.ok and not lacking
     page = Page(
         owner=ctx.config.email,
         made_at=now,
@@ -114,21 +120,25 @@ def _page(ctx: Context, now: datetime, begin: datetime | None, address: str) -> 
     return page, problems
 
 
-def _records(ctx: Context, shown: View, complete: bool) -> list[Record]:
-    """Every job sent to this owner that is there; of a source that could not be read, what was remembered."""
-    records = dict(shown.records)
-    if not complete:
-        for key in ctx.store.finished_keys() - records.keys():
-            remembered = ctx.store.finished_record(key)
-            if remembered is not None:
-                records[key] = remembered
-    mine = (record for record in records.values() if record.sighting.owner == ctx.config.email)
-    return [record for record in mine if record.missing_since is None]
+def _records(ctx: Context, shown: View, address: str) -> tuple[list[Record], bool]:
+    """(every job a page tells of that is there; of a source that could not be read, what was remembered. Whether that is in it)."""
+    found = dict(shown.records)
+    missed: dict[str, Record] = {}
+    if not (shown.source.ok and shown.source.complete):
+        over = {key: ctx.store.finished_record(key) for key in ctx.store.finished_keys() - found.keys()}
+        missed = {key: record for key, record in over.items() if record is not None and _is_told(ctx, record, address)}
+    told = [record for record in found.values() if _is_told(ctx, record, address)]
+    return [*told, *missed.values()], bool(missed)
 
 
-def _is_told(record: Record, address: str) -> bool:
-    """Whether a job belongs on the page of a submitter (empty: on the owner's). A path with a forged name belongs to nobody."""
-    return not address or (record.sighting.submitter.lower() == address and FORGED not in record.sighting.flags)
+def _is_told(ctx: Context, record: Record, address: str) -> bool:
+    """Whether a page tells of a job. On that of a submitter (empty: the owner's) one with a forged name is nobody's."""
+    seen = record.sighting
+    if seen.owner != ctx.config.email or record.missing_since is not None:
+        return False
+    # In ASCII only: else there are letters that become those of another address when they are made small.
+    its_own = seen.submitter.isascii() and seen.submitter.lower() == address and FORGED not in seen.flags
+    return not address or its_own
 
 
 def _own(ctx: Context, shown: View) -> tuple[Own, tuple[Problem, ...]]:

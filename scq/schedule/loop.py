@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import stat
 import sys
@@ -23,7 +24,7 @@ from scq.files import make_folder, read_bytes, remove_file, write_atomic
 from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
 from scq.schedule import resident
-from scq.schedule.calls import program_problems
+from scq.schedule.calls import end, program_problems
 
 NAME = "loop.json"
 LIMIT = 1 << 20
@@ -34,6 +35,7 @@ STEP_S = 0.05
 LOOK_S = 1.0
 """How long a lock of nobody known may be that of somebody who only looks."""
 PID_LIMIT = 1 << 22
+_PID_NAME = re.compile(r"syft-[A-Za-z_]\w*\.pid", re.ASCII)
 _AGAIN = "Call `scq schedule install --loop` again."
 
 
@@ -68,31 +70,26 @@ class Loop:
 
     def install(self, schedule: Schedule) -> tuple[str, ...]:
         """Write the file, and have one process per entry; one that makes other calls than it should is replaced."""
-        done: list[str] = []
-        before = {entry.name: entry for entry in self._entries(schedule.home, tolerant=True)}
-        make_folder(schedule.home, 0o700)
-        for file in self.files(schedule):
-            if before != {entry.name: entry for entry in schedule.entries}:
-                write_atomic(file.path, file.text.encode("utf-8"), mode=file.mode)
-                done.append(f"wrote {file.path}")
-        wanted = {entry.name for entry in schedule.entries}
-        done.extend(self.stop(schedule.home, name) for name in before if name not in wanted)
-        for entry in schedule.entries:
-            alive = _alive(_pid_file(schedule.home, entry.name))
-            if alive is None or entry != before.get(entry.name) or alive.every != entry.every:
-                if alive is not None:
-                    done.append(self.stop(schedule.home, entry.name))
-                done.append(self.start(schedule.home, entry.name))
+        home = schedule.home
+        (file,) = self.files(schedule)
+        make_folder(home, 0o700)
+        wanted = {entry.name: entry for entry in schedule.entries}
+        before = {entry.name: entry for entry in self._entries(home, tolerant=True)}
+        # The old processes end before the file is new: cut short in between, the next install still sees what is left to do.
+        done = [self.stop(home, name) for name, every in _at_work(home) if not _is_right(before.get(name), wanted.get(name), every)]
+        if before != wanted:
+            write_atomic(file.path, file.text.encode("utf-8"), mode=file.mode)
+            done.append(f"wrote {file.path}")
+        there = {name for name, _ in _at_work(home)}
+        done.extend(self.start(home, name) for name in wanted if name not in there)
         return tuple(done)
 
     def remove(self, home: str) -> tuple[str, ...]:
         """End the processes and remove their files."""
-        done: list[str] = []
         path = os.path.join(home, NAME)
-        for entry in self._entries(home, tolerant=True):
-            if _alive(_pid_file(home, entry.name)) is not None:
-                done.append(self.stop(home, entry.name))
-            remove_file(_pid_file(home, entry.name))
+        done = [self.stop(home, name) for name, _ in _at_work(home)]
+        for name in _named_files(home):
+            remove_file(_pid_file(home, name))
         if os.path.lexists(path):
             remove_file(path)
             done.append(f"removed {path}")
@@ -147,8 +144,14 @@ class Loop:
         for number, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, KILL_S)):
             _signal(path, alive, number)
             if _wait(lambda: not _is_same(path, alive), patience):
-                return f"{name}: stopped" if number == signal.SIGTERM else f"{name}: killed, as it did not end"
+                return f"{name}: stopped" if number == signal.SIGTERM else self._killed(home, name)
         raise ScqError(f"{name}: process {alive.pid} does not end", "Look at what it waits for, such as a disk that is away.")
+
+    def _killed(self, home: str, name: str) -> str:
+        """What is said of a process that had to be killed; it could not end its calls, so that is done here."""
+        lines = [entry.argv for entry in self._entries(home, tolerant=True) if entry.name == name]
+        ended = sum(end(argv) for argv in lines)
+        return f"{name}: killed, as it did not end" + (f"; ended {ended} call(s) at work" if ended else "")
 
     def _spawn(self, words: list[str], lock: int) -> None:
         import subprocess
@@ -193,6 +196,26 @@ def _pid_file(home: str, name: str) -> str:
     return os.path.join(home, f"syft-{name}.pid")
 
 
+def _named_files(home: str) -> list[str]:
+    """Names that have a pid file in a home, also those that no schedule has any more."""
+    try:
+        found = sorted(os.listdir(home))
+    except FileNotFoundError:
+        return []
+    return [name.removeprefix("syft-").removesuffix(".pid") for name in found if _PID_NAME.fullmatch(name)]
+
+
+def _at_work(home: str) -> list[tuple[str, float | None]]:
+    """(name, seconds between two calls) of every process of a home. Raises ConfigError for a pid file that is no file."""
+    found = ((name, _alive(_pid_file(home, name))) for name in _named_files(home))
+    return [(name, alive.every) for name, alive in found if alive is not None]
+
+
+def _is_right(before: Entry | None, wanted: Entry | None, every: float | None) -> bool:
+    """Whether a process that was started for `before` does what is wanted now."""
+    return wanted is not None and before == wanted and every == wanted.every
+
+
 def _state(home: str, entry: Entry) -> Installed:
     path = _pid_file(home, entry.name)
     alive = _alive(path)
@@ -230,10 +253,10 @@ def _locked(path: str) -> int | None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(fd), os.lstat(path)):
                 os.fchmod(fd, 0o600)
-                return fd
+                return _above_streams(fd)
         except BlockingIOError:
             # Whoever only looks holds it too, for a moment.
-            if _named(os.pread(fd, 4096, 0)).known or time.monotonic() > until:
+            if _named(fd).known or time.monotonic() > until:
                 os.close(fd)
                 return None
             time.sleep(STEP_S)
@@ -245,6 +268,15 @@ def _locked(path: str) -> int | None:
         os.close(fd)
 
 
+def _above_streams(fd: int) -> int:
+    """A descriptor under another number where it has one of the standard streams: the caller has none, the new process will."""
+    if fd > 2:
+        return fd
+    higher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return higher
+
+
 def _alive(path: str) -> Alive | None:
     """The process that holds the pid file, None when nobody does. Raises ConfigError, OSError."""
     try:
@@ -254,21 +286,31 @@ def _alive(path: str) -> Alive | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _named(os.pread(fd, 4096, 0))
+        return _named(fd)
     else:
         return None
     finally:
         os.close(fd)
 
 
-def _named(content: bytes) -> Alive:
-    """What a pid file says about its holder. `known` only if the process of that number began when the file says."""
-    lines = content.decode("ascii", "replace").splitlines()
+def _named(fd: int) -> Alive:
+    """What an open pid file says about its holder. `known` only if the process of that number began when the file says, and
+    belongs to the owner of the file: a home is not to tell the administrator whom to kill.
+    """
+    lines = os.pread(fd, 4096, 0).decode("ascii", "replace").splitlines()
     facts = {word: rest for word, _, rest in (line.partition(" ") for line in lines[1:])}
     pid = int(lines[0]) if lines and lines[0].isdecimal() and len(lines[0]) < 10 else 0
     begun = facts.get("started", "")
-    known = 1 < pid <= PID_LIMIT and resident.begun_at(pid) == begun
+    known = 1 < pid <= PID_LIMIT and resident.begun_at(pid) == begun and _is_owned(pid, os.fstat(fd).st_uid)
     return Alive(pid, begun, _number(facts.get("every", "")), known)
+
+
+def _is_owned(pid: int, account: int) -> bool:
+    """Whether a process belongs to an account; taken for granted where the system has no /proc to say so."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == account
+    except OSError:
+        return not os.path.isdir("/proc/self")
 
 
 def _number(text: str) -> float | None:

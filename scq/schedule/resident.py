@@ -19,6 +19,8 @@ MOST = 4
 GRACE_S = 8.0
 """What the calls at work get between SIGTERM and SIGKILL: less than the 10 s that whoever ends this process waits."""
 STEP_S = 0.05
+FULL_S = 600.0
+"""After how long without room for another call that is worth a line in the error log."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)
 
 
@@ -65,6 +67,8 @@ class Resident:
         self.every = every
         self.program = program
         self.calls: set[int] = set()
+        self.noted = ""
+        self.started_at = time.monotonic()
         self.ending = False
         self.bell = os.pipe()
         for end in self.bell:
@@ -81,7 +85,7 @@ class Resident:
     def stay(self) -> None:
         """Start calls until told to end, or until the pid file is no longer the one of this process."""
         self.listen()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # calls inherit it, and whoever started this may have blocked more
         due = time.monotonic()
         while not self.ending and self.is_named():
             self.collect()
@@ -112,8 +116,10 @@ class Resident:
             os.read(self.bell[0], 512)
 
     def start(self) -> None:
-        """Start one call, with a session of its own to end it by. What cannot be started is noted, and tried again next time."""
+        """Start one call, in a process group of its own to end it by. What cannot be started is tried again next time."""
         if len(self.calls) >= MOST:
+            if time.monotonic() - self.started_at > FULL_S:
+                self.note(f"{MOST} calls do not end, and no other is made before one of them does")
             return
         error_log = self.opened_log()
         actions = [
@@ -126,13 +132,24 @@ class Resident:
             made = os.posix_spawn(
                 self.program[0], self.program, os.environ, file_actions=actions, setpgroup=0, setsigdef=heard_again
             )
-            self.calls.add(made)
         except OSError as error:
-            note = f"{time.strftime('%Y-%m-%d %H:%M:%S')} - scq.loop - ERROR - {self.program[0]}: {error.strerror}\n"
-            with suppress(OSError):  # a full disk must not end the calls
-                os.write(error_log, note.encode("utf-8", "replace"))
+            self.note(f"{self.program[0]}: {error.strerror}")
+        else:
+            self.calls.add(made)
+            self.noted, self.started_at = "", time.monotonic()
         finally:
             os.close(error_log)
+
+    def note(self, text: str) -> None:
+        """A line in the error log, once for as long as there is nothing else to say."""
+        if text == self.noted:
+            return
+        self.noted = text
+        row = f"{time.strftime('%Y-%m-%d %H:%M:%S')} - scq.loop - ERROR - {text}\n"
+        error_log = self.opened_log()
+        with suppress(OSError):  # a full disk must not end the calls
+            os.write(error_log, row.encode("utf-8", "replace"))
+        os.close(error_log)
 
     def opened_log(self) -> int:
         """The error log, opened anew for each call, because it may have been put aside meanwhile; else nowhere."""

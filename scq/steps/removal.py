@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -13,11 +13,24 @@ from scq.clean import line
 from scq.context import Context, audited
 from scq.errors import FAILED, OK
 from scq.keeping import prune
-from scq.model import FINISHED, Job, Problem
+from scq.model import FINISHED, Problem
 from scq.report import Report
 from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
 from scq.view import awaits_answer, job_of
+
+CLEANUP = "cleanup"
+"""In `State.last`."""
+
+
+def counting_since(ctx: Context) -> datetime:
+    """When cycles began to remove jobs here, noted the first time: nobody is to lose what lay there for years all at once."""
+
+    def begun(state: State) -> State:
+        known = state.last.get(CLEANUP)
+        return state if known is not None and known <= ctx.now() else replace(state, last={**state.last, CLEANUP: ctx.now()})
+
+    return ctx.store.update(begun).last[CLEANUP]
 
 
 def removed(
@@ -26,20 +39,21 @@ def removed(
     seen: Sequence[Problem],
     *,
     older_than: float | None = None,
+    since: datetime | None = None,
     unanswered: bool = False,
     dry_run: bool = False,
 ) -> Report:
     """Remove those of the owner's jobs that ended longer ago than `older_than` seconds (default `cleanup_completed_after`).
 
     `records` are all jobs as a full look saw them, `seen` what went wrong with it. A job whose results wait for an answer stays,
-    unless `unanswered`.
+    unless `unanswered`. With `since` what was over before counts from then on, as if it had ended at that moment.
     The caller holds the lock of `run-approved`, unless `dry_run`: folders of runs are removed too.
     """
     limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
     old = {
         key: record
         for key, record in records.items()
-        if record.sighting.owner == ctx.config.email and _is_old(ctx, job_of(record), limit) and not _at_work(record)
+        if record.sighting.owner == ctx.config.email and _is_old(ctx, record, limit, since) and not _at_work(record)
     }
     waiting = {key for key, record in old.items() if awaits_answer(record) and not unanswered}
     old = {key: record for key, record in old.items() if key not in waiting}
@@ -63,18 +77,25 @@ def removed(
     return Report("cleanup", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(seen) else OK)
 
 
-def _is_old(ctx: Context, job: Job, limit: timedelta) -> bool:
-    if job.status not in FINISHED:
+def _is_old(ctx: Context, record: Record, limit: timedelta, since: datetime | None) -> bool:
+    if record.status not in FINISHED:
         return False
-    sighting = job.sighting
-    times = [sighting.finished_at, sighting.decided_at, sighting.updated_at]
-    if job.run is not None:
-        times.append(job.run.finished_at)
-    if job.decision is not None:
-        times.append(job.decision.at)
-    known = [moment for moment in times if moment is not None]
-    ended = max(known) if known else job.first_seen_at
-    return ended is not None and ctx.now() - ended > limit
+    ended = _ended_at(record)
+    return ctx.now() - (ended if since is None else max(ended, since)) > limit
+
+
+def _ended_at(record: Record) -> datetime:
+    """When all was said about a job. What was released has to lie there for a while: its submitter does not look every minute."""
+    sighting, run, decision, answer = record.sighting, record.run, record.decision, record.answer
+    times = [
+        sighting.finished_at,
+        sighting.decided_at,
+        sighting.updated_at,
+        run.finished_at if run is not None else None,
+        decision.at if decision is not None else None,
+        answer.at if answer is not None else None,
+    ]
+    return max((moment for moment in times if moment is not None), default=record.first_seen_at)
 
 
 def _at_work(record: Record) -> bool:
@@ -109,7 +130,7 @@ def _sweep(ctx: Context) -> list[str]:
     state = ctx.store.load()
     finished = (ctx.store.finished_record(key) for key in ctx.store.finished_keys())
     records = [*state.jobs.values(), *(record for record in finished if record is not None)]
-    prune(ctx, {record.decision.digest for record in records if record.decision is not None})
+    prune(ctx, {vote.digest for record in records for vote in (*record.votes, record.decision) if vote is not None})
     runs = {record.run.directory for record in records if record.run is not None}
     folder = ctx.runs_folder()
     strays = sorted(name for name in os.listdir(folder) if name not in runs) if os.path.isdir(folder) else []

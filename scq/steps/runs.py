@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from scq.acting import carry_out
-from scq.authority import CHANGED
+from scq.authority import CHANGED, runnable
 from scq.clean import line
 from scq.context import Context
 from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, ScqError
@@ -18,13 +18,14 @@ from scq.exchanging import send_back
 from scq.looking import Observation
 from scq.model import Problem
 from scq.planning import choose, exceeding, matches
-from scq.ports import Sandbox
-from scq.provision import beginning, provide
 from scq.report import Report
-from scq.running import Options, Outcome, Runner
 from scq.showing import plan_lines, seconds, usage_words
 from scq.state import Record
 from scq.view import awaits_answer, job_of
+
+if TYPE_CHECKING:
+    from scq.ports import Sandbox
+    from scq.running import Options, Outcome, Runner
 
 
 class Choice(Struct, frozen=True):
@@ -37,7 +38,21 @@ class Choice(Struct, frozen=True):
 
 def runner_of(ctx: Context, options: Options) -> Runner:
     """The one who runs jobs in this call. The caller holds the lock of `run-approved`."""
+    from scq.running import Runner  # takes as long to load as a whole look that finds nothing new
+
     return Runner(ctx, ctx.sandbox(), ctx.executor(), options)
+
+
+def is_left(ctx: Context) -> bool:
+    """Whether earlier calls left something to be finished."""
+    records = ctx.store.load().jobs.values()
+    return any(record.intents or (record.run is not None and record.run.phase != "settled") for record in records)
+
+
+def is_due(ctx: Context, seen: Observation) -> bool:
+    """Whether there is a job to be run, or to be refused."""
+    records = seen.state.jobs
+    return any(record.changed or runnable(record, ctx.config.email) for record in records.values())
 
 
 def recovered(ctx: Context, runner: Runner) -> list[Problem]:
@@ -53,7 +68,7 @@ def run_jobs(ctx: Context, runner: Runner, seen: Observation, problems: Sequence
     Exit code 4 when a job failed, 5 when content was not what was approved, 78 when the sandbox cannot be had.
     """
     if not seen.source.ok:
-        return Report("run-approved", {"runs": []}, (), tuple(problems), BUSY)
+        return _report(runner, [*problems], [], set(), BUSY)
     keys = choose(seen.state.jobs, ctx.config.email, only=choice.only, skip=choice.skip, max_jobs=choice.most)
     changed = _changed(seen, choice.only, choice.skip, ctx.config.email)
     if keys:
@@ -80,6 +95,8 @@ def planned_jobs(ctx: Context, sandbox: Sandbox, options: Options, seen: Observa
 
 def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: str) -> list[Outcome]:
     """Jobs that were approved and are no longer what was approved: refused, every time, until the owner decides again."""
+    from scq.running import Outcome
+
     return [
         Outcome(key, record, refused=CHANGED, integrity=True)
         for key, record in seen.state.jobs.items()
@@ -90,6 +107,8 @@ def _changed(seen: Observation, only: Sequence[str], skip: Sequence[str], me: st
 
 def _planned(ctx: Context, sandbox: Sandbox, record: Record, options: Options) -> tuple[dict[str, Any], list[str]]:
     """One job that would be run, with everything it would be given: as JSON, and as lines."""
+    from scq.provision import beginning, provide
+
     job = job_of(record)
     row: dict[str, Any] = {"id": job.id, "short_id": job.short_id, "name": job.name, "digest": job.digest}
     row |= {"plan": None, "problem": ""}
@@ -105,7 +124,12 @@ def _planned(ctx: Context, sandbox: Sandbox, record: Record, options: Options) -
     return row, [head, *plan_lines(plan, exceeding(provision.asked, provision.limits))]
 
 
-def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], news: set[str]) -> Report:
+def report_of(runner: Runner, problems: Sequence[Problem]) -> Report:
+    """What a runner has done so far."""
+    return _report(runner, [*problems], [], set())
+
+
+def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], news: set[str], otherwise: int = OK) -> Report:
     """`news` are the jobs something happened to since the last look: a refusal is told once, its exit code stays."""
     outcomes = [*runner.outcomes, *changed]
     rows = [_row(outcome) for outcome in outcomes]
@@ -117,7 +141,7 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     problems = [*problems, *runner.problems]
     refused = any(outcome.integrity for outcome in outcomes)
     failed = any(row["status"] == "failed" for row in rows)
-    code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else OK
+    code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else otherwise
     errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
     return Report("run-approved", {"runs": rows}, tuple(lines), tuple(problems), code, errors)
 

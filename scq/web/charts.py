@@ -14,6 +14,8 @@ WIDTH = 1_000
 HEIGHT = 40
 GAP = 0.24
 """Share of its step that a bar leaves free."""
+WIDEST = 24.0
+"""Widest upright bar: where there are few of them they are no blocks."""
 THINNEST = 3.0
 """Narrowest part of a track: a run of seconds in a year is still seen."""
 
@@ -46,8 +48,9 @@ class Track(Struct, frozen=True):
 def bars(values: Sequence[int], most: int) -> tuple[Bar, ...]:
     """One upright bar for each value that is not 0, all on one scale on which `most` fills the height."""
     step = WIDTH / max(1, len(values))
+    width = min(WIDEST, step * (1 - GAP))
     return tuple(
-        Bar(_round(index * step + step * GAP / 2), _round(HEIGHT - high), _round(step * (1 - GAP)), _round(high), index)
+        Bar(_round((index + 0.5) * step - width / 2), _round(HEIGHT - high), _round(width), _round(high), index)
         for index, value in enumerate(values)
         if value and (high := max(2.0, HEIGHT * value / most))
     )

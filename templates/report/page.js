@@ -25,7 +25,8 @@
       one.row.hidden = !fits;
       found += fits ? 1 : 0;
     }
-    count.textContent = found === rows.length ? `All ${found} rows` : `${found} of ${rows.length} rows`;
+    const all = rows.length === 1 ? "1 row" : `${rows.length} rows`;
+    count.textContent = found < rows.length ? `${found} of ${all}` : rows.length === 1 ? all : `All ${all}`;
     table.classList.toggle("empty", found === 0);
   };
 

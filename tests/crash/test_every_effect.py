@@ -31,9 +31,9 @@ KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 _IN_VAIN = re.compile(r".* = -1 E[A-Z]+ \(.*\)")
 
 TRACED = [
-    ("c0", "check", "unseen", 1),
+    ("c0", "check", "unseen", 2),
     ("a3", "approve", "seen", 3),
-    ("c0", "run-approved", "approved", 1),
+    ("c0", "run-approved", "approved", 2),
     ("c0", "rerun", "finished", 3),
     ("b2", "share", "finished", 2),
 ]

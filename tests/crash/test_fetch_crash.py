@@ -28,12 +28,6 @@ ENOUGH = 300
 FIRST, LAST = "print(1)\n", "print(2)\n"
 
 
-@pytest.fixture(autouse=True)
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 @pytest.fixture
 def server() -> Iterator[DriveServer]:
     with DriveServer() as drive:

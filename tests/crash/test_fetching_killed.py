@@ -40,8 +40,7 @@ def place() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_a_call_killed_while_it_fetches_is_made_by_the_next_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+def test_a_call_killed_while_it_fetches_is_made_by_the_next_one(place: Path) -> None:
     world = World(place / "now")
     scratch = place / "scratch"
     world.owner.configure(f"sandbox: {{type: bwrap, scratch: {scratch}}}\nprepare: {{index: 'file://{place}/index'}}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,9 @@ class Machine:
         self.plug()
         self.owner.scq("cycle")
 
-    def plug(self) -> None:
+    def plug(self, **rest: Any) -> None:
         place = self.world.folder / "box"
-        self.owner.configure(json.dumps({"sandbox": "none", "channels": {"post": {"type": "file", "path": str(place)}}}))
+        self.owner.configure(json.dumps({"sandbox": "none", "channels": {"post": {"type": "file", "path": str(place)}}, **rest}))
 
     def copy(self) -> None:
         """As docs/upgrades.md has it."""
@@ -105,6 +107,55 @@ def test_a_decision_in_the_backup_still_counts_and_one_after_it_has_to_be_made_a
     assert ran == ["allowed"]
     assert ("job.completed", allowed, SCIENTIST) in told
     assert world.owner.job(other)["status"] == "pending", "what the folder says is no decision of the owner's"
+
+
+def test_a_copy_made_while_jobs_ran_makes_none_of_them_run_again(machine: Machine, tmp_path: Path) -> None:
+    """One was at work, one was to be next: neither is in the copy as over, and both ended after it."""
+    world, go = machine.world, tmp_path / "go"
+    machine.plug(max_concurrent_jobs=1, run={"retry_interrupted": True})
+    wait = f"while [ ! -e {go} ]; do sleep 0.05; done\n"
+    uids = [world.approved(name, f"echo x >>{tmp_path}/{name}\n{wait}") for name in ("one", "two")]
+    place = ["--home", str(machine.owner.home), "--root", str(world.root), "--email", OWNER]
+    with subprocess.Popen([sys.executable, "-m", "scq", *place, "run-approved"], stdout=subprocess.DEVNULL) as running:
+        while not (tmp_path / "one").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        machine.copy()
+        go.touch()
+    assert running.returncode == 0
+    machine.put_back()
+    state = json.loads((machine.owner.home / "state.json").read_text())
+    assert not any("run" in record for record in state["jobs"].values())
+    for _ in range(2):
+        assert machine.cycle()[0] == []
+    assert [machine.owner.job(uid)["status"] for uid in uids] == ["completed", "completed"]
+    assert [(tmp_path / name).read_text() for name in ("one", "two")] == ["x\n", "x\n"]
+
+
+def test_an_older_state_beside_the_newer_log_loses_the_approval_and_not_the_log(machine: Machine) -> None:
+    world, home = machine.world, machine.owner.home
+    uid = world.submit("later")
+    machine.owner.scq("check")
+    machine.copy()
+    world.owner.scq("approve", uid)
+    log = (home / "audit.jsonl").read_bytes()
+    machine.put_back()
+    (home / "audit.jsonl").write_bytes(log)
+    ran, told = machine.cycle()
+    assert (ran, machine.owner.job(uid)["status"]) == ([], "pending")
+    assert ("baseline", "", OWNER) in told
+    machine.owner.scq("reject", uid, "-r", "no")
+    assert (home / "audit.jsonl").read_bytes().startswith(log)
+
+
+def test_a_job_that_came_after_the_backup_is_told_in_one_message(machine: Machine) -> None:
+    machine.copy()
+    machine.world.submit("missed")
+    machine.cycle()
+    machine.put_back()
+    assert machine.cycle()[1] == [("baseline", "", OWNER)]
+    (letter,) = (text for path in (machine.world.folder / "box").rglob("*.eml") if "missed" in (text := path.read_text()) and "wait" in text and "since" in text)
+    assert OWNER in letter
 
 
 def test_messages_that_waited_in_the_backup_say_that_they_may_be_a_repeat(machine: Machine) -> None:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE_ENVIRONMENT = dict(os.environ)  # as it was before a test replaced the home directory: pip needs its configuration
@@ -31,12 +33,39 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def installed(archives: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` folder of an environment that holds the wheel and what it asks for, nothing more."""
+    """The `bin` folder of an environment that holds the wheel and what it asks for, nothing of the tools of the workshop.
+
+    What it asks for was installed once, beside this test, and is linked.
+    """
     folder = tmp_path_factory.mktemp("clean") / "venv"
     call(sys.executable, "-m", "venv", "--without-pip", folder)
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "--disable-pip-version-check", "--quiet"]
-    call(*pip, "install", archives[1])
+    call(*pip, "install", "--no-deps", archives[1])
+    (site,) = folder.glob("lib/python*/site-packages")
+    (wheel,) = metadata.distributions(path=[str(site)])
+    for needed in needed_by(wheel):
+        for top in {file.parts[0] for file in needed.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            if not (site / top).exists():
+                (site / top).symlink_to(str(needed.locate_file(top)))
     return folder / "bin"
+
+
+def needed_by(wheel: metadata.Distribution) -> list[metadata.Distribution]:
+    """What a distribution requires without extras, and what that requires, as it is installed here in a right version."""
+    found: dict[tuple[str, str], metadata.Distribution] = {}
+    waiting = [(wheel, "")]
+    while waiting:
+        asking, extra = waiting.pop()
+        for wanted in map(Requirement, asking.requires or ()):
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": extra}):
+                continue
+            there = metadata.distribution(wanted.name)
+            assert wanted.specifier.contains(there.version, prereleases=True), f"{asking.name}: {wanted} ({there.version})"
+            for inner in ("", *wanted.extras):
+                if (there.name, inner) not in found:
+                    found[there.name, inner] = there
+                    waiting.append((there, inner))
+    return list(found.values())
 
 
 def shipped(folder: str) -> set[str]:
@@ -76,6 +105,12 @@ def test_the_installed_command_works_on_an_empty_box(installed: Path, tmp_path: 
     (tmp_path / "SyftBox" / "owner@example.org").mkdir(parents=True)
     own = ["--home", tmp_path / "home", "--root", tmp_path / "SyftBox", "--email", "owner@example.org"]
     assert '"ok":true' in call(installed / "scq", *own, "pending", "--json")
+
+
+def test_the_environment_holds_what_the_wheel_asks_for_and_no_tool_of_the_workshop(installed: Path) -> None:
+    modules = ("msgspec", "yaml", "googleapiclient", "pytest", "hypothesis", "mypy")
+    asked = f"import importlib.util as u; print([n for n in {modules} if u.find_spec(n)])"
+    assert call(installed / "python", "-c", asked).strip() == "['msgspec', 'yaml', 'googleapiclient']"
 
 
 def test_importing_the_installed_package_needs_no_extra(installed: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scq.config import load
 from scq.errors import ConfigError, UsageError
 from tests.people import OWNER, SCIENTIST, World
 from tests.unit.commands.test_init import context
-from tests.unit.library.test_state_manager import older
+from tests.unit.library.test_state_manager import ANA, older
 
 GEN_2 = """do_email: {owner}
 syftbox_root: {root}
@@ -184,6 +184,21 @@ def test_a_damaged_state_is_named_and_the_rest_is_taken(home: Path, place: Path,
     assert not (home / "state.json").exists()
 
 
+def test_a_state_file_nobody_can_have_is_passed_over(home: Path, place: Path) -> None:
+    with (place / "config.yaml").open("a") as file:
+        file.write('state_file: "no\\0such"\n')
+    report = init.run(context(home), import_from=str(place))
+    assert (context(home).config.email, report.data["imported"]["told"]) == (OWNER, 4)
+
+
+def test_a_state_that_is_a_link_to_nothing_is_named(home: Path, place: Path) -> None:
+    (place / "notify" / "state.json").unlink()
+    (place / "notify" / "state.json").symlink_to("elsewhere.json")
+    report = init.run(context(home), import_from=str(place))
+    assert report.problems[-1].where == str(place / "notify" / "elsewhere.json")
+    assert "may be told again" in report.problems[-1].advice
+
+
 @pytest.mark.parametrize("text", ["do_email: [\n", "- 1\n", "a: &a [*a]\n", "x: " + "[" * 200, "do_email: a@b\ndo_email: c@d\n"])
 def test_a_damaged_configuration_is_refused_and_nothing_is_written(home: Path, place: Path, text: str) -> None:
     (place / "config.yaml").write_text(text)
@@ -225,9 +240,24 @@ def test_the_home_itself_can_be_imported(tmp_path: Path) -> None:
     (home / "config.yaml").write_text(f"do_email: {OWNER}\nsyftbox_root: {root}\ninterval: 20\n")
     (home / "state.json").write_text(json.dumps({"notified_jobs": {"a": ["new"]}}))
     report = init.run(context(home), import_from=str(home))
-    assert report.data["imported"]["taken"] == {"notify.interval": 20}
+    assert (report.data["imported"]["taken"], report.data["imported"]["told"]) == ({}, 1)
     assert context(home).store.load().notified == {"a": ("new",)}
     assert context(home).config.notify.interval == 20.0
+    assert json.loads((home / "state.json.legacy").read_text()) == {"notified_jobs": {"a": ["new"]}}
+
+
+def test_peers_that_a_state_in_the_home_itself_knows_are_no_news(tmp_path: Path) -> None:
+    home = tmp_path / ".syft-creds"
+    home.mkdir()
+    (home / "state.json").write_text(json.dumps(older(last="2026", jobs=[1])))
+    report = init.run(context(home), OWNER, import_from=str(home))
+    state = context(home).store.load()
+    assert "new_peer_request" in state.notified[f"peer_new_{ANA}_to_do"]
+    assert (state.jobs, state.last, json.loads(bytes(state.values["last"]))) == ({}, {}, "2026")
+    assert [problem.where for problem in report.problems if "approvals" in problem.what] == [str(home / "state.json")]
+    before = snapshot(home)
+    assert init.run(context(home), OWNER, import_from=str(home)).data["imported"]["told"] == 0
+    assert snapshot(home) == before
 
 
 def test_what_was_told_before_the_import_is_not_told_after_it(tmp_path: Path) -> None:

@@ -194,9 +194,13 @@ def test_a_text_file_needs_a_folder_outside_the_syftbox(world: World, tmp_path: 
     assert not (world.root / "scq.prom").exists()
 
 
-def test_a_text_file_that_is_a_folder_is_told(world: World, tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_never_replaced(world: World, tmp_path: Path) -> None:
     (tmp_path / "scq.prom").mkdir()
-    assert "scq.prom" in world.owner.scq("metrics", "--textfile", str(tmp_path / "scq.prom"), code=1).err
+    os.mkfifo(tmp_path / "pipe.prom")
+    (tmp_path / "link.prom").symlink_to(tmp_path / "target")
+    for name in ("scq.prom", "pipe.prom", "link.prom"):
+        assert f"{name} is no plain file" in world.owner.scq("metrics", "--textfile", str(tmp_path / name), code=2).err
+    assert (tmp_path / "link.prom").is_symlink()
 
 
 def test_every_kind_of_text_and_number_is_written_so_that_it_reads_back() -> None:

@@ -140,6 +140,17 @@ def test_a_call_that_cannot_be_meant_is_refused(world: World, options: list[str]
     assert "\x1b" not in said.err
 
 
+def test_a_page_replaces_a_plain_file_and_nothing_else(world: World) -> None:
+    """A root user who means his terminal (`/dev/stdout`) loses no device."""
+    os.mkfifo(world.folder / "pipe")
+    (world.folder / "link").symlink_to(world.folder / "target.html")
+    for name in ("pipe", "link"):
+        said = world.owner.scq("report", "--html", str(world.folder / name), code=2)
+        assert f"{name} is no plain file" in said.err
+    assert stat.S_ISFIFO((world.folder / "pipe").stat().st_mode)
+    assert (world.folder / "link").is_symlink()
+
+
 def test_a_folder_that_cannot_be_read_is_a_problem_and_stands_on_the_page(world: World) -> None:
     waiting(world)
     world.owner.scq("check", "--full")
@@ -154,6 +165,10 @@ def test_a_folder_that_cannot_be_read_is_a_problem_and_stands_on_the_page(world:
     said = world.owner.scq("report", "--html", str(place), "--public", "--for", SCIENTIST)
     assert "Not everything could be read" in place.read_text()
     assert str(world.root) not in place.read_text()
+    world.root.mkdir()  # as where nothing is mounted
+    world.owner.scq("report", "--html", str(place), "--public", "--for", SCIENTIST)
+    assert "Not everything could be read" in place.read_text()
+    assert "waiting" in place.read_text()
 
 
 def test_a_log_that_was_changed_is_named(world: World) -> None:

@@ -117,8 +117,7 @@ def test_another_interval_makes_another_process(place: Place) -> None:
     wanted = place.schedule("exit 0")
     place.loop.install(wanted)
     done = place.loop.install(replace(wanted, entries=(replace(wanted.entries[0], every=1800.0),)))
-    assert done[0] == f"wrote {place.home}/loop.json"
-    assert done[1] == "notify: stopped"
+    assert done[:2] == ("notify: stopped", f"wrote {place.home}/loop.json")
     assert "started" in done[2]
     assert place.loop.installed(str(place.home))[0].every == 1800.0
 
@@ -136,7 +135,7 @@ def test_removing_ends_everything_and_leaves_no_file_of_ours(place: Place) -> No
     place.loop.install(place.schedule("exit 0", 3600, "notify", "approve"))
     pids = [place.pid("notify"), place.pid("approve")]
     done = place.loop.remove(str(place.home))
-    assert done == ("notify: stopped", "approve: stopped", f"removed {place.home}/loop.json")
+    assert done == ("approve: stopped", "notify: stopped", f"removed {place.home}/loop.json")
     wait_for(lambda: all(is_gone(pid) for pid in pids), "their ends")
     assert sorted(os.listdir(place.home)) == ["call", "syft-approve.error.log", "syft-notify.error.log"]
     assert place.loop.remove(str(place.home)) == ()
@@ -189,11 +188,13 @@ def test_a_stubborn_call_is_killed_with_what_it_started_within_the_grace_time(pl
 
 def test_a_process_that_does_not_end_is_killed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "STOP_S", 0.1)
-    place.loop.install(place.schedule("exit 0"))
+    place.loop.install(place.schedule('echo $$ >> "${0%/*}/calls"; while :; do read x < "${0%/*}/gate"; done'))
+    os.mkfifo(place.home / "gate")
+    wait_for(place.calls, "a call at work")
     pid = place.pid()
     os.kill(pid, signal.SIGSTOP)
-    assert place.loop.stop(str(place.home), "notify") == "notify: killed, as it did not end"
-    wait_for(lambda: is_gone(pid), "its end")
+    assert place.loop.stop(str(place.home), "notify") == "notify: killed, as it did not end; ended 1 call(s) at work"
+    wait_for(lambda: is_gone(pid) and is_gone(int(place.calls()[0])), "the end of both")
     assert place.states() == {"notify": "stopped"}
 
 
@@ -263,6 +264,25 @@ def test_a_program_that_is_gone_is_noted_and_tried_again(place: Place) -> None:
     wait_for(place.calls, "a call")
 
 
+def test_what_keeps_calls_from_being_made_is_said_once(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    made = resident.Resident(0, str(tmp_path / "pid"), str(log), 1.0, ["/nowhere/scq"])
+    for _ in range(3):
+        made.start()
+    assert log.read_text().endswith(" - scq.loop - ERROR - /nowhere/scq: No such file or directory\n")
+    assert len(log.read_text().splitlines()) == 1
+    made.calls = {*range(resident.MOST)}
+    made.start()
+    assert len(log.read_text().splitlines()) == 1, "calls may take a while"
+    made.started_at -= resident.FULL_S
+    for _ in range(3):
+        made.start()
+    assert "4 calls do not end" in log.read_text().splitlines()[1]
+    assert len(log.read_text().splitlines()) == 2
+    for end in made.bell:
+        os.close(end)
+
+
 def test_what_calls_write_on_stderr_stands_in_the_error_log_also_after_it_was_put_aside(place: Place) -> None:
     place.loop.install(place.schedule("echo said; echo wrong >&2", 0.05))
     log = place.home / "syft-notify.error.log"
@@ -276,6 +296,92 @@ def test_an_error_log_that_cannot_be_written_ends_no_call(place: Place) -> None:
     (place.home / "syft-notify.error.log").mkdir()
     place.loop.install(place.schedule('echo wrong >&2; echo x >> "${0%/*}/calls"', 0.05))
     wait_for(lambda: len(place.calls()) > 1, "calls")
+
+
+def test_an_install_that_was_cut_short_is_completed_by_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = place.schedule("exit 0", 3600, "notify", "approve")
+    place.loop.install(wanted)
+    changed = replace(wanted, entries=tuple(replace(entry, argv=(*entry.argv, "more")) for entry in wanted.entries))
+    for step in ("stop", "write", "start"):  # killed before the second stop, before the file is new, before the second start
+        with monkeypatch.context() as patch:
+            if step == "write":
+                patch.setattr(loop, "write_atomic", _killed_here)
+            else:
+                patch.setattr(Loop, step, _killed_at_second(getattr(Loop, step)))
+            with pytest.raises(_KilledError):
+                place.loop.install(changed)
+        place.loop.install(changed)
+        assert place.states() == {"notify": "running", "approve": "running"}
+        for name in ("notify", "approve"):
+            assert b"\0more\0" in Path(f"/proc/{place.pid(name)}/cmdline").read_bytes()
+        place.loop.install(wanted)
+
+
+class _KilledError(Exception):
+    """Stands for a kill -9: nothing is tidied up."""
+
+
+def _killed_here(*args: object, **options: object) -> None:
+    raise _KilledError
+
+
+def _killed_at_second(step: Callable[..., str]) -> Callable[..., str]:
+    done: list[str] = []
+
+    def call(self: Loop, home: str, name: str) -> str:
+        if done:
+            raise _KilledError
+        done.append(name)
+        return step(self, home, name)
+
+    return call
+
+
+def test_removing_ends_processes_that_no_readable_file_names(place: Place) -> None:
+    place.loop.install(place.schedule("exit 0", 3600, "notify", "approve"))
+    pids = [place.pid("notify"), place.pid("approve")]
+    (place.home / "loop.json").write_text("{")
+    assert place.loop.remove(str(place.home)) == ("approve: stopped", "notify: stopped", f"removed {place.home}/loop.json")
+    wait_for(lambda: all(is_gone(pid) for pid in pids), "their ends")
+    assert place.loop.remove(str(place.home / "none")) == ()
+
+
+def test_who_calls_without_standard_streams_starts_it_all_the_same(place: Place) -> None:
+    place.loop.install(place.schedule('echo x >> "${0%/*}/calls"'))
+    place.loop.stop(str(place.home), "notify")
+    (place.home / "calls").unlink(missing_ok=True)
+    code = f"import os; from scq.schedule.loop import Loop; Loop(os.environ).start({str(place.home)!r}, 'notify')"
+    ended = subprocess.run([sys.executable, "-c", f"import os; os.closerange(0, 3); {code}"], check=False, timeout=30)
+    assert ended.returncode == 0
+    wait_for(place.calls, "a call")
+    assert place.states() == {"notify": "running"}
+
+
+def test_starting_leaves_nothing_of_the_caller_open(place: Place) -> None:
+    place.loop.install(place.schedule("exec sleep 60"))
+    place.loop.stop(str(place.home), "notify")
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    place.loop.start(str(place.home), "notify")
+    os.close(writing)
+    assert os.read(reading, 1) == b"", "nobody else holds the other end"
+    os.close(reading)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the administrator")
+def test_a_process_of_somebody_else_is_never_signalled_whatever_the_file_says(place: Place) -> None:
+    place.loop.install(place.schedule("exit 0"))
+    place.loop.stop(str(place.home), "notify")
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        place.pid_file().write_text(f"{stranger.pid}\nstarted {resident.begun_at(stranger.pid)}\nevery 30\n")
+        os.chown(place.pid_file(), 65534, 65534)
+        with open(place.pid_file(), "r+") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert place.states() == {"notify": "unknown"}
+            with pytest.raises(ScqError, match="does not name"):
+                place.loop.stop(str(place.home), "notify")
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 BAD_ENTRIES = (

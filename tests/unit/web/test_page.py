@@ -211,10 +211,19 @@ def test_an_empty_queue_makes_a_calm_page() -> None:
     for words in ("No job waits for your decision.", "There are no jobs.", "Nothing was decided yet.", "since 23 August 2026"):
         assert words in shown
     assert 'id="find"' not in shown
+    assert "Nothing happened in this time." in shown
+    assert "Nothing happened yet." in render(page(()))
+
+
+def test_one_job_on_one_day_is_told_in_the_singular() -> None:
+    one = Story("1a2b3c4d", "count", OWNER, "pending", NOW - timedelta(hours=2))
+    shown = render(page((one,)))
+    assert "<b>1 job waits</b> for your decision, for <b>2 h</b>." in shown
+    assert "one day: 21 November 2026" in shown
 
 
 def test_text_can_be_read_against_its_ground_in_both_schemes() -> None:
-    """WCAG 2.2, 1.4.3: contrast of at least 4.5."""
+    """WCAG 2.2, 1.4.3 and 1.4.11: contrast of at least 4.5, and of 3 for the parts of a chart."""
     style = render(page(())).split("<style>")[1].split("</style>")[0]
     light = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", style.split("@media", 1)[0]))
     dark = light | dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", style.split("@media", 1)[1].split("* {", 1)[0]))
@@ -223,6 +232,8 @@ def test_text_can_be_read_against_its_ground_in_both_schemes() -> None:
         for ground in ("paper", "panel"):
             for word in ("ink", "soft", "accent", "pending", "approved", "running", "completed", "failed", "rejected"):
                 assert contrast(colours[word], colours[ground]) >= 4.5, (word, ground, colours)
+        for word in ("wait", "queue"):
+            assert contrast(colours[word], colours["paper"]) >= 3, (word, colours)
 
 
 def contrast(one: str, other: str) -> float:
