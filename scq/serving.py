@@ -56,7 +56,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
     """
     check_service(ctx, service)
     with changing(ctx):
-        record = recorded(ctx)
+        record = _found_record(ctx)
         using = schedule.get(record.scheduler if record else LOOP, ctx.env)
         chosen = _services_of(record)
         own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
@@ -64,7 +64,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
         done: list[str] = []
         if not own <= set(there) or service not in chosen or every not in (None, chosen[service]):
             chosen[service] = every or chosen.get(service) or usual_services(ctx)[service]
-            done.extend(_install(ctx, using, planned(ctx, using, chosen, record.user if record else "")))
+            done.extend(_install(ctx, using, planned(ctx, using, chosen, _account_of(ctx, record))))
             # What was put to rest stays at rest.
             at_rest = [name for name, entry in there.items() if entry.state == "stopped" and name not in own]
             done.extend(using.stop(ctx.home, name) for name in at_rest)
@@ -78,9 +78,12 @@ def stop(ctx: Context, service: str) -> tuple[str, ...]:
     """Let a service rest; what was done, one line each. Raises UsageError for an unknown one."""
     _known(service)
     with changing(ctx):
-        using = _in_use(ctx)
+        record = _found_record(ctx)
+        using = schedule.get(record.scheduler if record else LOOP, ctx.env)
         own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
         names = [entry.name for entry in using.installed(ctx.home) if entry.name in own and entry.state != "stopped"]
+        if record is not None and names:  # found, where nobody wrote it down
+            _note(ctx, record)
         return tuple(using.stop(ctx.home, name) for name in names) or (f"{service}: was not running",)
 
 

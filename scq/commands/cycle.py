@@ -5,24 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from scq.context import Context
-from scq.errors import ACTION_NEEDED, BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, SIGN_IN, BusyError, ScqError
+from scq.errors import ACTION_NEEDED, BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, SIGN_IN, USAGE, BusyError, ScqError
 from scq.lastcalls import mark_ended
 from scq.looking import observe
 from scq.machine import advice_on, words_of
-from scq.model import Problem
 from scq.report import Report
-from scq.running import Options, Runner
-from scq.state import Record, State
+from scq.state import Record
 from scq.steps.delivery import delivered
 from scq.steps.look import Look, look, report
-from scq.steps.removal import removed
-from scq.steps.runs import Choice, planned_jobs, recovered, run_jobs, runner_of
+from scq.steps.runs import Choice, is_due, is_left, planned_jobs, recovered, report_of, run_jobs, runner_of
 
-WORST_FIRST = (INTEGRITY, CONFIG, SIGN_IN, FAILED, JOB_FAILED, BUSY, ACTION_NEEDED, OK)
+if TYPE_CHECKING:
+    from scq.running import Options, Runner
+
+WORST_FIRST = (INTEGRITY, CONFIG, SIGN_IN, USAGE, FAILED, JOB_FAILED, BUSY, ACTION_NEEDED, OK)
 """Which exit code of its steps a cycle ends with."""
+NEWS = ("new_jobs", "changed_jobs", "new_peers", "granted_peers", "events")
+"""What a second look adds to the first."""
 
 
 def run(ctx: Context, *, no_run: bool = False, dry_run: bool = False) -> Report:
@@ -33,21 +37,25 @@ def run(ctx: Context, *, no_run: bool = False, dry_run: bool = False) -> Report:
     while another call is looking.
     """
     cycle = _Cycle(ctx, dry_run)
-    options = Options(ctx.config.job_timeout, stream=False, share_outputs=False, share_logs=False)
     with ExitStack() as running:
-        runner = None if no_run or dry_run else cycle.take_up(running, options)
+        may_run = not (no_run or dry_run) and cycle.take_up(running)
         with ctx.only_one("check"):
             ctx.begun("cycle")
             made = cycle.look()
-        state = made.seen.state
-        if runner is not None and cycle.run_jobs(runner, made):
-            state = observe(ctx).state
+        if may_run:
+            cycle.run_jobs(made)
     if dry_run and not no_run:
-        cycle.step("run-approved", lambda: planned_jobs(ctx, ctx.sandbox(), options, made.seen, Choice()))
-    cycle.step("notify", lambda: cycle.deliver(state))
-    if made.seen.full:
+        cycle.step("run-approved", lambda: planned_jobs(ctx, ctx.sandbox(), _options(ctx), made.seen, Choice()))
+    cycle.step("notify", cycle.deliver)
+    if made.seen.full and made.exit_code == OK:  # while Drive is away, results that were released may not have been sent yet
         cycle.step("cleanup", cycle.clean_up)
     return cycle.report()
+
+
+def _options(ctx: Context) -> Options:
+    from scq.running import Options
+
+    return Options(ctx.config.job_timeout, stream=False, share_outputs=False, share_logs=False)
 
 
 class _Cycle:
@@ -58,7 +66,6 @@ class _Cycle:
         self.dry_run = dry_run
         self.reports: list[Report] = []
         self.took: list[float] = []
-        self._early: list[Problem] = []
 
     def step(self, name: str, do: Callable[[], Report]) -> Report:
         """Do one step. Whatever a user can mend becomes its report; the other steps go on."""
@@ -80,52 +87,74 @@ class _Cycle:
                 raise
             return Report(name, exit_code=FAILED, errors=(f"{words_of(error)}. {advice}",))
 
-    def take_up(self, running: ExitStack, options: Options) -> Runner | None:
-        """Hold the lock of the runs and finish what earlier calls left; None when another call runs jobs, or nothing can."""
-        found: list[Runner] = []
+    def take_up(self, running: ExitStack) -> bool:
+        """Hold the lock of the runs and finish what earlier calls left; False when another call runs jobs, or nothing can."""
 
         def begin() -> Report:
             running.enter_context(self.ctx.only_one("run-approved"))
-            found.append(runner_of(self.ctx, options))
-            self._early = recovered(self.ctx, found[0])
-            return Report("run-approved")
+            if not is_left(self.ctx):
+                return Report("run-approved", {"runs": []})
+            runner = self._runner()
+            return report_of(runner, recovered(self.ctx, runner))
 
         began = time.time()
         made = self._attempt("run-approved", begin)
-        if made.exit_code == OK:  # what it did is said together with the runs
-            return found[0]
-        self._add(made, began)
-        return None
+        if made != Report("run-approved", {"runs": []}):  # said at once: the look may fail
+            self._add(made, began)
+        return "runs" in made.data
 
     def look(self) -> Look:
         """The look everything else follows from; without it there is nothing to do, so its failures end the cycle."""
         began = time.time()
         made = look(self.ctx, dry_run=self.dry_run)
+        self.state = made.seen.state
         self._add(report(self.ctx, made, dry_run=self.dry_run), began)
         return made
 
-    def run_jobs(self, runner: Runner, made: Look) -> bool:
-        """Run what was approved; whether anything was run."""
-        self.step("run-approved", lambda: run_jobs(self.ctx, runner, made.seen, self._early, Choice()))
-        return bool(runner.outcomes)
+    def run_jobs(self, made: Look) -> None:
+        """Run what was approved. If anything was, look again, so that people hear of it in the same call."""
+        if made.seen.source.ok and not is_due(self.ctx, made.seen):
+            self.step("run-approved", lambda: Report("run-approved", {"runs": []}))
+            return
+        runners: list[Runner] = []
 
-    def deliver(self, state: State) -> Report:
+        def work() -> Report:
+            runners.append(self._runner())
+            return run_jobs(self.ctx, runners[0], made.seen, (), Choice())
+
+        self.step("run-approved", work)
+        ran = {outcome.record.id for runner in runners for outcome in runner.outcomes}
+        if ran:
+            self.step("check", lambda: self.look_again(ran))
+
+    def look_again(self, ran: set[str]) -> Report:
+        """What came meanwhile; how the jobs ended that were run was said already."""
+        seen = observe(self.ctx)
+        self.state = seen.state
+        seen = replace(seen, changed_jobs=tuple(job for job in seen.changed_jobs if job.id not in ran))
+        return report(self.ctx, Look(seen, None, seen.problems))
+
+    def deliver(self) -> Report:
         """Send what is due."""
         with self.ctx.only_one("notify"):
-            return delivered(self.ctx, state, (), OK, dry_run=self.dry_run)
+            return delivered(self.ctx, self.state, (), OK, dry_run=self.dry_run)
 
     def clean_up(self) -> Report:
-        """Remove what ended long ago."""
+        """Remove what ended long ago. What was over when cycles began to do so stays as long again."""
+        from scq.steps.removal import counting_since, removed
+
         with nullcontext() if self.dry_run else self.ctx.only_one("run-approved"):
-            return removed(self.ctx, _all_jobs(self.ctx), (), dry_run=self.dry_run)
+            since = None if self.dry_run else counting_since(self.ctx)
+            return removed(self.ctx, _all_jobs(self.ctx), (), since=since, dry_run=self.dry_run)
 
     def report(self) -> Report:
         """All steps as one report."""
         data: dict[str, Any] = {"check": {}, "runs": [], "messages": [], "removed": [], "run": self.ctx.run_id}
         for made in self.reports:
             if made.command == "check":
-                data["check"] = made.data
-            data.update({name: made.data[name] for name in ("runs", "messages", "removed", "planned") if name in made.data})
+                data["check"] = _together(data["check"], made.data)
+            data["runs"] += made.data.get("runs", ())
+            data.update({name: made.data[name] for name in ("messages", "removed", "planned") if name in made.data})
         data["steps"] = [
             {"name": made.command, "exit_code": made.exit_code, "took_s": took}
             for made, took in zip(self.reports, self.took, strict=True)
@@ -137,6 +166,9 @@ class _Cycle:
         code = next(code for code in WORST_FIRST if any(made.exit_code == code for made in self.reports))
         return Report("cycle", data, lines, problems, code, errors)
 
+    def _runner(self) -> Runner:
+        return runner_of(self.ctx, _options(self.ctx))
+
     def _add(self, made: Report, began: float) -> None:
         ended = time.time()
         self.reports.append(made)
@@ -146,6 +178,13 @@ class _Cycle:
         self.ctx.journal.report(made, self.took[-1])
         if made.exit_code in (OK, ACTION_NEEDED):
             mark_ended(self.ctx.home, made.command, began, ended)
+
+
+def _together(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """What two looks of one cycle say."""
+    if not first or not second:
+        return first or second
+    return first | {name: [*first[name], *second[name]] for name in NEWS}
 
 
 def _all_jobs(ctx: Context) -> dict[str, Record]:

@@ -142,3 +142,72 @@ def test_a_document_of_a_later_version_stays_as_it_is_and_its_backup_is_not_used
     assert "A newer scq wrote it" in caught.value.advice
     assert (written / "state.json").read_text() == content
     assert not list(written.glob("*.corrupt-*"))
+
+
+class Killed(BaseException):
+    """Nothing after it is done, as after SIGKILL."""
+
+
+def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Let the given call that makes a name be the last thing that is not done; how many there were."""
+    made = 0
+
+    def wrapped(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **rest: Any) -> Any:
+            nonlocal made
+            made += 1
+            if made == number:
+                raise Killed
+            return real(*arguments, **rest)
+
+        return call
+
+    for name in ("link", "replace", "unlink"):
+        monkeypatch.setattr(os, name, wrapped(getattr(os, name)))
+    return lambda: made
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_kill_during_the_first_save_leaves_one_version_or_the_other(
+    written: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before = Store(str(written)).load()
+    with monkeypatch.context() as patched:
+        made = killed_at(number, patched)
+        try:
+            Store(str(written)).update(lambda state: replace(state, swept_at=NOW))
+        except Killed:
+            assert made() == number
+    store = Store(str(written))
+    after = store.load()
+    assert store.problems == []
+    assert replace(after, swept_at=None, revision=0) == replace(before, swept_at=None, revision=0)
+    store.update(lambda state: replace(state, swept_at=NOW))
+    assert json.loads((written / "state.json").read_text())["schema"] == SCHEMA
+
+
+def test_the_backup_of_an_earlier_version_is_used_when_the_first_document_of_this_one_is_damaged(written: Path) -> None:
+    before = Store(str(written)).load()
+    Store(str(written)).update(lambda state: replace(state, swept_at=NOW))
+    text = (written / "state.json").read_text()
+    (written / "state.json").write_text(text[: len(text) // 2])
+    store = Store(str(written))
+    assert store.load() == before
+    assert len(store.problems) == 1
+    store.update(lambda state: replace(state, swept_at=NOW))
+    assert Store(str(written)).load().swept_at == NOW
+
+
+@pytest.mark.parametrize("newer", ["state.json", "finished.json"])
+def test_the_two_documents_may_be_of_different_versions(written: Path, newer: str) -> None:
+    store = Store(str(written))
+    (over,) = store.finished_keys()
+    if newer == "state.json":
+        store.update(lambda state: replace(state, swept_at=NOW))
+    else:
+        store.tidy(lambda record: record.status == "pending", {}, None)
+        shutil.copy(FORMS / written.parent.name / "state.json", written) if False else None
+    store = Store(str(written))
+    record = store.finished_record(over)
+    assert record is not None
+    assert record.status == "completed"

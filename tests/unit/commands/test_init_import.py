@@ -243,7 +243,7 @@ def test_the_home_itself_can_be_imported(tmp_path: Path) -> None:
     assert (report.data["imported"]["taken"], report.data["imported"]["told"]) == ({}, 1)
     assert context(home).store.load().notified == {"a": ("new",)}
     assert context(home).config.notify.interval == 20.0
-    assert json.loads((home / "state.json.legacy").read_text()) == {"notified_jobs": {"a": ["new"]}}
+    assert json.loads((home / "state.json").read_text()) == {"notified_jobs": {"a": ["new"]}}, "until there is something to save"
 
 
 def test_peers_that_a_state_in_the_home_itself_knows_are_no_news(tmp_path: Path) -> None:
