@@ -19,7 +19,7 @@ fail() { # exit code, lines
   exit "$code"
 }
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 umask 077
 
 suitable() { # Python: new enough, and not a shim that ends in an error
@@ -62,7 +62,10 @@ install_here() {
   [ "$code" -eq 0 ] || fail 78 'the packages of scq could not be installed.' 'What is missing stands above; the next call tries again.'
 }
 
-wanted_stamp() { printf '%s %s\n' "$here" "$(cksum <"$here/pyproject.toml")"; }
+# A Python of another version behind the same name does not see what was installed for the one before.
+interpreter() { readlink -f "$venv/bin/python" 2>/dev/null || true; }
+
+wanted_stamp() { printf '%s %s\n%s\n' "$here" "$(cksum <"$here/pyproject.toml")" "$(interpreter)"; }
 
 is_ready() {
   [ -x "$venv/bin/scq" ] && [ -x "$venv/bin/python" ] && [ "$(cat "$venv/scq-ready" 2>/dev/null)" = "$(wanted_stamp)" ]
@@ -75,7 +78,8 @@ lock_is_left_over() {
   if [ -z "$owner" ]; then
     [ -n "$(find "$lock" -prune -mmin +1 2>/dev/null)" ]
   elif kill -0 "$owner" 2>/dev/null; then
-    return 1
+    # After a restart of the machine the number may be somebody else's.
+    [ -r "/proc/$owner/cmdline" ] && ! grep -qF -- "${0##*/}" "/proc/$owner/cmdline"
   fi
 }
 
@@ -102,7 +106,7 @@ prepare() {
   take_lock || return 0
   if ! is_ready; then
     # Only what an earlier call left half made is thrown away; what it finished is brought up to date.
-    if [ ! -e "$venv/scq-ready" ] || [ ! -x "$venv/bin/python" ]; then
+    if [ ! -x "$venv/bin/python" ] || [ "$(tail -n 1 "$venv/scq-ready" 2>/dev/null)" != "$(interpreter)" ]; then
       [ ! -e "$venv" ] || [ -e "$venv.begun" ] || [ -e "$venv/scq-ready" ] ||
         fail 78 "$venv was not made by this script." 'Name another folder with SCQ_APP_VENV.'
       make_venv
@@ -178,6 +182,8 @@ esac
 trap 'end 143 45' TERM HUP
 trap 'end 130 45' INT
 while :; do
+  # A client that is gone does not end what it started once; the next one starts it anew.
+  [ -z "${SYFTBOX_APP_ID:-}" ] || kill -0 "$PPID" 2>/dev/null || [ -d "/proc/$PPID" ] || end 0 45
   if [ "$(jobs -pr | wc -l)" -lt 4 ]; then
     one_round &
   fi

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
+from shlex import join, quote
 from typing import Literal
 
 from msgspec import Struct
@@ -67,8 +68,6 @@ def private_files(ctx: Context) -> Iterator[Check]:
         yield fail("files", f"{ctx.home}: {error.strerror}", "See the check `home`.")
         return
     if open_ones:
-        from shlex import join
-
         shown = ", ".join(map(line, open_ones[:10])) + (" …" if len(open_ones) > 10 else "")
         commands = f"{join(['cd', ctx.home])} && {join(['chmod', 'go=', '--', *open_ones[:10]])}"
         yield fail("files", f"open to others: {shown}", line(commands, 3_000))
@@ -107,10 +106,11 @@ def secrets(ctx: Context) -> Iterator[Check]:
         if secret.literal:
             yield note("secrets", f"{key} stands in config.yaml itself", f"Put it into a file of its own: {key}_file")
         if secret.file and _open_to_others(secret.file):
-            yield fail("secrets", f"{secret.file} is open to others", f"chmod 600 {secret.file}")
+            yield fail("secrets", f"{secret.file} is open to others", f"chmod 600 {quote(secret.file)}")
     signs_in = any(setting.type == "gmail" for setting in ctx.config.channels)
-    if signs_in and _open_to_others(ctx.config.gmail_token_path):
-        yield fail("secrets", f"{ctx.config.gmail_token_path} is open to others", f"chmod 600 {ctx.config.gmail_token_path}")
+    token = ctx.config.gmail_token_path
+    if signs_in and _open_to_others(token):
+        yield fail("secrets", f"{token} is open to others", f"chmod 600 {quote(token)}")
 
 
 def _secrets(ctx: Context) -> Iterator[tuple[str, Secret]]:

@@ -6,6 +6,9 @@ What really is installed only the scheduler itself can say; this says whom to as
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -47,12 +50,50 @@ def read(home: str) -> Record | None:
 
 def write(home: str, record: Record) -> None:
     """Keep what was installed. Raises OSError."""
-    write_atomic(os.path.join(home, NAME), msgspec.json.encode(record) + b"\n")
+    content = msgspec.json.encode(record) + b"\n"
+    with as_owner(home):
+        write_atomic(os.path.join(home, NAME), content)
 
 
 def forget(home: str) -> None:
     """Nothing is installed any more. Raises OSError."""
-    remove_file(os.path.join(home, NAME))
+    with as_owner(home):
+        remove_file(os.path.join(home, NAME))
+
+
+def owner(home: str) -> tuple[int, int]:
+    """Numbers of the account and the group a home belongs to; where a link that is not root's leads to it, those of the link."""
+    place = home
+    while place != os.path.dirname(place):
+        found = os.lstat(place) if os.path.lexists(place) else None
+        if found is not None and found.st_uid != 0 and (place == home or stat.S_ISLNK(found.st_mode)):
+            return found.st_uid, found.st_gid
+        place = os.path.dirname(place)
+    return 0, 0
+
+
+@contextmanager
+def as_owner(home: str) -> Iterator[None]:
+    """What the administrator changes in somebody else's home is changed as that account: with no more than its rights.
+
+    So a link that it put there leads the administrator nowhere, and what is made is its own.
+    """
+    account, group = owner(home)
+    if os.geteuid() != 0 or account == 0:
+        yield
+        return
+    import filelock  # noqa: F401 - needed in there, and the account may not be allowed to read where scq lies
+
+    before, others = os.getegid(), os.getgroups()
+    try:
+        os.setgroups([])
+        os.setegid(group)
+        os.seteuid(account)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before)
+        os.setgroups(others)
 
 
 def damaged(home: str) -> ConfigError:

@@ -7,7 +7,7 @@ What was approved there is no approval here: an approval of scq covers the conte
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -96,18 +96,23 @@ def find(path: str) -> Place:
     return Place(folder, config, tuple(name for name in states if os.path.lexists(name)))
 
 
-def find_usual(env: Mapping[str, str]) -> Place:
+def find_usual(env: Mapping[str, str], in_use: Collection[str] = ()) -> Place:
     """The first of the usual places that has a configuration, with the state files of all of them.
 
-    Raises UsageError when nothing is in any of them.
+    `in_use` are files that are none of older software, links resolved. Raises UsageError when nothing is in any of the places.
     """
     folders = [expand(place, env) for place in USUAL_PLACES]
-    found = [find(folder) for folder in folders if os.path.isdir(folder)]
+    found = [_without(find(folder), in_use) for folder in folders if os.path.isdir(folder)]
     first = next((place for place in found if place.config), None) or next((place for place in found if place.states), None)
     if first is None:
         looked = ", ".join(USUAL_PLACES)
         raise UsageError(f"no older software was found in {looked}", "Name its folder: scq init --import FOLDER.")
     return Place(first.folder, first.config, tuple(state for place in found for state in place.states))
+
+
+def _without(place: Place, in_use: Collection[str]) -> Place:
+    config = "" if os.path.realpath(place.config) in in_use else place.config
+    return Place(place.folder, config, tuple(state for state in place.states if os.path.realpath(state) not in in_use))
 
 
 def modern(values: Mapping[str, Any], folder: str, env: Mapping[str, str]) -> Older:
@@ -159,7 +164,7 @@ def importable(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Problem
                 left.append(Problem(path, f"was not taken over: it is not {BY_PATH[path].kind.allowed}"))
             else:
                 taken[path] = value
-        elif path not in TAKEN and path != "state_file":
+        elif path not in TAKEN and path not in ("state_file", "version"):
             known = find_key(path) is not None or path == "channels"
             why = "is not imported; set it yourself if you want it" if known else "means nothing to scq"
             left.append(Problem(path[:100], f"was not taken over: it {why}"))

@@ -141,7 +141,9 @@ class Figures(Struct, frozen=True):
     work: tuple[Work, ...]
     """Jobs at work now."""
     plan: Plan | None
-    """None where nothing is installed."""
+    """None where nothing is installed, or where nobody can tell."""
+    plan_damage: tuple[Problem, ...]
+    """Why it cannot be told what is installed."""
     sources: tuple[Source, ...]
     channels: tuple[Line, ...]
     disks: tuple[Disk, ...]
@@ -152,8 +154,8 @@ def measure(ctx: Context) -> Figures:
     shown = view(ctx, full=False)
     state = ctx.store.load()
     now = ctx.now()
-    records = [record for record in shown.records.values() if record.missing_since is None]
-    records = [record for record in records if record.sighting.owner == ctx.config.email]
+    there = [record for record in shown.records.values() if record.missing_since is None]
+    records = [record for record in there if record.sighting.owner == ctx.config.email]
     jobs = [job_of(record) for record in records]
     waiting = oldest_first(job for job in jobs if job.status == "pending")
     counts, unanswered = _counts(ctx, state, jobs)
@@ -179,7 +181,8 @@ def measure(ctx: Context) -> Figures:
         problems=(*shown.problems, *damage),
         work=work,
         plan=plan,
-        sources=tuple(_sources(ctx, state, shown.source.ok, ended)),
+        plan_damage=damage,
+        sources=tuple(_sources(ctx, state, None if shown.source.ok else shown.problems[-1], ended)),
         channels=tuple(_channels(ctx, state)),
         disks=disks(ctx),
     )
@@ -202,8 +205,8 @@ def plan_of(ctx: Context, ended: Mapping[str, Ended], *, busy: bool) -> tuple[Pl
     if record is None:
         return None, ()
     now = ctx.now()
-    calls = [_call(name, every, record.at, ended, now, busy=busy) for name, every in record.entries]
-    return Plan(record.scheduler, record.at, tuple(calls)), ()
+    calls = tuple(_call(name, every, record.at, ended, now, busy=busy) for name, every in record.entries)
+    return Plan(record.scheduler, record.at, calls), ()
 
 
 def _call(name: str, every: float, at: datetime, ended: Mapping[str, Ended], now: datetime, *, busy: bool) -> Call:
@@ -231,23 +234,23 @@ def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
         yield Work(job_of(record), rundir.is_locked(folder), None if started is None else parse_time(started.started_at))
 
 
-def _sources(ctx: Context, state: State, readable: bool, ended: Mapping[str, Ended]) -> Iterator[Source]:
+def _sources(ctx: Context, state: State, wrong: Problem | None, ended: Mapping[str, Ended]) -> Iterator[Source]:
+    """`wrong` is why the SyftBox folder could not be read just now."""
     calls = [end.at for verb, end in ended.items() if verb in ("check", "notify", "cycle")]
-    trouble = state.troubles.get("source syftbox")
-    yield _source("syftbox", readable, trouble, state.swept_at, calls)
+    yield _source("syftbox", wrong, state.troubles.get("source syftbox"), state.swept_at, calls)
     if ctx.uses_drive():
         trouble = state.troubles.get("source drive")
-        yield _source("drive", trouble is None, trouble, state.drive.scanned_at, calls)
+        yield _source("drive", trouble, trouble, state.drive.scanned_at, calls)
 
 
-def _source(name: str, ok: bool, trouble: Trouble | None, full_at: datetime | None, calls: list[datetime]) -> Source:
+def _source(
+    name: str, wrong: Problem | Trouble | None, trouble: Trouble | None, full_at: datetime | None, calls: list[datetime]
+) -> Source:
     """A good end of a call that looks says that the source could be read, unless it is known that it could not."""
-    looked = max([full_at, *calls]) if full_at is not None and ok and trouble is None else full_at
-    if ok:
+    looked = max([full_at, *calls]) if full_at is not None and wrong is trouble is None else full_at
+    if wrong is None:
         return Source(name, True, looked, full_at)
-    if trouble is None:
-        return Source(name, False, looked, full_at, None, "cannot be read", "Check that it is there and may be read.")
-    return Source(name, False, looked, full_at, trouble.since, trouble.what, trouble.advice)
+    return Source(name, False, looked, full_at, trouble.since if trouble else None, wrong.what, wrong.advice)
 
 
 def _channels(ctx: Context, state: State) -> Iterator[Line]:

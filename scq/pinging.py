@@ -45,11 +45,14 @@ class Pulse:
         self.began = True
         self._post("/start", b"")
 
-    def end(self, code: int, said: Iterable[str]) -> None:
-        """Say how the call ended. Nothing is said when another call is at work: that one says it."""
+    def end(self, code: int, said: Iterable[str], *, shared: bool = False) -> None:
+        """Say how the call ended. Nothing is said when another call is at work: that one says it.
+
+        `shared`: this one did its part, and only left to another what that was doing; that is no failure.
+        """
         if code != BUSY or self.began:
             first = f"scq {__version__} {self.verb}: exit code {code}"
-            self._post(suffix_of(code), body_of([first, *said], hidden(self.config, self.env)))
+            self._post(suffix_of(OK if shared else code), body_of([first, *said], hidden(self.config, self.env)))
 
     def _post(self, suffix: str, body: bytes) -> None:
         try:

@@ -14,7 +14,7 @@ from scq import config, installed, schedule
 from scq.config_channels import SECRETS
 from scq.config_kinds import CREDENTIALS
 from scq.context import Context
-from scq.errors import ConfigError, UsageError
+from scq.errors import ConfigError, ScqError, UsageError
 from scq.files import make_folder
 from scq.model import Problem
 from scq.ports import Entry, Installed, Schedule, Scheduler
@@ -26,6 +26,7 @@ LOOP = "loop"
 """What `start` uses where nothing is installed."""
 WHOLE_MACHINE = "systemd-system"
 """Never chosen by itself: it needs to be told an account."""
+CREDENTIALS_OF_ACCOUNTS = "/etc/scq"
 AT_WORK = frozenset({"active", "running", "changed"})
 
 
@@ -77,13 +78,11 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
 def stop(ctx: Context, service: str) -> tuple[str, ...]:
     """Let a service rest; what was done, one line each. Raises UsageError for an unknown one."""
     _known(service)
-    with changing(ctx):
+    with changing(ctx, makes_home=False):
         record = _found_record(ctx)
         using = schedule.get(record.scheduler if record else LOOP, ctx.env)
         own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
         names = [entry.name for entry in using.installed(ctx.home) if entry.name in own and entry.state != "stopped"]
-        if record is not None and names:  # found, where nobody wrote it down
-            _note(ctx, record)
         return tuple(using.stop(ctx.home, name) for name in names) or (f"{service}: was not running",)
 
 
@@ -161,7 +160,7 @@ def planned(ctx: Context, using: Scheduler, services: Mapping[str, float], user:
         if name in services
         for task in service.tasks(using.overlaps)
     )
-    return Schedule(ctx.home, entries, user, _credentials(ctx), _writable(ctx, user))
+    return Schedule(ctx.home, entries, user, _credentials(ctx, user), _writable(ctx, user))
 
 
 def install(ctx: Context, name: str, services: Mapping[str, float], user: str = "") -> tuple[str, ...]:
@@ -182,31 +181,39 @@ def install(ctx: Context, name: str, services: Mapping[str, float], user: str = 
 
 def remove(ctx: Context) -> tuple[str, ...]:
     """Remove whatever is installed; what was done, one line each. Nothing there: nothing is done."""
-    with changing(ctx):
+    with changing(ctx, makes_home=False):
         done = [line for name in others(ctx, "") for line in _remove(ctx, name)]
         installed.forget(ctx.home)
         return tuple(done)
 
 
 def others(ctx: Context, name: str) -> tuple[str, ...]:
-    """Which schedulers but this one have something installed; all that can be used are asked when nobody wrote it down."""
+    """Which schedulers but this one have something installed; all are asked when nobody wrote it down."""
     try:
         record = recorded(ctx)
     except ConfigError:
         record = None
     if record is not None:
         return () if record.scheduler == name else (record.scheduler,)
-    found: list[str] = []
-    for other in schedule.SCHEDULERS:
-        using = schedule.get(other, ctx.env)
-        if other != name and not using.unusable() and using.installed(ctx.home):
-            found.append(other)
-    return tuple(found)
+    there = (other for other in schedule.SCHEDULERS if other != name)
+    return tuple(other for other in there if _has_something(schedule.get(other, ctx.env), ctx.home))
+
+
+def _has_something(using: Scheduler, home: str) -> bool:
+    try:
+        return bool(using.installed(home))
+    except ConfigError:  # it is damaged, so it is there
+        return True
+    except ScqError:  # who cannot be asked here was given nothing here
+        return False
 
 
 def verify(ctx: Context, using: Scheduler, wanted: Schedule) -> Sequence[Problem]:
     """What is wrong with what is installed, and with what such calls would find. Empty: it works."""
     problems = list(using.verify(wanted))
+    if using.name != LOOP and not using.unusable() and not _has_something(using, ctx.home):
+        what = "does not have the calls of this home any more"
+        problems.append(Problem(using.name, what, "Call `scq schedule install` again."))
     if using.name != LOOP:  # the loop hands on its own environment
         advice = "Keep it in a file (`…_file`), or set the variable where the scheduler finds it."
         problems.extend(
@@ -253,44 +260,76 @@ def home_of(user: str, env: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def changing(ctx: Context) -> Iterator[None]:
-    """Only one call installs, starts or stops at a time. Raises BusyError."""
-    make_folder(ctx.home, 0o700)
+def changing(ctx: Context, *, makes_home: bool = True) -> Iterator[None]:
+    """Only one call installs, starts or stops at a time. Where there is no home and none is made, nobody is waited for.
+
+    Raises BusyError.
+    """
+    if makes_home:
+        make_folder(ctx.home, 0o700)
     with ExitStack() as held:
-        with _as_owner(ctx.home):
-            held.enter_context(exclusive(os.path.join(ctx.home, "locks", "schedule.lock"), ctx.config.lock_timeout))
+        if os.path.isdir(ctx.home):
+            with installed.as_owner(ctx.home):
+                held.enter_context(exclusive(os.path.join(ctx.home, "locks", "schedule.lock"), ctx.config.lock_timeout))
         yield
-
-
-@contextmanager
-def _as_owner(home: str) -> Iterator[None]:
-    """What the administrator writes into somebody else's home is written as that account: with its rights, and as its own."""
-    owner = os.stat(home) if os.path.isdir(home) else None
-    if owner is None or os.geteuid() != 0 or owner.st_uid == 0:
-        yield
-        return
-    group = os.getegid()
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
 
 
 def _install(ctx: Context, using: Scheduler, wanted: Schedule) -> tuple[str, ...]:
     using.files(wanted)  # refuses what it cannot express
-    entries = tuple((entry.name, entry.every) for entry in wanted.entries)
-    with _as_owner(ctx.home):  # before anything is installed, so that it can be found whatever happens
-        installed.write(ctx.home, installed.Record(using.name, entries, ctx.now(), wanted.user))
+    # Before anything is installed, so that it can be found whatever happens.
+    _note(ctx, using.name, [(entry.name, entry.every) for entry in wanted.entries], wanted.user)
     return using.install(wanted)
 
 
 def _remove(ctx: Context, name: str) -> tuple[str, ...]:
-    done = schedule.get(name, ctx.env).remove(ctx.home)
+    using = schedule.get(name, ctx.env)
+    try:
+        done = using.remove(ctx.home)
+    except UsageError:
+        why = using.unusable()
+        if not why:
+            raise
+        done = (f"nothing was removed from {name}, which cannot be used here: {why}",)
     installed.forget(ctx.home)
     return done
+
+
+def _note(ctx: Context, name: str, entries: Sequence[tuple[str, float]], user: str) -> installed.Record:
+    record = installed.Record(name, tuple(entries), ctx.now(), user)
+    if os.path.isdir(ctx.home):
+        installed.write(ctx.home, record)
+    return record
+
+
+def _found_record(ctx: Context) -> installed.Record | None:
+    """The record; where there is none, what is installed all the same is looked for, and written down."""
+    record = recorded(ctx)
+    name = next(iter(others(ctx, "")), "") if record is None else ""
+    if not name:
+        return record
+    usual = ctx.config.notify.interval
+    entries = [(entry.name, entry.every or usual) for entry in schedule.get(name, ctx.env).installed(ctx.home)]
+    user = _name_of(installed.owner(ctx.home)[0]) if name == WHOLE_MACHINE else ""
+    return _note(ctx, name, entries, user)
+
+
+def _account_of(ctx: Context, record: installed.Record | None) -> str:
+    """The account whose calls these are. Raises ConfigError when a file in somebody's home would give it another one's power."""
+    user = record.user if record else ""
+    account = installed.owner(ctx.home)[0]
+    if record and record.scheduler == WHOLE_MACHINE and account and user != _name_of(account):
+        what = f"{os.path.join(ctx.home, installed.NAME)}: names another account than the one it belongs to"
+        raise ConfigError(what, "Call `scq schedule install --system --user NAME` with the right one.")
+    if user and home_of(user, ctx.env) != home_of("", ctx.env):
+        what = f"the calls of {user} are not what is wanted now, and would have to be installed again"
+        raise UsageError(what, f"Call `sudo scq schedule install --system --user {user}`, with --every for another interval.")
+    return user
+
+
+def look(ctx: Context) -> None:
+    """See to it that what is installed is written down."""
+    with changing(ctx, makes_home=False):
+        _found_record(ctx)
 
 
 def _in_use(ctx: Context) -> Scheduler:
@@ -318,16 +357,28 @@ def recorded_services(ctx: Context) -> dict[str, float]:
     return _services_of(recorded(ctx))
 
 
+def _name_of(account: int) -> str:
+    try:
+        return pwd.getpwuid(account).pw_name
+    except KeyError:  # containers run as numbers nobody gave a name to
+        return str(account)
+
+
 def _known(service: str) -> None:
-    if service not in SERVICES:
-        raise UsageError(f"{service[:80]!a} is no service", f"Use one of: {', '.join(SERVICES)}.")
+    if service not in tuple(SERVICES):
+        raise UsageError(f"{ascii(service)[:80]} is no service", f"Use one of: {', '.join(SERVICES)}.")
 
 
-def _credentials(ctx: Context) -> tuple[tuple[str, str], ...]:
-    """Secret files that config.yaml expects to be handed over, and where they lie until then."""
+def _credentials(ctx: Context, user: str) -> tuple[tuple[str, str], ...]:
+    """Secret files that config.yaml expects to be handed over, and where they lie until then.
+
+    The manager of the machine reads them as root, so for an account they lie where only root writes: a link in its home would
+    hand it any file of the machine.
+    """
+    folder = os.path.join(CREDENTIALS_OF_ACCOUNTS, user) if user not in ("", "root") else os.path.join(ctx.home, "secrets")
     files = [getattr(channel, f"{key}_file") for channel in ctx.config.channels for key in SECRETS]
     names = [path.removeprefix(CREDENTIALS) for path in (*files, ctx.config.health.url_file) if path.startswith(CREDENTIALS)]
-    return tuple((name, os.path.join(ctx.home, "secrets", name)) for name in dict.fromkeys(names))
+    return tuple((name, os.path.join(folder, name)) for name in dict.fromkeys(names))
 
 
 def _variables(ctx: Context) -> Iterator[tuple[str, str]]:

@@ -328,6 +328,8 @@ def _decode(path: str, content: bytes, kind: type[Document]) -> Document:
                 "A newer scq wrote it: use that one, or put back the copy made before the upgrade (docs/upgrades.md).",
             )
         if kind is State and found.revision == 0:
+            if not bytes(found.notified_jobs):
+                msgspec.json.decode(content, type=kind)  # without that word it may be ours, damaged
             content = _from_older_form(content)
         elif kind is State and found.schema == 1:
             content = _upgraded(content)
@@ -339,6 +341,8 @@ def _decode(path: str, content: bytes, kind: type[Document]) -> Document:
 class _Version(msgspec.Struct):
     schema: int = 1
     revision: int = 0
+    notified_jobs: msgspec.Raw = msgspec.Raw(b"")
+    """Only other software writes it."""
 
 
 class _Outbox(msgspec.Struct):

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import pytest
 import typer.main
+from coverage import Coverage
 
 MEMORY = "/dev/shm"
 ROOM = 4 << 30
@@ -20,6 +21,31 @@ ROOM = 4 << 30
 
 
 def pytest_configure() -> None:
+    in_memory()
+    if Coverage.current() is not None:
+        forks_save_only_their_own()
+
+
+def forks_save_only_their_own() -> None:
+    """Keep a fork from saving, beside what it ran itself, a copy of all that its parent had run until then.
+
+    The patch of coverage for `os._exit` does both, which takes a second where the parent has run for minutes.
+    """
+    measuring: list[Coverage] = []
+
+    def remember() -> None:
+        now = Coverage.current()
+        if now is not None and now not in measuring:
+            measuring.append(now)
+
+    def forget() -> None:
+        for one in measuring:
+            setattr(one, "save", lambda: None)  # noqa: B010 - a method is replaced
+
+    os.register_at_fork(before=remember, after_in_child=forget)
+
+
+def in_memory() -> None:
     """Put the folders of the tests into memory where there is room: they make and remove files by the hundred thousand."""
     try:
         found = os.statvfs(MEMORY)

@@ -27,6 +27,9 @@ Every call looks once, acts, writes down what it did, and exits. Results go to s
 writes has `--dry-run`. What `--json` prints is described in [json.md](json.md), settings in [configuration.md](configuration.md).
 
 `ID` is the id of a job, any beginning of it that no other job has (four characters or more), or a name that only one job has.
+
+The way of a job, for its owner: `scq pending`, `scq review ID`, `scq approve ID`, `scq run-approved`, `scq output ID`,
+`scq release ID`. Where one stands and why: `scq status`, `scq why ID`. To have the calls made for you: `scq schedule install`.
 """
 CODES = {
     0: "done, or nothing to do",

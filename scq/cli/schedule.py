@@ -65,7 +65,7 @@ def remove(ctx: typer.Context, user: User = "", dry_run: DryRun = False) -> None
     from scq.commands import schedule as verb
 
     here = _of_user(session(ctx), user)
-    here.show(verb.remove(here.context(), dry_run=dry_run))
+    here.show(verb.remove(here.context(tolerant=True), dry_run=dry_run))
 
 
 @schedule.command("show")
@@ -83,7 +83,7 @@ def show(
     from scq.commands import schedule as verb
 
     here = _of_user(session(ctx), user)
-    here.show(verb.show(here.context(), _one_of(systemd, system, cron, launchd, syftbox, loop), user=user))
+    here.show(verb.show(here.context(tolerant=True), _one_of(systemd, system, cron, launchd, syftbox, loop), user=user))
 
 
 @schedule.command("verify")
@@ -108,7 +108,7 @@ def stop(ctx: typer.Context, service: Service = "") -> None:
     from scq.commands import stop as verb
 
     here = session(ctx)
-    here.show(verb.run(here.context(), service))
+    here.show(verb.run(here.context(tolerant=True), service))
 
 
 def restart(ctx: typer.Context, service: Service = "", interval: Interval = "") -> None:
@@ -151,12 +151,15 @@ def _seconds(option: str, text: str) -> float | None:
 
 
 def _of_user(here: Session, user: str) -> Session:
-    """The session, in the home of the account named, where no other home was."""
-    if user and here.home == os.path.abspath(os.path.expanduser(HOME)):
+    """The session, in the home of the account named, where no other home was; its settings mean what they mean to that account."""
+    if user:
         from scq.serving import home_of
 
-        folder = os.path.join(home_of(user, os.environ), ".syft-creds")
-        if here.config_path == os.path.join(here.home, "config.yaml"):
-            here.config_path = os.path.join(folder, "config.yaml")
-        here.home = folder
+        own = home_of(user, os.environ)
+        folder = os.path.join(own, ".syft-creds")
+        if here.home == os.path.abspath(os.path.expanduser(HOME)):
+            if here.config_path == os.path.join(here.home, "config.yaml"):
+                here.config_path = os.path.join(folder, "config.yaml")
+            here.home = folder
+        os.environ["HOME"] = own
     return here

@@ -96,12 +96,12 @@ class Session:
     def detail(self, text: str) -> None:
         """Show a line on stderr to those who asked for more."""
         if self.verbose:
-            sys.stderr.write(text + "\n")
+            _tell(sys.stderr, text + "\n")
 
     def say(self, text: str) -> None:
         """Show a line of progress at once, on stderr."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
+            _tell(sys.stderr, text + "\n")
 
     def show(self, report: Report, *, pager: bool = False) -> NoReturn:
         """Print a report and end the call with its exit code."""
@@ -185,7 +185,7 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         _drop_output()
         return OK
     except KeyboardInterrupt:
-        err.write("interrupted\n")
+        _tell(err, "interrupted\n")
         return 130
     except OSError as error:
         advice = advice_on(error)
@@ -217,6 +217,15 @@ def _put(out: IO[str], text: str) -> None:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
+def _tell(err: IO[str], text: str) -> None:
+    """Write to stderr. Where that is closed or full, nobody can be told; the call goes on and keeps its exit code."""
+    try:
+        err.write(text)
+        err.flush()
+    except (OSError, ValueError):
+        return
+
+
 def _drop_output() -> None:
     """Let what cannot be written go nowhere, so that the interpreter does not try again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -233,9 +242,7 @@ def _fail(
         except OSError:
             _drop_output()
     if not quiet:
-        err.write(f"scq: {_lines(message)}\n")
-        if advice:
-            err.write(f"     {_lines(advice)}\n")
+        _tell(err, f"scq: {_lines(message)}\n" + (f"     {_lines(advice)}\n" if advice else ""))
 
 
 def _lines(text: str, indent: str = "     ") -> str:
@@ -244,11 +251,10 @@ def _lines(text: str, indent: str = "     ") -> str:
 
 def _print_problems(report: Report) -> None:
     for problem in report.problems:
-        sys.stderr.write(f"! {line(problem.where, 300)}: {line(problem.what, 500)}\n")
-        if problem.advice:
-            sys.stderr.write(f"  {_lines(problem.advice, '  ')}\n")
+        advice = f"  {_lines(problem.advice, '  ')}\n" if problem.advice else ""
+        _tell(sys.stderr, f"! {line(problem.where, 300)}: {line(problem.what, 500)}\n{advice}")
     for error in report.errors:
-        sys.stderr.write(f"scq: {line(error, 1_000)}\n")
+        _tell(sys.stderr, f"scq: {line(error, 1_000)}\n")
 
 
 def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch) -> int:
@@ -264,7 +270,7 @@ def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch)
         "w", prefix="scq-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
     ) as file:
         file.write(redacted(text))
-    err.write(f"scq: this is a bug ({type(error).__name__}: {line(str(error), 300)})\n     Please report it with {file.name}\n")
+    _tell(err, f"scq: this is a bug ({type(error).__name__}: {line(str(error), 300)})\n     Please report it with {file.name}\n")
     watch.fail(f"this is a bug ({type(error).__name__})", "")
     watch.failure += f". Please report it with {file.name}"
     return BUG

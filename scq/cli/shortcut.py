@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct
 
-from scq.cli.session import COMPLETING, Session, guarded
+from scq.cli.session import COMPLETING, STDERR, STDOUT, Session, guarded
 
 if TYPE_CHECKING:
     from scq.report import Report
@@ -47,12 +47,24 @@ class Words(Struct, frozen=True):
 
 def call(arguments: Sequence[str]) -> int:
     """Run one call of the command line and return its exit code."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     words = None if COMPLETING in os.environ else understand(arguments)
     if words is None:
         from scq.cli import app
 
         return app.call(arguments)
     return guarded(lambda: _called(words), list(arguments), VERBS, sys.stdout, sys.stderr)
+
+
+def _open_closed_streams() -> None:
+    """Let streams that the caller closed go nowhere: the first file that is opened would else take the place of one."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(STDOUT, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(STDERR, "w", closefd=False)
 
 
 def understand(arguments: Sequence[str]) -> Words | None:

@@ -62,10 +62,16 @@ class Watch:
             if self._is_journaled():
                 self._write_down(code)
             if self.pulse is not None:
-                self.pulse.end(code, self.said)
+                self.pulse.end(code, self.said, shared=code == BUSY and self._has_looked())
         except KeyboardInterrupt:
             err.write("interrupted\n")
         return code
+
+    def _has_looked(self) -> bool:
+        """Whether this is a cycle that could look: 75 then means that another call runs jobs or tells people just now."""
+        steps = [] if self.report is None else self.report.data.get("steps", [])
+        looks = [step["exit_code"] for step in steps if step["name"] == "check"]
+        return bool(looks) and BUSY not in looks
 
     def _is_journaled(self) -> bool:
         return self.verb in JOURNALED and bool(self.home) and not self.dry_run

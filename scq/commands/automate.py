@@ -58,8 +58,9 @@ class Ended(Struct, frozen=True):
 def run(ctx: Context, *, dry_run: bool = False) -> Report:
     """Run `approve.command` once, if jobs wait for a decision that this owner can give; say what was decided meanwhile.
 
-    Exit code 75 when the program says so, 1 when it fails in another way or takes longer than `approve.timeout`. Raises
-    BusyError while another call of it is at work, and ConfigError when the program is missing or others could change it.
+    Exit code 75 when the program says so or nobody can look what waits, 1 when it fails in another way or takes longer than
+    `approve.timeout`. Raises BusyError while another call of it is at work, and ConfigError when the program is missing or
+    others could change it.
     """
     command = ctx.config.automation.command
     with ctx.only_one("automate"):
@@ -68,6 +69,8 @@ def run(ctx: Context, *, dry_run: bool = False) -> Report:
         before = view(ctx, full=False)
         waiting = _waiting(ctx, before.records)
         problems = before.problems
+        if not before.source.ok:
+            return Report("automate", _data(dry_run=dry_run), (), problems, BUSY)
         if not waiting:
             return Report("automate", _data(dry_run=dry_run), (), problems)
         _refuse_what_others_change(command)
@@ -97,19 +100,26 @@ def _refuse_what_others_change(command: Sequence[str]) -> None:
     if not os.path.isfile(program) or not os.access(program, os.X_OK):
         raise ConfigError(f"approve.command: {program} is not a program that can be run", "Check its path and its rights.")
     for path in (program, *(word for word in command[1:] if word.startswith("/") and os.path.isfile(word))):
-        for place in dict.fromkeys((*_above(path), *_above(os.path.realpath(path)))):
+        for place in _passed(path):
             if reason := _changeable(place):
                 what = f"approve.command: {clean.line(place, 300)} {reason}, so others could decide what runs here"
                 raise ConfigError(what, f"Keep it to yourself: chmod go-w {clean.line(place, 300)}, and own it.")
 
 
-def _above(path: str) -> list[str]:
-    """A path and all the folders it lies in."""
-    places = [path]
-    while path != os.path.dirname(path):
-        path = os.path.dirname(path)
-        places.append(path)
-    return places
+def _passed(path: str) -> list[str]:
+    """A path, all the folders it lies in, and the same of everything that a link on the way points at."""
+    places: dict[str, None] = {}
+    left = [os.path.realpath(path), os.path.abspath(path)]
+    while left:
+        place = left.pop()
+        if place in places or not os.path.lexists(place):
+            continue
+        places[place] = None
+        folder = os.path.dirname(place)
+        left.append(folder)
+        if os.path.islink(place):
+            left.append(os.path.abspath(os.path.join(os.path.realpath(folder), os.readlink(place))))
+    return list(places)
 
 
 def _changeable(place: str) -> str:
@@ -222,7 +232,8 @@ def _stoppable() -> Iterator[None]:
 
 def _journal(ctx: Context, ended: Ended) -> None:
     """What the program wrote, line by line, into the log."""
-    for text in ended.lines[-LOGGED_LINES:]:
+    lines = ended.lines[-LOGGED_LINES:]
+    for text in lines if _code_of(ended) != FAILED else lines[:-TAIL_LINES]:  # the report about a failure brings the last ones
         ctx.journal.note("automate", "info", clean.line(text, 500))
 
 
@@ -276,12 +287,16 @@ def _report(
 ) -> Report:
     words = {"approve": "approved", "reject": "rejected"}
     lines = [f"{row['short_id']}  {words[row['verdict']]}  {clean.line(row['name'])}" for row in decided]
-    code = OK if ended.status == OK else BUSY if ended.status == BUSY else FAILED
+    code = _code_of(ended)
     errors: tuple[str, ...] = ()
     if code == FAILED:
         errors = (f"approve.command: {clean.line(command[0], 300)} {_how(ended, timeout)}",)
         lines += [f"  | {clean.line(text)}" for text in ended.lines[-TAIL_LINES:]]
     return Report("automate", _data(waiting, ended, decided), tuple(lines), tuple(problems), code, errors)
+
+
+def _code_of(ended: Ended) -> int:
+    return ended.status if ended.status in (OK, BUSY) else FAILED
 
 
 def _how(ended: Ended, timeout: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -140,12 +140,11 @@ class _Cycle:
             return delivered(self.ctx, self.state, (), OK, dry_run=self.dry_run)
 
     def clean_up(self) -> Report:
-        """Remove what ended long ago. What was over when cycles began to do so stays as long again."""
-        from scq.steps.removal import counting_since, removed
+        """Remove what ended long ago."""
+        from scq.steps.removal import removed_in_time
 
         with nullcontext() if self.dry_run else self.ctx.only_one("run-approved"):
-            since = None if self.dry_run else counting_since(self.ctx)
-            return removed(self.ctx, _all_jobs(self.ctx), (), since=since, dry_run=self.dry_run)
+            return removed_in_time(self.ctx, _all_jobs(self.ctx), dry_run=self.dry_run)
 
     def report(self) -> Report:
         """All steps as one report."""
@@ -155,16 +154,25 @@ class _Cycle:
                 data["check"] = _together(data["check"], made.data)
             data["runs"] += made.data.get("runs", ())
             data.update({name: made.data[name] for name in ("messages", "removed", "planned") if name in made.data})
-        data["steps"] = [
-            {"name": made.command, "exit_code": made.exit_code, "took_s": took}
-            for made, took in zip(self.reports, self.took, strict=True)
-        ]
+        data["steps"] = self._steps()
         data["dry_run"] = self.dry_run
         lines = tuple(line for made in self.reports for line in made.lines)
         problems = tuple(dict.fromkeys(problem for made in self.reports for problem in made.problems))
         errors = tuple(dict.fromkeys(error for made in self.reports for error in made.errors))
-        code = next(code for code in WORST_FIRST if any(made.exit_code == code for made in self.reports))
-        return Report("cycle", data, lines, problems, code, errors)
+        return Report("cycle", data, lines, problems, _worst(made.exit_code for made in self.reports), errors)
+
+    def _steps(self) -> list[dict[str, Any]]:
+        """Each step once, also one that was done in two parts."""
+        names = dict.fromkeys(made.command for made in self.reports)
+        parts = [(made.command, made.exit_code, took) for made, took in zip(self.reports, self.took, strict=True)]
+        return [
+            {
+                "name": name,
+                "exit_code": _worst(code for step, code, _ in parts if step == name),
+                "took_s": round(sum(took for step, _, took in parts if step == name), 3),
+            }
+            for name in names
+        ]
 
     def _runner(self) -> Runner:
         return runner_of(self.ctx, _options(self.ctx))
@@ -178,6 +186,10 @@ class _Cycle:
         self.ctx.journal.report(made, self.took[-1])
         if made.exit_code in (OK, ACTION_NEEDED):
             mark_ended(self.ctx.home, made.command, began, ended)
+
+
+def _worst(codes: Iterable[int]) -> int:
+    return min(codes, key=WORST_FIRST.index)
 
 
 def _together(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

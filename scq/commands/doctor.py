@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
 import msgspec
 
@@ -79,10 +80,11 @@ def _home(ctx: Context) -> Iterator[Check]:
     if not stat.S_ISDIR(found.st_mode) or not os.access(ctx.home, os.R_OK | os.W_OK | os.X_OK):
         yield fail("home", f"{ctx.home} is not a folder that can be read and written", "Choose another with --home.", "config")
     elif found.st_uid != os.geteuid():
-        yield fail("home", f"{ctx.home} belongs to user {found.st_uid}", f"chown {os.geteuid()} {ctx.home}, or another --home.")
+        advice = f"chown {os.geteuid()} {quote(ctx.home)}, or choose another with --home."
+        yield fail("home", f"{ctx.home} belongs to user {found.st_uid}", advice)
     elif stat.S_IMODE(found.st_mode) & 0o077:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        yield fail("home", f"{ctx.home} is open to others ({mode})", f"chmod 700 {ctx.home}")
+        yield fail("home", f"{ctx.home} is open to others ({mode})", f"chmod 700 {quote(ctx.home)}")
     elif ctx.config.root and lies_inside(ctx.home, ctx.config.root):
         yield fail("home", f"{ctx.home} lies inside the SyftBox folder", "Choose another with --home or SCQ_HOME.", "config")
     else:
@@ -142,7 +144,7 @@ def _state(ctx: Context) -> Iterator[Check]:
 
 def _sandbox(ctx: Context) -> Iterator[Check]:
     if ctx.config.sandbox == "none":
-        advice = "Only for code you would run yourself: scq config set sandbox bwrap"
+        advice = "Without one run only code you would run yourself. To have one: scq config set sandbox bwrap"
         yield note("sandbox", "switched off: a job can read and change whatever you can", advice)
         return
     problems = ctx.sandbox().check()

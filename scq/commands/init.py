@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ from scq.syftbox import expand, lies_inside
 
 ENDED = ("sent", "bundled", "dead", "dropped")
 """States of messages of which nothing more comes."""
+IMPORTED = "import"
+"""Key of `State.last`: when marks of older software were taken over."""
 FORM = 1
 """Of a new config.yaml. A file without `version` has this form, too."""
 
@@ -92,19 +95,17 @@ def run(
         _close(os.path.realpath(ctx.config_path), 0o600)
         made = signing.make_key(ctx.home) if signing.is_available() else False
     if found.notified or found.threads:
-        ctx.store.update(lambda state: _remembered(state, found))
-    if restored:
-        ctx.store.update(lambda state: _restored(ctx, state))
-    return _with_import(_report(ctx, change, backup, owner, folder, dry_run=False, made_key=made), found)
+        ctx.store.update(lambda state: _remembered(state, found, ctx.now()))
+    report = _with_import(_report(ctx, change, backup, owner, folder, dry_run=False, made_key=made), found)
+    return _with_restored(report, ctx) if restored else report
 
 
 def _import(ctx: Context, path: str, force: bool, chosen: dict[str, Any]) -> Import:
     """What lies there and what of it neither config.yaml nor this call says yet. Raises UsageError and ConfigError."""
-    place = legacy.find_usual(ctx.env) if path == legacy.AUTO else legacy.find(expand(path, ctx.env))
+    place = legacy.find_usual(ctx.env, _in_use(ctx)) if path == legacy.AUTO else legacy.find(expand(path, ctx.env))
     read = legacy.Older({})
     if place.config:
-        text = read_config_text(place.config)
-        read = legacy.modern(parse(text or "", place.config), place.folder, ctx.env)
+        read = legacy.modern(_older_settings(place.config), place.folder, ctx.env)
     elif not place.states:
         raise UsageError(f"{path}: holds no configuration and no state", "Name the folder of the older software.")
     values = legacy.with_usual_tokens(read.values, place.folder)
@@ -119,6 +120,20 @@ def _import(ctx: Context, path: str, force: bool, chosen: dict[str, Any]) -> Imp
     return Import(place.config or path, settings, kept, notified, threads, (*read.left, *left, *unread, *_no_files(settings)))
 
 
+def _in_use(ctx: Context) -> set[str]:
+    """The files of scq itself, which lie where those of older software may have lain."""
+    own = [ctx.config_path, *([ctx.store.path] if ctx.store.load().revision else [])]
+    return {os.path.realpath(path) for path in own}
+
+
+def _older_settings(path: str) -> dict[str, Any]:
+    try:
+        return parse(read_config_text(path) or "", path)
+    except ConfigError as error:
+        advice = "Correct that file, or name the older state file instead: scq init --import FILE.json."
+        raise ConfigError(str(error), advice) from error
+
+
 def _told_there(ctx: Context, paths: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], dict[str, str], tuple[Problem, ...]]:
     """(marks, conversations, problems) of older state files."""
     notified: dict[str, tuple[str, ...]] = {}
@@ -129,7 +144,8 @@ def _told_there(ctx: Context, paths: tuple[str, ...]) -> tuple[dict[str, tuple[s
             state = legacy.read_state(path)
         except InvalidFileError as error:
             if path != os.path.realpath(ctx.store.path):  # what scq itself keeps is its own already
-                problems.append(Problem(path, f"was not taken over ({error})", "What it remembers may be told again."))
+                why = str(error).removeprefix(f"{path}: ")
+                problems.append(Problem(path, f"was not taken over: {why}", "What it remembers may be told again."))
             continue
         notified = _joined(notified, state.notified)
         threads = {**state.threads, **threads}
@@ -143,12 +159,13 @@ def _joined(one: dict[str, tuple[str, ...]], other: dict[str, tuple[str, ...]]) 
     return {**one, **{name: tuple(dict.fromkeys((*one.get(name, ()), *words))) for name, words in other.items()}}
 
 
-def _remembered(state: State, found: Import) -> State:
-    """The state with what was told elsewhere; it is then not told again."""
-    values = state.values
+def _remembered(state: State, found: Import, now: datetime) -> State:
+    """The state with what was told elsewhere; it is then not told again. Only jobs from before `now` can be meant by a name."""
+    values, notified = state.values, _joined(state.notified, found.notified)
+    last = state.last if notified == state.notified else {**state.last, IMPORTED: now}
     if found.threads and "thread_ids" not in values:
         values = {**values, "thread_ids": msgspec.Raw(msgspec.json.encode(found.threads))}
-    return replace(state, notified=_joined(state.notified, found.notified), values=values)
+    return replace(state, notified=notified, values=values, last=last)
 
 
 def _restored(ctx: Context, state: State) -> State:
@@ -159,6 +176,20 @@ def _restored(ctx: Context, state: State) -> State:
     jobs = {key: _left_to_its_folder(record) for key, record in state.jobs.items()}
     state = audited(state, ctx.now(), ctx.config.email, "restored", verb="init")
     return replace(state, jobs=jobs, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
+
+
+def _with_restored(report: Report, ctx: Context) -> Report:
+    """The report with what the next look will do, once that is remembered."""
+    before = ctx.store.load()
+    if before.revision == 0:
+        missing = Problem(ctx.store.path, "holds nothing that could be an older copy", "Put the copy there first, then call again.")
+        return replace(report, problems=(*report.problems, missing))
+    ctx.store.update(lambda state: _restored(ctx, state))
+    said = (
+        "an older copy was put back: the next look takes in silently what happened since,",
+        "  and one message lists the jobs that wait; approvals given since have to be given again",
+    )
+    return replace(report, lines=(*report.lines[:-1], *said, *report.lines[-1:]))
 
 
 def _left_to_its_folder(record: Record) -> Record:

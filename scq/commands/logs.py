@@ -68,7 +68,7 @@ def _path(ctx: Context, name: str, errors: bool) -> str:
 
 
 def _of(run_id: str) -> Callable[[str], bool] | None:
-    return (lambda text: parsed(text).run.startswith(run_id)) if run_id else None
+    return (lambda text: run_id in text and parsed(text).run.startswith(run_id)) if run_id else None
 
 
 def _kept(ctx: Context, record: Record) -> dict[str, str]:

@@ -63,7 +63,7 @@ def _place(ctx: Context, textfile: str) -> str:
     if not os.path.isdir(os.path.dirname(path)):
         raise UsageError(f"{os.path.dirname(path)} is not a folder", "Make it first, or choose another --textfile.")
     if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-        raise UsageError(f"{path} is no plain file", "Links, pipes, devices and folders are not replaced: choose another --textfile.")
+        raise UsageError(f"{path} is no plain file", "Links, pipes, devices and folders are not replaced.")
     if ctx.config.root and lies_inside(os.path.dirname(path), ctx.config.root):
         raise UsageError(
             f"{path} lies inside the SyftBox folder", "What lies there is sent to others: choose another --textfile."
@@ -121,7 +121,8 @@ def _families(figures: Figures) -> Iterator[Family]:
 
 
 def _schedule(figures: Figures) -> Iterator[Family]:
-    yield _one("scq_schedule_installed", "Whether scq installed something that makes calls.", figures.plan is not None)
+    installed = None if figures.plan_damage else float(figures.plan is not None)
+    yield Family("scq_schedule_installed", "Whether scq installed something that makes calls.", _some(installed))
     calls = figures.plan.calls if figures.plan is not None else ()
     yield _by("scq_schedule_interval_seconds", "How often a task is called.", "task", {call.name: call.every for call in calls})
     overdue = "For how long a good end of a task has been overdue; 0: it is not."

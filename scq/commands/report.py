@@ -121,7 +121,7 @@ def _page(ctx: Context, now: datetime, begin: datetime | None, address: str) -> 
 
 
 def _records(ctx: Context, shown: View, address: str) -> tuple[list[Record], bool]:
-    """(every job a page tells of that is there; of a source that could not be read, what was remembered. Whether that is in it)."""
+    """(every job a page tells of, and of a source that could not be read what was remembered, whether such a one is in it)."""
     found = dict(shown.records)
     missed: dict[str, Record] = {}
     if not (shown.source.ok and shown.source.complete):

@@ -40,6 +40,7 @@ def install(ctx: Context, name: str = "", *, every: float | None = None, user: s
     lines += [f"installed with {choice.name}:", *(f"  {text}" for text in done or ("everything was as it should be",))]
     every_now = {entry.name: entry.every or 0.0 for entry in using.installed(ctx.home)}  # cron cannot call twice a minute
     lines += _calls(replace(entry, every=every_now.get(entry.name, entry.every)) for entry in wanted.entries)
+    lines.append(_what_next(user))
     return Report("schedule install", data | {"done": list(done)}, tuple(lines), tuple(ctx.problems))
 
 
@@ -79,6 +80,12 @@ def verify(ctx: Context) -> Report:
     lines = () if problems else (f"{using.name}: works",)
     data = {"scheduler": using.name, "works": not problems}
     return Report("schedule verify", data, lines, problems, FAILED if problems else 0)
+
+
+def _what_next(user: str) -> str:
+    """How to look at what was installed, and how to be rid of it."""
+    scq, whose = ("sudo scq", f" --user {user}") if user else ("scq", "")
+    return f"See how it is doing: `{scq} schedule show{whose}`. Undo it: `{scq} schedule remove{whose}`."
 
 
 def _would_be(ctx: Context, name: str, user: str) -> Report:

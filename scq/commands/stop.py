@@ -13,6 +13,7 @@ def run(ctx: Context, service: str = "") -> Report:
 
     Raises UsageError for an unknown service.
     """
+    serving.look(ctx)
     names = (service,) if service else tuple(name for name in SERVICES if serving.state_of(ctx, name).installed)
     done = tuple(text for name in names for text in serving.stop(ctx, name))
     return serving.report(ctx, "stop", names, done or ("nothing was running",))

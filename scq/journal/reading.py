@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -106,7 +107,7 @@ def _last(files: list[int], lines: int, keep: Callable[[str], bool] | None, end:
     """The last lines of files, newest file first; `end` is where the newest one is taken to end."""
     ends = [_end(fd) for fd in files] if end is None else [end, *(_end(fd) for fd in files[1:])]
     texts = (_clean(raw) for fd, size in zip(files, ends, strict=False) for raw in _backwards(fd, size))
-    found = list(islice((text for text in texts if keep is None or keep(text)), lines))
+    found = list(islice((text for text in texts if keep is None or keep(text)), min(lines, sys.maxsize)))
     return found[::-1]
 
 

@@ -27,7 +27,7 @@ def pending(record: Record, facts: Facts) -> Explanation:
         reasons += [f"And for {more} more reasons; see scq show {short}."] if more > 0 else []
         return Explanation("submitter", tuple(reasons), (reject, "Its submitter has to mend it and send it again."))
     if record.changed:
-        again = (f"See what changed: scq diff {short}", f"Then approve it again: scq approve {short}", reject)
+        again = (f"See what changed: scq diff {short}", f"Then approve it again: {_approve(record, facts)}", reject)
         return Explanation("review", (sentence(CHANGED), "So the approval does not hold for it."), again)
     if (ended := _lapsed(record, facts)) is not None:
         return ended
@@ -50,7 +50,14 @@ def _lapsed(record: Record, facts: Facts) -> Explanation | None:
         reason = f"It needs {facts.rules.quorum} approvals of different reviewers and has {len(given)}: {by}."
         then = f"{missing} more of them {'has' if missing == 1 else 'have'} to approve it: scq approve {short} --by ADDRESS."
         return Explanation("reviewers", (reason,), (then + who,))
-    return Explanation("review", (sentence(wrong.what),), (f"To allow it again: scq approve {short}",))
+    return Explanation("review", (sentence(wrong.what),), (f"To allow it again: {_approve(record, facts)}",))
+
+
+def _approve(record: Record, facts: Facts) -> str:
+    """The call that approves it; who it is has to be said where the owner alone does not count."""
+    rules = facts.rules
+    named = rules.quorum > 1 or (rules.reviewers and rules.me not in rules.reviewers)
+    return f"scq approve {record.id[:8]}" + (" --by ADDRESS" if named else "")
 
 
 def _undecided(record: Record, facts: Facts, reject: str) -> Explanation:
@@ -66,7 +73,7 @@ def _undecided(record: Record, facts: Facts, reject: str) -> Explanation:
     elif record.reviewed != record.digest:
         reasons.append("It has changed since you reviewed it.")
         then.append(f"Read it again: scq review {short}")
-    approve = f"scq approve {short}" + (" --by ADDRESS" if facts.rules.quorum > 1 else "")
+    approve = _approve(record, facts)
     if facts.denied:
         more = f" and {len(facts.denied) - SHOWN} more" if len(facts.denied) > SHOWN else ""
         reasons.append(f"Findings that `deny` blocks keep it from being approved: {'; '.join(facts.denied[:SHOWN])}{more}.")

@@ -31,8 +31,8 @@ _BY_HAND = '"$HOME/.local/bin/scq" cycle'
 _ENTRY = re.compile(r"# scq (?P<name>[a-z][a-z0-9-]*) (?P<mark>[0-9a-f]{8}): ")
 _STOPPED = "#stopped "
 _DAEMONS = ("cron", "crond", "cronie", "fcron", "dcron")
-_NONE_YET = ("no crontab for", "No such file or directory")
-"""How `crontab -l` says that there is no table: Vixie cron and cronie, busybox."""
+_NONE_YET = re.compile(r"\bno crontab for\b|^crontab: can't open '[^']*': No such file or directory$", re.IGNORECASE)
+"""How `crontab -l` says that there is no table: Vixie cron and cronie, busybox. Anything else it says keeps us from writing."""
 _OTHERS = re.compile(rb"^\s*[0-9*@].*\bscq\b.*\b(?:cycle|check|notify|run-approved)\b")
 
 
@@ -110,7 +110,7 @@ class Cron:
     def _read(self) -> Table:
         """The crontab now. Raises ScqError."""
         code, content, said = calls.ran([self._program(), "-l"], self._env)
-        if code and not content and any(words in said for words in _NONE_YET):
+        if code and not content and _NONE_YET.search(said):
             return Table(b"")
         if code:
             advice = "Ask whoever administers this machine whether you may use cron (cron.allow, cron.deny)."

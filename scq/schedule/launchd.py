@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from scq.errors import InvalidFileError, ScqError, UsageError
+from scq.errors import ConfigError, InvalidFileError, ScqError, UsageError
 from scq.files import make_folder, read_text, remove_file, write_atomic
 from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
@@ -70,6 +70,8 @@ class Launchd:
             if same and self._loaded(label):
                 continue
             if not same:
+                if os.path.lexists(file.path) and not _MARK.search(_content(file.path)):
+                    raise ConfigError(f"{file.path} is not from scq", "Rename or remove it, then call again.")
                 self._unload(label)
                 make_folder(self._folder)
                 write_atomic(file.path, file.text.encode(), mode=file.mode)

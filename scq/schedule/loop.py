@@ -76,7 +76,8 @@ class Loop:
         wanted = {entry.name: entry for entry in schedule.entries}
         before = {entry.name: entry for entry in self._entries(home, tolerant=True)}
         # The old processes end before the file is new: cut short in between, the next install still sees what is left to do.
-        done = [self.stop(home, name) for name, every in _at_work(home) if not _is_right(before.get(name), wanted.get(name), every)]
+        wrong = [name for name, every in _at_work(home) if not _is_right(before.get(name), wanted.get(name), every)]
+        done = [self.stop(home, name) for name in wrong]
         if before != wanted:
             write_atomic(file.path, file.text.encode("utf-8"), mode=file.mode)
             done.append(f"wrote {file.path}")

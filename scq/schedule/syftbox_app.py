@@ -89,6 +89,8 @@ esac
 trap 'end 143 45' TERM HUP
 trap 'end 130 45' INT
 while :; do
+  # A client that is gone does not end what it started once; the next one starts it anew.
+  [ -z "${SYFTBOX_APP_ID:-}" ] || kill -0 "$PPID" 2>/dev/null || [ -d "/proc/$PPID" ] || end 0 45
   if [ "$(jobs -pr | wc -l)" -lt 4 ]; then
     one_round &
   fi

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from scq import resources
-from scq.errors import InvalidFileError, UsageError
+from scq.errors import ConfigError, InvalidFileError, UsageError
 from scq.files import make_folder, read_text, remove_file, write_atomic
 from scq.model import Problem
 from scq.ports import Installed, PlacedFile, Schedule
@@ -31,10 +31,19 @@ FORMER_MARK = "Description=Look at the SyftBox code job queue"
 """How the units began that scq shipped under those names, to be copied by hand."""
 
 
+_FACTS = ("ActiveState", "UnitFileState", "NeedDaemonReload")
+
+
+def _is_idle(timer: Mapping[str, str]) -> bool:
+    """Whether a timer makes no calls, or would not after the next start of the machine."""
+    return timer.get("ActiveState") != "active" or timer.get("UnitFileState") == "disabled"
+
+
 class _Systemd(ABC):
     """What both kinds share. `folder` and `booted` are other places for tests."""
 
     overlaps = False
+    advice = "Choose another scheduler: `scq schedule install --cron`."
     name: str
     scope: str
     shipped: str
@@ -47,6 +56,10 @@ class _Systemd(ABC):
 
     def unusable(self) -> str:
         """Why systemd cannot be used here, in a few words; empty when it can."""
+        return self._silent() or self._forbidden()
+
+    def _silent(self) -> str:
+        """Why nothing can be asked; empty when it can."""
         if shutil.which("systemctl", path=self.env.get("PATH")) is None:
             return "systemctl is not installed"
         if not os.path.isdir(self.booted):
@@ -81,12 +94,15 @@ class _Systemd(ABC):
         make_folder(self.folder)
         for file in new:
             write_atomic(file.path, file.text.encode(), mode=file.mode)
-        if new or done:
+        written = {os.path.basename(file.path) for file in new}
+        known = {name: self.manager.properties(name, *_FACTS) for name in map(os.path.basename, found)}
+        # Those of an install that was cut short are on the disk, and systemd does not know them yet.
+        written |= {name for name, facts in known.items() if facts.get("NeedDaemonReload") == "yes"}
+        if written or done:
             self.manager.do("daemon-reload")
         done += [f"wrote {file.path}" for file in new]
-        timers = [os.path.basename(file.path) for file in wanted if file.path.endswith(".timer")]
-        idle = [timer for timer in timers if self.manager.properties(timer, "ActiveState").get("ActiveState") != "active"]
-        begin = [timer for timer in timers if timer in idle or any(os.path.basename(file.path) == timer for file in new)]
+        timers = [name for name in known if name.endswith(".timer")]
+        begin = [timer for timer in timers if timer in written or _is_idle(known[timer])]
         if begin:
             self.manager.do("enable", "--quiet", *begin)
             self.manager.do("restart", *begin)
@@ -94,8 +110,11 @@ class _Systemd(ABC):
         return tuple(done)
 
     def remove(self, home: str) -> tuple[str, ...]:
-        """Stop the calls of a home and remove its units, with those shipped before; what was done."""
-        done = self._remove([*(path for path, _ in self._ours(home)), *self._former(home)])
+        """Stop the calls of a home and remove its units, with those shipped before; what was done. Raises ConfigError."""
+        paths = [*(path for path, _ in self._ours(home)), *self._former(home)]
+        if paths and (reason := self._forbidden()):
+            raise ConfigError(f"the units of {home} cannot be removed: {reason}", self.advice)
+        done = self._remove(paths)
         if done and not self.unusable():
             self.manager.do("daemon-reload")
         return tuple(done)
@@ -103,19 +122,21 @@ class _Systemd(ABC):
     def installed(self, home: str) -> tuple[Installed, ...]:
         """One for each timer or lone service of this home."""
         ours = {os.path.basename(path): seal for path, seal in self._ours(home)}
-        reason = self.unusable() if ours else ""
+        reason = self._silent() if ours else ""
         units = dict.fromkeys(name.rpartition(".")[0] for name in ours)
         return tuple(self._installed(unit, [ours.get(unit + suffix) for suffix in SUFFIXES], home, reason) for unit in units)
 
     def verify(self, schedule: Schedule) -> Sequence[Problem]:
         """What keeps the installed units, or those that would be installed, from working. Empty: nothing."""
-        problems = [Problem("systemd", reason)] if (reason := self.unusable()) else []
+        problems = [Problem("systemd", reason)] if (reason := self._silent()) else []
         wanted = self.files(schedule)
         ours = {path: self._content(path) for path, _ in self._ours(schedule.home)}
         for file in wanted if ours else ():
             if ours.get(file.path) != file.text:
                 state = "is not what `scq schedule install` would write now" if file.path in ours else "is missing"
                 problems.append(Problem(file.path, state, INSTALL_AGAIN))
+        if not self._silent():
+            problems += [problem for path in ours if path.endswith(".timer") for problem in self._idle(path)]
         if not os.path.isdir(schedule.home):
             problems.append(Problem(schedule.home, "the home of scq is not there", "Run `scq init`."))
         problems += program_problems(schedule.entries)
@@ -139,11 +160,22 @@ class _Systemd(ABC):
         self.manager.do("reset-failed", f"{unit}.service", may_fail=True)  # a call that was ended has not failed
         return f"stopped {unit}.timer"
 
+    def _idle(self, path: str) -> Iterator[Problem]:
+        facts = self.manager.properties(os.path.basename(path), *_FACTS)
+        if facts.get("ActiveState") != "active":
+            yield Problem(path, "is switched off", "Call `scq start`.")
+        elif _is_idle(facts):
+            yield Problem(path, "would not be on after a restart of the machine", INSTALL_AGAIN)
+
     @abstractmethod
     def _usual_folder(self) -> str: ...
 
     @abstractmethod
     def _unreachable(self) -> str: ...
+
+    def _forbidden(self) -> str:
+        """Why nothing may be changed; empty when it may."""
+        return ""
 
     @abstractmethod
     def _unit(self, task: str, home: str) -> str: ...
@@ -156,7 +188,7 @@ class _Systemd(ABC):
 
     def _demand_usable(self) -> None:
         if reason := self.unusable():
-            raise UsageError(f"systemd cannot be used: {reason}", "Choose another scheduler: `scq schedule install cron`.")
+            raise UsageError(f"systemd cannot be used: {reason}", self.advice)
 
     def _installed_unit(self, home: str, name: str) -> str:
         self._demand_usable()
@@ -282,14 +314,16 @@ class SystemSystemd(_Systemd):
     name = "systemd-system"
     scope = "--system"
     shipped = "system"
+    advice = "Call it as root, with --home of the account: `sudo scq --home FOLDER ...`."
 
     def _usual_folder(self) -> str:
         return "/etc/systemd/system"
 
     def _unreachable(self) -> str:
-        if not os.access(self.folder, os.W_OK):
-            return f"only root writes to {self.folder}"
         return self.manager.silent()
+
+    def _forbidden(self) -> str:
+        return "" if os.access(self.folder, os.W_OK) else f"only root writes to {self.folder}"
 
     def _unit(self, task: str, home: str) -> str:
         return unit_name(task, home, "")  # every account has a usual home of its own

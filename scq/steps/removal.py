@@ -23,14 +23,26 @@ CLEANUP = "cleanup"
 """In `State.last`."""
 
 
-def counting_since(ctx: Context) -> datetime:
-    """When cycles began to remove jobs here, noted the first time: nobody is to lose what lay there for years all at once."""
+def removed_in_time(ctx: Context, records: Mapping[str, Record], *, dry_run: bool = False) -> Report:
+    """As `removed`, for calls nobody watches: what was over when the first of them came counts from then on.
 
-    def begun(state: State) -> State:
-        known = state.last.get(CLEANUP)
-        return state if known is not None and known <= ctx.now() else replace(state, last={**state.last, CLEANUP: ctx.now()})
-
-    return ctx.store.update(begun).last[CLEANUP]
+    So nobody loses what lay there for years all at once; that first call says what will be removed, and how to keep it.
+    """
+    now = ctx.now()
+    since = ctx.store.load().last.get(CLEANUP)
+    if since is not None and since <= now:
+        return removed(ctx, records, (), since=since, dry_run=dry_run)
+    if not dry_run:
+        ctx.store.update(lambda state: replace(state, last={**state.last, CLEANUP: now}))
+    made = removed(ctx, records, (), since=now, dry_run=dry_run)
+    all_old = _removable(ctx, records, None, None).values()
+    count = sum(not awaits_answer(record) for record in all_old) - len(made.data["removed"])
+    if count > 0:
+        age = timedelta(seconds=ctx.config.cleanup_completed_after)
+        what = "1 job that is over is" if count == 1 else f"{count} jobs that are over are"
+        text = f"{what} removed after {now + age:%Y-%m-%d %H:%M} UTC; to keep them: scq config set cleanup_completed_after never"
+        made = replace(made, lines=(*made.lines, text))
+    return made
 
 
 def removed(
@@ -49,12 +61,7 @@ def removed(
     unless `unanswered`. With `since` what was over before counts from then on, as if it had ended at that moment.
     The caller holds the lock of `run-approved`, unless `dry_run`: folders of runs are removed too.
     """
-    limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
-    old = {
-        key: record
-        for key, record in records.items()
-        if record.sighting.owner == ctx.config.email and _is_old(ctx, record, limit, since) and not _at_work(record)
-    }
+    old = _removable(ctx, records, older_than, since)
     waiting = {key for key, record in old.items() if awaits_answer(record) and not unanswered}
     old = {key: record for key, record in old.items() if key not in waiting}
     problems = list(seen)
@@ -77,7 +84,18 @@ def removed(
     return Report("cleanup", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(seen) else OK)
 
 
-def _is_old(ctx: Context, record: Record, limit: timedelta, since: datetime | None) -> bool:
+def _removable(
+    ctx: Context, records: Mapping[str, Record], older_than: float | None, since: datetime | None
+) -> dict[str, Record]:
+    limit = timedelta(seconds=ctx.config.cleanup_completed_after if older_than is None else older_than)
+    return {
+        key: record
+        for key, record in records.items()
+        if record.sighting.owner == ctx.config.email and _is_old(ctx, record, limit, since) and not _at_work(record)
+    }
+
+
+def _is_old(ctx: Context, record: Record, limit: timedelta, since: datetime | None = None) -> bool:
     if record.status not in FINISHED:
         return False
     ended = _ended_at(record)

@@ -213,7 +213,7 @@ class TestUsage:
         ending = run("import signal\nsignal.signal(15, signal.SIG_IGN)\nwhile True: pass", NO_LIMITS, 0.8)
         assert ending.cause == "timeout"
         assert ending.usage.cpu_s is not None
-        assert 0.3 <= ending.usage.cpu_s < 1.2
+        assert 0.1 <= ending.usage.cpu_s < 1.2, "more than a bare start; a busy machine gives it less than the wall time"
 
     def test_a_copy_of_this_program_is_not_taken_for_the_job(self, tmp_path: Path) -> None:
         held = bytearray(os.urandom(100 << 20))

@@ -91,6 +91,9 @@ class App:
             "wc",
             "cp",
             "ln",
+            "grep",
+            "readlink",
+            "tail",
         ):
             (self.bin / name).symlink_to(str(shutil.which(name, path="/usr/bin:/bin")))
         self.program("uv", UV)
@@ -216,7 +219,8 @@ def test_what_was_left_half_made_is_made_anew(app: App) -> None:
 
 def test_packages_that_cannot_be_had_are_tried_again_by_the_next_call(app: App) -> None:
     app.run()
-    (app.venv / "scq-ready").write_text("of an older copy\n")
+    ready = app.venv / "scq-ready"
+    ready.write_text("of an older copy\n" + ready.read_text().splitlines()[1] + "\n")
     app.tell("broken")
     assert "could not be installed" in app.run(78)
     Path(f"{app.notes}.broken").unlink()
@@ -230,6 +234,26 @@ def test_an_environment_whose_python_is_gone_is_made_anew(app: App) -> None:
     app.noted()
     (app.venv / "bin" / "python").unlink()
     app.run()
+    assert app.noted() == ["uv venv", "uv pip", *ROUND]
+
+
+def test_a_python_that_became_another_version_gets_an_environment_of_its_own(app: App) -> None:
+    app.run()
+    app.noted()
+    python = app.venv / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/bin/false")
+    app.run()
+    assert app.noted() == ["uv venv", "uv pip", *ROUND]
+    app.run()
+    assert app.noted() == ROUND
+
+
+def test_where_cd_would_go_elsewhere_it_finds_its_own_folder(app: App, tmp_path: Path) -> None:
+    (tmp_path / "other" / "app").mkdir(parents=True)
+    app.env["CDPATH"] = str(tmp_path / "other")
+    done = subprocess.run(["bash", "app/run.sh"], env=app.env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     assert app.noted() == ["uv venv", "uv pip", *ROUND]
 
 
@@ -251,15 +275,27 @@ def test_the_lock_of_a_call_that_was_killed_is_taken_over(app: App) -> None:
     assert not app.lock.exists()
 
 
+def test_a_lock_whose_number_is_another_program_by_now_is_taken_over(app: App) -> None:
+    app.lock.mkdir()
+    with subprocess.Popen(["/bin/sleep", "60"]) as other:
+        (app.lock / "pid").write_text(f"{other.pid}\n")
+        app.run()
+        other.kill()
+    assert app.noted()[-2:] == ROUND
+    assert not app.lock.exists()
+
+
 def test_the_second_call_waits_for_the_first(app: App) -> None:
     app.lock.mkdir()
-    (app.lock / "pid").write_text(f"{os.getpid()}\n")
+    first = subprocess.Popen(["sh", "-c", "read word", "run.sh"], stdin=PIPE)
+    (app.lock / "pid").write_text(f"{first.pid}\n")
     (app.bin / "sleep").unlink()
     app.program("sleep", f"#!/bin/sh\necho waits >>'{app.notes}'\nexec /bin/sleep 0.05\n")
     with subprocess.Popen([app.folder / "run.sh"], env=app.env) as process:
         until(lambda: app.notes.exists() and app.notes.read_text().startswith("waits"))
         shutil.rmtree(app.lock)
         assert process.wait() == 0
+    first.communicate()
     assert [word for word in app.noted() if word != "waits"] == ["uv venv", "uv pip", *ROUND]
 
 

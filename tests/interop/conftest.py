@@ -1,17 +1,17 @@
-"""A SyftBox folder shared by scq and one published peer, each started as a process of its own for every step."""
+"""A SyftBox folder shared by scq and one published peer, which is started as a process of its own for every step."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.interop.peers import HERE, PEERS, Peer, required
+from tests.people import Person
 
 OWNER = "owner@example.org"
 SUBMITTER = "scientist@example.com"
@@ -28,10 +28,9 @@ class World:
         self.root.mkdir()
         self.owner = OWNER
         self.submitter = SUBMITTER if peer.submits_to_others else OWNER
-        for address in {self.owner, self.submitter}:
-            self.settle(address)
+        self.people = {address: self.settle(address) for address in {self.owner, self.submitter}}
 
-    def settle(self, address: str) -> None:
+    def settle(self, address: str) -> Person:
         """Give one person the SyftBox client's own configuration file and a home for scq."""
         client = {
             "data_dir": str(self.root),
@@ -40,12 +39,7 @@ class World:
             "client_url": "http://localhost:1",
         }
         (self.folder / f"{address}.json").write_text(json.dumps(client))
-        home = self.home(address)
-        home.mkdir(mode=0o700)
-        (home / "config.yaml").write_text("sandbox: none\n")
-
-    def home(self, address: str) -> Path:
-        return self.folder / f"scq-{address}"
+        return Person(self.folder / f"scq-{address}", self.root, address)
 
     def ask_peer(self, address: str, do: str, **request: str) -> Any:
         """One call of the peer's public API in a fresh process."""
@@ -57,12 +51,8 @@ class World:
         return json.loads(done.stdout)
 
     def scq(self, address: str, *arguments: str, expect: int = 0) -> str:
-        """One call of our command line in a fresh process; what it printed."""
-        own = ["--home", str(self.home(address)), "--root", str(self.root), "--email", address]
-        command = [sys.executable, "-m", "scq", *own, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == expect, f"scq {arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        """One call of our command line; what it printed."""
+        return self.people[address].scq(*arguments, code=expect).out
 
     def scq_data(self, address: str, *arguments: str, expect: int = 0) -> Any:
         """The `data` of the JSON document of one call."""

@@ -1,7 +1,7 @@
 """Two or more accounts on one loopback Drive: the owner works with scq, the others with the published client.
 
 Nobody shares a folder here. Each account has a home directory of its own, and all that passes between them passes
-through Drive. Every step is a process of its own, as on the machines of real people.
+through Drive. Every step of the client is a process of its own, as on the machines of real people.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.peers import HERE, Peer
+from tests.people import Person
 from tests.servers.drive import DriveServer
 
 OWNER = "owner@hospital.example"
@@ -51,7 +52,6 @@ class DriveWorld:
         (tools / "uv").write_text(UV)
         (tools / "uv").chmod(0o755)
         (tools / "python").symlink_to(sys.executable)
-        self.scq_home.mkdir(mode=0o700)
         self.root(OWNER).mkdir()
         config = {
             "sandbox": "none",
@@ -59,11 +59,7 @@ class DriveWorld:
             "drive_token_path": str(self.token(OWNER)),
             "drive": {"endpoint": self.server.endpoint},
         }
-        (self.scq_home / "config.yaml").write_text(json.dumps(config))
-
-    @property
-    def scq_home(self) -> Path:
-        return self.home(OWNER) / "scq"
+        self.owner = Person(self.home(OWNER) / "scq", self.root(OWNER), OWNER, json.dumps(config))
 
     def home(self, address: str) -> Path:
         return self.folder / address
@@ -88,12 +84,8 @@ class DriveWorld:
         return answers
 
     def scq(self, *arguments: str, expect: int = 0) -> str:
-        """One call of the owner's command line in a fresh process; what it printed."""
-        own = ["--home", str(self.scq_home), "--root", str(self.root(OWNER)), "--email", OWNER]
-        command = [sys.executable, "-m", "scq", *own, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == expect, f"scq {arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        """One call of the owner's command line; what it printed."""
+        return self.owner.scq(*arguments, code=expect).out
 
     def scq_data(self, *arguments: str, expect: int = 0) -> Any:
         """The `data` of the JSON document of one call."""

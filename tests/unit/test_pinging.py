@@ -312,12 +312,36 @@ def test_an_address_may_stand_in_a_file(world: World, server: HttpServer) -> Non
 def test_an_interrupt_while_the_end_is_told_is_not_a_crash(
     world: World, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Pulse, code: int, said: object) -> None:
+    def interrupt(self: Pulse, code: int, said: object, **how: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Pulse, "end", interrupt)
     watch(world, server.url)
     assert world.owner.scq("notify").err == "interrupted\n"
+
+
+def test_a_cycle_that_leaves_a_step_to_another_call_went_well(world: World, server: HttpServer) -> None:
+    """While a long job runs, each cycle beside it ends with 75: nobody is to be woken because of that."""
+    watch(world, server.url)
+    with exclusive(str(world.owner.home / "locks" / "run-approved.lock"), 0):
+        world.owner.scq("cycle", code=75)
+    assert paths(server) == [f"/{KEY}/start", f"/{KEY}"]
+    assert b"cycle: exit code 75" in server.requests[-1].body
+
+
+def test_a_cycle_that_cannot_look_did_not_go_well(world: World, server: HttpServer) -> None:
+    watch(world, server.url)
+    world.owner.scq("cycle")
+    world.root.rename(world.folder / "away")
+    world.owner.scq("cycle", code=75)
+    assert paths(server)[2:] == [f"/{KEY}/start", f"/{KEY}/75"]
+
+
+def test_a_cycle_that_finds_another_looking_says_nothing(world: World, server: HttpServer) -> None:
+    watch(world, server.url)
+    with exclusive(str(world.owner.home / "locks" / "check.lock"), 0):
+        world.owner.scq("cycle", code=75)
+    assert paths(server) == []
 
 
 # The parts

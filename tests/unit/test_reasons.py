@@ -66,6 +66,14 @@ class TestWaiting:
         assert found.reasons[0] == "The content is no longer what was approved."
         assert found.next[0] == "See what changed: scq diff count-00"
 
+    @pytest.mark.parametrize("fields", [{"reviewers": ("b@example.org",)}, {"quorum": 2}])
+    def test_where_the_owner_alone_does_not_count_a_reviewer_is_to_be_named(self, fields: Any) -> None:
+        rules = replace(RULES, **fields)
+        old = decision(bounds=Bounds(expires_at=NOW - HOUR))
+        for one in (record(), record(changed=True), record(decision=old)):
+            assert "scq approve count-00 --by ADDRESS" in text(said(one, rules=rules))
+        assert "--by" not in text(said(record(), rules=replace(RULES, reviewers=(ME,))))
+
     def test_one_marked_approved_elsewhere_is_not_approved_here(self) -> None:
         found = said(record("approved", problems=(Problem("a", NOT_APPROVED_HERE),)))
         assert (found.waits_for, found.reasons[0][:25]) == ("review", "Its folder says approved,")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,55 @@ def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path
         found = os.stat(os.path.join(ctx.home, name))
         assert (found.st_uid, found.st_gid) == (nobody.pw_uid, nobody.pw_gid), name
     assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+@pytest.mark.skipif(not ROOT, reason="needs the administrator")
+@pytest.mark.parametrize("what", ["home", "schedule.json", "locks"])
+def test_a_link_in_a_home_leads_the_administrator_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    monkeypatch.setattr(Loop, "install", lambda self, wanted: ("done",))
+    target = tmp_path / "of-root"
+    target.mkdir(mode=0o755)
+    (target / "precious").write_text("kept")
+    ctx = context(tmp_path / "home")
+    os.chown(ctx.home, 65534, 65534)
+    link = Path(ctx.home) if what == "home" else Path(ctx.home, what)
+    if what == "home":
+        link.rename(tmp_path / "aside")
+    link.symlink_to(target / "precious" if what == "schedule.json" else target)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    if what == "schedule.json":
+        serving.install(ctx, "loop", {"notify": 30.0})
+    else:
+        for call in (lambda: serving.install(ctx, "loop", {"notify": 30.0}), lambda: installed.forget(ctx.home)):
+            with suppress(PermissionError, ConfigError):
+                call()
+    assert os.listdir(target) == ["precious"]
+    assert (target / "precious").read_text() == "kept"
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+@pytest.mark.skipif(not ROOT, reason="needs the administrator")
+def test_a_record_in_a_home_cannot_make_calls_those_of_another_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    ctx = context(tmp_path / "home")
+    os.chown(ctx.home, 65534, 65534)
+    monkeypatch.setitem(schedule.SCHEDULERS, "systemd-system", "loop:Loop")
+    for user in ("root", "", "nobody-of-this-name"):
+        installed.write(ctx.home, installed.Record("systemd-system", (), ctx.now(), user))
+        with pytest.raises(ConfigError, match=r"schedule\.json: names another account than the one it belongs to"):
+            serving.start(ctx, "notify")
+    installed.write(ctx.home, installed.Record("systemd-system", (), ctx.now(), "nobody"))
+    with pytest.raises(UsageError, match="would have to be installed again") as error:
+        serving.start(ctx, "notify")
+    assert "sudo scq schedule install --system --user nobody" in error.value.advice
+
+
+def test_secrets_for_another_account_are_handed_over_from_where_only_the_administrator_writes(tmp_path: Path) -> None:
+    ctx = context(tmp_path / "home", "health: {url_file: $CREDENTIALS_DIRECTORY/ping}\n")
+    assert serving.planned(ctx, Loop(os.environ), {}, "nobody").credentials == (("ping", "/etc/scq/nobody/ping"),)
 
 
 def test_nothing_is_installed_for_an_account_that_has_no_home_yet(tmp_path: Path) -> None:

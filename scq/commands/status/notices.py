@@ -10,6 +10,7 @@ from msgspec import Struct
 from scq.clean import line
 from scq.commands.status.screen import WIDTH, Mark, ago_words, count, wrapped
 from scq.context import Context
+from scq.errors import ScqError
 from scq.hours import DAY
 from scq.measuring import Call, Figures, SignIn
 from scq.showing import seconds, size, when
@@ -45,13 +46,29 @@ def notices_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> It
         yield Notice("action", f"{count(figures.outbox['dead'], 'message was', 'messages were')} given up", "scq outbox list")
     if _nobody_calls(ctx, figures):
         yield Notice("action", "nothing looks for jobs by itself", "scq schedule install")
+    yield from _stopped(ctx, figures)
     yield from _failures(ctx, figures, signed)
 
 
 def _nobody_calls(ctx: Context, figures: Figures) -> bool:
     """True where nothing was installed and nobody else, such as an own crontab, has made a call for a day."""
     calls = [ended.at for ended in figures.ended.values()]
-    return figures.plan is None and (not calls or ctx.now() - max(calls) > DAY)
+    return figures.plan is None and not figures.plan_damage and (not calls or ctx.now() - max(calls) > DAY)
+
+
+def _stopped(ctx: Context, figures: Figures) -> Iterator[Notice]:
+    """Services that rest. Only a loop is asked: it ends with the machine, and its answer costs next to nothing."""
+    if figures.plan is None or figures.plan.scheduler != "loop":
+        return
+    from scq.serving import recorded_services, state_of
+
+    try:
+        stopped = [name for name in recorded_services(ctx) if not state_of(ctx, name).running]
+    except ScqError as error:
+        yield Notice("failure", f"the loop cannot be asked: {line(str(error), 300)}", error.advice)
+        return
+    for name in stopped:
+        yield Notice("action", f"{name} is stopped: it makes no calls", f"scq start {name}")
 
 
 def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Iterator[Notice]:
@@ -65,6 +82,8 @@ def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Ite
         told = {"Gmail": "sign-in Gmail", "Google Drive": "source drive"}[item.name]
         if item.state != "ok" and told not in figures.troubles:
             yield Notice("failure", f"sign-in {item.name}: {line(item.what, 300)}", item.advice)
+    for problem in figures.plan_damage:
+        yield Notice("failure", f"who calls scq is not known: {line(problem.what, 300)}", problem.advice)
     for call in figures.plan.calls if figures.plan else ():
         if call.late_s:
             yield Notice("failure", f"{call.name}: overdue for {ago_words(call.late_s)}", _late_advice(call))

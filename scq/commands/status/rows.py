@@ -64,7 +64,8 @@ def _plan_rows(figures: Figures, now: datetime) -> Iterator[Row]:
     """What is called at intervals; where nothing is installed, what was called by somebody else."""
     plan = figures.plan
     if plan is None:
-        yield Row("schedule", "", "none", "nothing is installed; scq schedule install")
+        known = ("none", "nothing is installed; scq schedule install")
+        yield Row("schedule", "", *(("FAIL", "what is installed cannot be told, see above") if figures.plan_damage else known))
         calls = sorted(figures.ended.items(), key=lambda item: item[1].at)
         if calls:
             verb, ended = calls[-1]

@@ -183,6 +183,34 @@ def test_no_more_than_the_end_of_a_flood_is_kept_and_shown_clean(world: World) -
     assert log(world).count("hello") <= automate.LOGGED_LINES + automate.TAIL_LINES
 
 
+def test_the_log_of_a_failure_has_each_line_of_the_program_once(world: World) -> None:
+    program(world, "seq -f 'step %g' 1 30; exit 1\n")
+    world.submit()
+    world.owner.scq("automate", code=1)
+    text = (world.owner.home / "syft-approve.log").read_text()
+    assert [text.count(f"step {number} [") for number in range(1, 31)] == [1] * 30
+    assert text.index("step 1 [") < text.index("step 20 [") < text.index("step 21 [") < text.index("step 30 [")
+
+
+def test_a_program_that_leaves_a_process_of_its_own_behind_is_not_waited_for(world: World) -> None:
+    """One that makes a session of its own and keeps the output open: it is out of reach, and holds nobody up."""
+    program(world, f"setsid sh -c 'echo $$ > {world.folder}/pid; exec sleep 300' & sleep 0.2; exit 0\n")
+    world.submit()
+    try:
+        assert world.owner.json("automate")["exit_code"] == 0
+    finally:
+        os.kill(int((world.folder / "pid").read_text()), signal.SIGKILL)
+
+
+def test_nothing_is_decided_while_the_jobs_cannot_be_looked_at(world: World) -> None:
+    program(world, f"touch {world.folder}/ran\n")
+    world.submit()
+    world.owner.scq("check")
+    world.root.rename(world.folder / "away")
+    assert world.owner.json("automate", code=75)["ran"] is False
+    assert not (world.folder / "ran").exists()
+
+
 def test_it_is_ended_with_everything_it_started_when_its_time_is_over(world: World) -> None:
     pids = world.folder / "pids"
     program(world, f"sleep 300 & echo $! > {pids}; echo $$ >> {pids}; wait\n", timeout=0.3)
@@ -288,6 +316,33 @@ def test_a_program_that_others_can_change_is_refused(world: World, mode: int, wh
         world.owner.scq("automate", "--dry-run", code=78)
     world.owner.scq("automate")
     assert (world.folder / "ran").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_link_on_the_way_that_others_can_change_is_refused(world: World, relative: bool) -> None:
+    """Ours points at theirs, theirs points at a program of ours: today."""
+    path = program(world, f"touch {world.folder}/ran\n")
+    shared = world.folder / "shared"
+    shared.mkdir()
+    (shared / "theirs").symlink_to(path)
+    os.lchown(shared / "theirs", 65534, 65534)
+    ours = world.folder / "ours"
+    ours.symlink_to("shared/theirs" if relative else shared / "theirs")
+    world.owner.configure(json.dumps({"sandbox": "none", "approve": {"command": [str(ours)]}}))
+    world.submit()
+    assert f"{shared}/theirs belongs to somebody else" in world.owner.scq("automate", code=78).err
+    assert not (world.folder / "ran").exists()
+
+
+def test_a_program_reached_through_a_linked_folder_is_run(world: World) -> None:
+    path = program(world, "exit 0\n")
+    (world.folder / "real" / "deep").mkdir(parents=True)
+    (world.folder / "real" / "deep" / "decide").symlink_to(f"../../{path.name}")
+    (world.folder / "linked").symlink_to("real/deep")
+    world.owner.configure(json.dumps({"sandbox": "none", "approve": {"command": [str(world.folder / "linked" / "decide")]}}))
+    world.submit()
+    assert world.owner.json("automate")["exit_code"] == 0
 
 
 def test_in_a_folder_where_only_owners_rename_it_is_safe(world: World) -> None:

@@ -170,6 +170,14 @@ def test_an_open_home_is_a_failure(home: Path, box: Path, programs: Path) -> Non
     assert report.exit_code == FAILED
 
 
+def test_what_is_to_be_typed_is_quoted_where_a_shell_would_misread_it(tmp_path: Path, box: Path, programs: Path) -> None:
+    home = tmp_path / "my home"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    configure(home, box, programs)
+    assert one(doctor.run(context(home, str(programs))), "home")["advice"] == f"chmod 700 '{home}'"
+
+
 def test_a_home_inside_the_syftbox_is_a_failure(box: Path, programs: Path) -> None:
     inside = box / "scq-home"
     inside.mkdir(mode=0o700)

@@ -17,7 +17,6 @@ from scq.looking import View
 from scq.model import Answer
 from scq.steps import removal
 from scq.store import exclusive
-from scq.view import job_of
 from tests.making import record, run
 from tests.people import OWNER, World
 
@@ -92,8 +91,8 @@ class TestCleanup:
     def test_a_job_whose_end_nobody_knows_counts_from_when_it_was_first_seen(self, world: World) -> None:
         ctx = context(world)
         bare = record(status="completed", first_seen_at=utc_now() - timedelta(hours=1))
-        assert removal._is_old(ctx, job_of(bare), timedelta(minutes=59))
-        assert not removal._is_old(ctx, job_of(bare), timedelta(minutes=61))
+        assert removal._is_old(ctx, bare, timedelta(minutes=59))
+        assert not removal._is_old(ctx, bare, timedelta(minutes=61))
 
     def test_a_job_that_is_started_in_between_is_kept(self, world: World) -> None:
         ctx = context(world)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from scq import schedule
+from scq import schedule, serving
 from scq.cli.app import call
+from scq.errors import UsageError
 from scq.schedule.loop import Loop
 from tests.people import OWNER, Person, syftbox
 
@@ -47,6 +48,9 @@ class Absent(Loop):
 
     def unusable(self) -> str:
         return "this machine has none"
+
+    def installed(self, home: str) -> tuple[Any, ...]:
+        return ()
 
 
 class Present(Loop):
@@ -83,6 +87,9 @@ class Present(Loop):
     def verify(self, wanted: Any) -> tuple[Any, ...]:
         return ()
 
+    def refuse(self, home: str) -> tuple[str, ...]:
+        raise UsageError("there is no crontab here")
+
     def _put(self, home: str, name: str, state: str) -> str:
         rows = [f"{row.name} {row.every:g} {state if row.name == name else row.state}" for row in self.installed(home)]
         Path(home, "fake").write_text("\n".join(rows))
@@ -110,7 +117,10 @@ def test_installing_takes_the_first_usable_scheduler_and_says_why_not_another(ow
     lines = answer.out.splitlines()
     assert lines[:5] == [f"{name} is not used: this machine has none" for name in OTHERS]
     assert lines[5] == "installed with loop:"
-    assert lines[-1] == "  notify: every 1 h 0 min, look, run what was approved, tell people"
+    assert lines[-2:] == [
+        "  notify: every 1 h 0 min, look, run what was approved, tell people",
+        "See how it is doing: `scq schedule show`. Undo it: `scq schedule remove`.",
+    ]
     again = owner.scq("schedule", "install")
     assert "everything was as it should be" in again.out
     record = json.loads((owner.home / "schedule.json").read_text())
@@ -223,6 +233,65 @@ def test_a_damaged_record_is_named_and_installing_writes_it_anew(with_cron: Pers
     assert f"removed {owner.home}/fake" in owner.scq("schedule", "remove").out
 
 
+def test_what_nobody_wrote_down_is_found_before_the_loop_would_call_a_second_time(with_cron: Person) -> None:
+    owner = with_cron
+    owner.scq("schedule", "install", "--cron")
+    (owner.home / "schedule.json").unlink()
+    assert owner.scq("stop").out == "notify: stopped\nrun: stopped\n"
+    (owner.home / "schedule.json").unlink()
+    assert services(owner, "start")["notify"]["scheduler"] == "cron"
+    assert owner.scq("schedule", "show").out.startswith("cron:\n")
+    assert not (owner.home / "loop.json").exists()
+
+
+def test_a_configuration_that_cannot_be_read_keeps_nobody_from_stopping_looking_and_removing(owner: Person) -> None:
+    owner.scq("schedule", "install")
+    owner.configure("notify: {interval: [")
+    assert "running" in owner.scq("schedule", "show").out
+    assert owner.scq("stop").out == "notify: stopped\n"
+    owner.scq("start", code=78)
+    assert f"removed {owner.home}/loop.json" in owner.scq("schedule", "remove").out
+    owner.scq("schedule", "install", code=78)
+    assert not (owner.home / "schedule.json").exists()
+
+
+def test_looking_for_what_to_end_makes_no_home(owner: Person) -> None:
+    owner.home = owner.home / "none"
+    assert owner.scq("stop").out == "nothing was running\n"
+    assert owner.scq("schedule", "remove").out == "nothing is installed\n"
+    assert not owner.home.exists()
+
+
+def test_a_home_whose_list_of_calls_is_damaged_can_be_cleared(owner: Person) -> None:
+    owner.scq("start")
+    (owner.home / "loop.json").write_text("{")
+    (owner.home / "schedule.json").unlink()
+    assert owner.scq("schedule", "remove").out == f"notify: stopped\nremoved {owner.home}/loop.json\n"
+    assert not (owner.home / "syft-notify.pid").exists()
+
+
+def test_a_scheduler_that_is_gone_from_this_machine_keeps_no_other_from_being_installed(
+    with_cron: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = with_cron
+    owner.scq("schedule", "install", "--cron")
+    with monkeypatch.context() as patch:
+        patch.setattr(Present, "remove", Present.refuse)
+        assert "no crontab here" in owner.scq("schedule", "install", "--loop", code=2).err, "it may be there again"
+        patch.setattr(Present, "unusable", lambda self: "there is no crontab here")
+        answer = owner.scq("schedule", "install", "--loop")
+    assert "nothing was removed from cron, which cannot be used here: there is no crontab here" in answer.out
+    assert owner.json("schedule", "show")["scheduler"] == "loop"
+
+
+def test_verify_sees_that_a_scheduler_lost_its_entries(with_cron: Person) -> None:
+    owner = with_cron
+    owner.scq("schedule", "install", "--cron")
+    owner.scq("schedule", "verify")
+    (owner.home / "fake").write_text("")
+    assert "! cron: does not have the calls of this home any more" in owner.scq("schedule", "verify", code=1).err
+
+
 def test_verify_names_what_does_not_work(owner: Person) -> None:
     answer = owner.scq("schedule", "verify", code=1)
     assert "nothing is installed" in answer.err
@@ -313,7 +382,25 @@ def test_a_call_that_installs_at_the_same_time_is_waited_for(owner: Person) -> N
     assert "another scq call holds" in answer.err
 
 
-def test_the_home_of_another_account_is_looked_at_when_it_is_named(owner: Person, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_settings_of_another_account_mean_what_they_mean_to_it(
+    owner: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(schedule.SCHEDULERS, "systemd-system", "systemd:SystemSystemd")
+    monkeypatch.setattr(serving, "home_of", lambda user, env: str(owner.home.parent if user else "/of-root"))
+    monkeypatch.setenv("HOME", "/of-root")
+    owner.home.rename(owner.home.parent / ".syft-creds")
+    owner.home = owner.home.parent / ".syft-creds"
+    owner.configure("syftbox_root: ~/SyftBox\n")
+    assert call(["schedule", "show", "--system", "--user", "nobody"]) == 0
+    said = capsys.readouterr().out
+    assert f"ReadWritePaths=-{owner.home} -{owner.root}\n" in said
+    assert "--root" not in said
+
+
+def test_the_home_of_another_account_is_looked_at_when_it_is_named(
+    owner: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(Path.home()))  # is put back afterwards
     folder = pwd.getpwnam("nobody").pw_dir
     assert call(["schedule", "verify", "--user", "nobody"]) == 1
     assert f"! {folder}/.syft-creds: nothing is installed" in capsys.readouterr().err

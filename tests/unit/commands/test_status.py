@@ -123,10 +123,12 @@ class TestScreen:
         report = shown(context(home, root=str(home / "gone"), email=""))
         assert [(level, what) for level, what, _ in notices(report)] == [
             ("failure", "no email configured"),
-            ("failure", "SyftBox cannot be read"),
+            ("failure", "SyftBox cannot be read (No such file or directory)"),
         ]
+        assert notices(report)[1][2].endswith("scq init --root FOLDER")
         assert report.lines[1] == "2 things need mending:"
         assert "sources FAIL SyftBox cannot be read" in text(report)
+        assert "no SyftBox folder was found" in text(shown(context(home, root="")))
 
     def test_without_channels_nobody_is_told(self, home: Path) -> None:
         assert "channels none nobody is told anything" in text(shown(context(home, channels=())))
@@ -205,11 +207,21 @@ class TestSchedule:
         went_well(home, "notify", NOW - MINUTE)
         assert notices(shown(context(home))) == []
 
+    def test_a_loop_that_has_ended_is_named_at_once_and_not_when_it_is_late(self, home: Path) -> None:
+        install(home, ("notify", 3600.0), scheduler="loop", at=NOW - HOUR)
+        went_well(home, "cycle", NOW - MINUTE)
+        ctx = context(home)
+        assert notices(shown(ctx)) == [("action", "notify is stopped: it makes no calls", "scq start notify")]
+        (home / "loop.json").write_text("{")
+        assert [level for level, _, _ in notices(shown(ctx))] == ["failure"]
+
     def test_a_damaged_record_is_a_problem_and_no_end(self, home: Path) -> None:
         (home / "schedule.json").write_text("{")
         report = shown(context(home))
         assert [problem.where for problem in report.problems] == ["schedule"]
-        assert report.problems[0].advice
+        assert "scq schedule install" in report.problems[0].advice
+        assert [level for level, _, _ in notices(report)] == ["failure"]  # nobody says that nothing is installed
+        assert "schedule FAIL what is installed cannot be told" in text(report)
 
 
 class TestWork:

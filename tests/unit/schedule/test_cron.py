@@ -331,6 +331,31 @@ def test_what_crontab_refuses_is_said(machine: Machine) -> None:
     assert [problem.where for problem in machine.cron.verify(plan())] == ["crontab"]
 
 
+@pytest.mark.parametrize("said", ["libpam.so.0: cannot open shared object file: No such file or directory", "", "timed out"])
+def test_a_table_that_cannot_be_read_is_never_written(machine: Machine, said: str) -> None:
+    """Taken for an empty one, it would be replaced by ours."""
+    machine.table.write_bytes(OTHER)
+    machine.program(CRONTAB.replace("-l)", f"-l) echo '{said}' >&2; exit 1 ;;\n  -x)"))
+    with pytest.raises(ScqError, match="crontab -l"):
+        machine.cron.install(plan())
+    assert (machine.table.read_bytes(), machine.writes()) == (OTHER, 0)
+
+
+@pytest.mark.parametrize("said", ["no crontab for ann", "crontab: can't open 'ann': No such file or directory"])
+def test_where_there_is_no_table_one_is_made(machine: Machine, said: str) -> None:
+    machine.program(CRONTAB.replace("no crontab for ann", said))
+    machine.cron.install(plan())
+    assert machine.table.read_bytes().startswith(b"# BEGIN scq ")
+
+
+def test_what_crontab_warns_of_is_not_taken_for_lines(machine: Machine) -> None:
+    machine.table.write_bytes(OTHER)
+    machine.program(CRONTAB.replace('case "$1"', "echo 'crontab: your password will expire' >&2\ncase \"$1\"", 1))
+    machine.cron.install(plan())
+    machine.cron.remove(HOME)
+    assert machine.table.read_bytes() == OTHER
+
+
 def test_a_table_that_crontab_does_not_take_is_said(machine: Machine) -> None:
     machine.table.write_bytes(b"1 * * * * true")
     with pytest.raises(ScqError, match="the crontab was not changed: new crontab file is missing newline"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scq import schedule
-from scq.errors import ScqError, UsageError
+from scq.errors import ConfigError, ScqError, UsageError
 from scq.ports import Entry, Schedule
 from scq.schedule import launchd
 from scq.schedule.launchd import Launchd
@@ -151,6 +151,15 @@ def test_removing_takes_only_what_is_ours(mac: Mac) -> None:
     assert mac.launchd.remove(other)
     assert mac.launchd.remove(other) == ()
     assert list(mac.plists.iterdir()) == [stranger]
+    assert mac.loaded() == set()
+
+
+def test_an_agent_of_somebody_else_is_not_written_over(mac: Mac) -> None:
+    mac.plists.mkdir(parents=True)
+    (mac.plists / "org.scq.run.plist").write_text("<plist/>")
+    with pytest.raises(ConfigError, match=r"org\.scq\.run\.plist is not from scq"):
+        mac.launchd.install(mac.plan("run"))
+    assert (mac.plists / "org.scq.run.plist").read_text() == "<plist/>"
     assert mac.loaded() == set()
 
 

@@ -136,6 +136,16 @@ def test_a_client_that_starts_it_once_gets_rounds_until_it_ends_it(box: Box) -> 
     assert [found.state for found in box.app.installed(box.home) if found.name == "notify"] == ["active"]
 
 
+def test_a_client_that_is_gone_leaves_no_rounds_behind(box: Box) -> None:
+    box.app.install(box.plan("notify", every=1))
+    said = box.root / "pid"
+    started = f"'{box.run_sh}' & echo $! >'{said}'; read word"
+    with subprocess.Popen(["sh", "-c", started], env={**box.env, "SYFTBOX_APP_ID": "local.scq"}, stdin=subprocess.PIPE) as client:
+        until(lambda: len(box.calls()) > 1)
+        client.kill()
+    until(lambda: not Path("/proc", said.read_text().strip(), "exe").exists())
+
+
 def test_ending_a_single_round_ends_its_call(box: Box) -> None:
     box.app.install(box.plan("notify"))
     box.file("long").touch()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scq import resources
-from scq.errors import ScqError, UsageError
+from scq.errors import ConfigError, ScqError, UsageError
 from scq.ports import Entry, Schedule
 from scq.schedule import SCHEDULERS, get
 from scq.schedule.systemd import SystemSystemd, UserSystemd
@@ -133,6 +133,48 @@ def test_another_interval_and_one_entry_less_replace_what_was_there(machine: Mac
     assert "--user --no-pager --no-ask-password restart scq-notify.timer" in machine.calls()
     assert machine.names() == ["scq-notify.service", "scq-notify.timer"]
     assert [one.every for one in systemd.installed(str(usual))] == [120.0]
+
+
+def test_units_that_an_install_left_before_systemd_knew_them_are_loaded_by_the_next_one(machine: Machine) -> None:
+    systemd, schedule = machine.user(), machine.schedule("notify")
+    systemd.install(schedule)
+    machine.calls()
+    timer = next(name for name in machine.names() if name.endswith(".timer"))
+    (machine.state / f"{timer}.properties").write_text("NeedDaemonReload=yes")
+    assert f"started {timer}" in systemd.install(schedule)
+    begin = machine.calls()
+    assert [call.split()[3] for call in begin] == ["daemon-reload", "enable", "restart"]
+
+
+def test_a_timer_that_is_off_or_will_be_is_named_and_switched_on_again(machine: Machine) -> None:
+    (machine.linger / ACCOUNT).touch()
+    systemd, schedule = machine.user(), machine.schedule("notify")
+    systemd.install(schedule)
+    assert systemd.verify(schedule) == ()
+    timer = next(name for name in machine.names() if name.endswith(".timer"))
+    (machine.state / f"{timer}.properties").write_text("UnitFileState=disabled")
+    assert [problem.what for problem in systemd.verify(schedule)] == ["would not be on after a restart of the machine"]
+    assert systemd.install(schedule) == (f"started {timer}",)
+    (machine.state / f"{timer}.properties").unlink()
+    systemd.stop(schedule.home, "notify")
+    assert [(one.where, one.what) for one in systemd.verify(schedule)] == [(str(machine.units / timer), "is switched off")]
+
+
+def test_who_may_not_change_the_units_of_the_machine_still_sees_them(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.units.mkdir(parents=True)
+    systemd = SystemSystemd(machine.env, folder=str(machine.units), booted=str(machine.state))
+    schedule = machine.schedule("notify", user="nobody")
+    systemd.install(schedule)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(machine.units))
+    assert [one.state for one in systemd.installed(schedule.home)] == ["active"]
+    assert not [problem for problem in systemd.verify(schedule) if "root" in problem.what]
+    with pytest.raises(ConfigError, match="cannot be removed: only root writes") as error:
+        systemd.remove(schedule.home)
+    assert "sudo scq --home" in error.value.advice
+    with pytest.raises(UsageError, match="only root writes"):
+        systemd.stop(schedule.home, "notify")
+    assert len(machine.names()) == 2
+    assert systemd.remove("/another/home") == ()
 
 
 def test_a_unit_of_somebody_else_is_never_overwritten(machine: Machine) -> None:
