@@ -13,7 +13,7 @@ from scq.config_kinds import (
     CHANNEL_NAME,
     CHANNEL_ORDER,
     CLOCK,
-    COMMAND,
+    COMMAND_OR_NONE,
     DATA,
     DOMAIN,
     DURATION,
@@ -195,7 +195,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "approve.command",
         "command",
-        COMMAND,
+        COMMAND_OR_NONE,
         "Your own program that decides about jobs, and its arguments: `scq automate` runs it.",
     ),
     Key("approve.interval", "interval", DURATION, "Pause between two calls of it where scq is run in a loop."),

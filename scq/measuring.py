@@ -154,8 +154,7 @@ def measure(ctx: Context) -> Figures:
     shown = view(ctx, full=False)
     state = ctx.store.load()
     now = ctx.now()
-    there = [record for record in shown.records.values() if record.missing_since is None]
-    records = [record for record in there if record.sighting.owner == ctx.config.email]
+    records = [one for one in shown.records.values() if one.missing_since is None and one.sighting.owner == ctx.config.email]
     jobs = [job_of(record) for record in records]
     waiting = oldest_first(job for job in jobs if job.status == "pending")
     counts, unanswered = _counts(ctx, state, jobs)

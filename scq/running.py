@@ -27,7 +27,7 @@ from scq.executors.rundir import STDERR, was_started, write_result
 from scq.files import make_folder, write_atomic
 from scq.formats import parse_time
 from scq.looking import rules
-from scq.model import Answer, Cause, Problem, Run, Sighting
+from scq.model import FINISHED, Answer, Cause, Problem, Run, Sighting
 from scq.ports import Ending, Executor, Sandbox, Task
 from scq.provision import BEGINNING, provide
 from scq.releasing import Leaving, at_end, audit_answer, ended
@@ -98,8 +98,13 @@ class Runner:
                 started = (run.started_at or run.claimed_at).isoformat()
                 self._finish(key, record, Ending(None, "interrupted", started, now))
             else:
-                self._give_back(key, run, reshow=True)
+                self._give_back(key, run, reshow=not self._is_over(record))
         self._settle()
+
+    def _is_over(self, record: Record) -> bool:
+        """Whether the folders say that a claimed job has ended: the claim is then of an older state that was put back."""
+        sighting = current(self.ctx, record)
+        return sighting is not None and sighting.observed in FINISHED
 
     def run(self, keys: list[str]) -> None:
         """Run the given jobs, oldest first, at most `max_concurrent_jobs` at once."""

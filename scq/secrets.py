@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from binascii import b2a_base64
 from collections.abc import Mapping
 from functools import cache
 
@@ -19,6 +20,8 @@ LIMIT = 1 << 16
 HIDDEN = "(hidden)"
 SHORTEST = 4
 """Characters below which a secret is not looked for: it would be found everywhere."""
+CUT = 512
+"""Characters of a secret that are looked for at the end of a text that was cut."""
 LONG = 8
 """Characters from which on a secret is hidden inside of words, too."""
 HINTS = ("://", "bearer", "authorization", "ya29.", "1//", "gocspx-", "aiza", "eyj", "xox", "xapp-", "=", "private key", "bot")
@@ -85,15 +88,18 @@ _READ: set[str] = set()
 
 
 def remember(*secrets: str) -> None:
-    """Let `redacted` hide these from now on, also as they stand in addresses."""
+    """Let `redacted` hide these from now on, also as they stand in addresses, in quotes and in base64."""
     for secret in secrets:
         if secret in _READ or len(secret) < SHORTEST:
             continue
         _READ.add(secret)
+        _READ.add(b2a_base64(secret.encode("utf-8", "surrogatepass"), newline=False).decode().rstrip("="))
         if not secret.isalnum():
-            from urllib.parse import quote
+            from urllib.parse import quote, quote_plus
 
-            _READ.update((quote(secret), quote(secret, safe="")))
+            shown = (quote(secret), quote(secret, safe=""), quote_plus(secret), quote_plus(secret, safe="/"))
+            small = (re.sub("%..", lambda found: found[0].lower(), text) for text in shown)
+            _READ.update((*shown, *small, repr(secret)[1:-1]))
 
 
 def redacted(text: str) -> str:
@@ -103,11 +109,21 @@ def redacted(text: str) -> str:
             text = text.replace(secret, HIDDEN)
         elif secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+    text = _without_beginning(text)
     small = text.lower()
     if any(hint in small for hint in HINTS):
         for shape, instead in _shapes():
             text = shape.sub(instead, text)
     return text
+
+
+def _without_beginning(text: str) -> str:
+    """A text that was cut, without the part of a secret in which it was."""
+    if not text.endswith("…"):
+        return text
+    beginnings = (secret[:length] for secret in _READ for length in range(SHORTEST, min(len(secret), CUT)))
+    found = max((len(beginning) for beginning in beginnings if text.endswith(beginning + "…")), default=0)
+    return f"{text[: -1 - found]}{HIDDEN}…" if found else text
 
 
 @cache

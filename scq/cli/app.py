@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer._click.core import Command, Context, Parameter  # typer carries its own click since 0.26
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer._click.exceptions import UsageError as ClickUsageError
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup, TyperOption
 
@@ -179,5 +180,6 @@ def _called(arguments: list[str]) -> int:
         sys.stderr.write(error.format_message() + "\n")
         return USAGE
     except ClickException as error:
-        raise UsageError(error.format_message().rstrip("."), "scq --help shows how it is called.") from error
+        called = error.ctx.command_path if isinstance(error, ClickUsageError) and error.ctx is not None else "scq"
+        raise UsageError(error.format_message().rstrip("."), f"{called} --help shows how it is called.") from error
     return OK

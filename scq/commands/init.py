@@ -162,7 +162,8 @@ def _joined(one: dict[str, tuple[str, ...]], other: dict[str, tuple[str, ...]]) 
 def _remembered(state: State, found: Import, now: datetime) -> State:
     """The state with what was told elsewhere; it is then not told again. Only jobs from before `now` can be meant by a name."""
     values, notified = state.values, _joined(state.notified, found.notified)
-    last = state.last if notified == state.notified else {**state.last, IMPORTED: now}
+    is_known = notified == state.notified and IMPORTED in state.last
+    last = state.last if is_known else {**state.last, IMPORTED: now}
     if found.threads and "thread_ids" not in values:
         values = {**values, "thread_ids": msgspec.Raw(msgspec.json.encode(found.threads))}
     return replace(state, notified=notified, values=values, last=last)
@@ -182,7 +183,7 @@ def _with_restored(report: Report, ctx: Context) -> Report:
     """The report with what the next look will do, once that is remembered."""
     before = ctx.store.load()
     if before.revision == 0:
-        missing = Problem(ctx.store.path, "holds nothing that could be an older copy", "Put the copy there first, then call again.")
+        missing = Problem(ctx.store.path, "is not there or holds nothing", "Put the copy in its place first, then call again.")
         return replace(report, problems=(*report.problems, missing))
     ctx.store.update(lambda state: _restored(ctx, state))
     said = (

@@ -107,7 +107,8 @@ class _Systemd(ABC):
             self.manager.do("enable", "--quiet", *begin)
             self.manager.do("restart", *begin)
             done += [f"started {timer}" for timer in begin]
-        return tuple(done)
+        hints = (*self._missing(schedule), *self._more_problems()) if done else ()
+        return (*done, *(f"{hint.where}: {hint.what}. {hint.advice}" for hint in hints))
 
     def remove(self, home: str) -> tuple[str, ...]:
         """Stop the calls of a home and remove its units, with those shipped before; what was done. Raises ConfigError."""
@@ -140,11 +141,7 @@ class _Systemd(ABC):
         if not os.path.isdir(schedule.home):
             problems.append(Problem(schedule.home, "the home of scq is not there", "Run `scq init`."))
         problems += program_problems(schedule.entries)
-        for name, path in schedule.credentials:
-            if not os.path.isfile(path):
-                advice = f"Write the secret into it, for you alone: without it the units do not start ({name})."
-                problems.append(Problem(path, "is to be handed over by systemd, and is not there", advice))
-        return (*problems, *self.manager.refused(wanted), *self._more_problems())
+        return (*problems, *self._missing(schedule), *self.manager.refused(wanted), *self._more_problems())
 
     def start(self, home: str, name: str) -> str:
         """Switch the timer of an installed entry on, also after the next start of the machine."""
@@ -159,6 +156,13 @@ class _Systemd(ABC):
         self.manager.do("stop", f"{unit}.service")
         self.manager.do("reset-failed", f"{unit}.service", may_fail=True)  # a call that was ended has not failed
         return f"stopped {unit}.timer"
+
+    def _missing(self, schedule: Schedule) -> Iterator[Problem]:
+        """Secrets that are not where systemd is to take them from, as far as whoever asks may look there."""
+        for name, path in schedule.credentials:
+            if not os.path.isfile(path) and not self._forbidden():
+                advice = f"Write the secret into it, for its owner alone: without it the units do not start ({name})."
+                yield Problem(path, "is to be handed over by systemd, and is not there", advice)
 
     def _idle(self, path: str) -> Iterator[Problem]:
         facts = self.manager.properties(os.path.basename(path), *_FACTS)
@@ -278,11 +282,6 @@ class UserSystemd(_Systemd):
         if not env.get("XDG_RUNTIME_DIR") and os.path.isdir(usual):  # cron and sudo do not set it
             self.env = {**env, "XDG_RUNTIME_DIR": usual}
             self.manager = Manager(self.scope, self.env)
-
-    def install(self, schedule: Schedule) -> tuple[str, ...]:
-        done = super().install(schedule)
-        hints = (f"{problem.what}: {problem.advice}" for problem in self._more_problems()) if done else ()
-        return (*done, *hints)
 
     def _usual_folder(self) -> str:
         base = self.env.get("XDG_CONFIG_HOME", "")

@@ -13,6 +13,7 @@ from typing import get_args
 
 import pytest
 
+import scq
 from scq import errors, layouts
 from scq.config_keys import KEYS
 from scq.model import PeerState
@@ -107,6 +108,13 @@ def test_every_verb_is_described_in_the_json_document() -> None:
     headings = re.findall(r"^### (.+)$", (ROOT / "docs" / "json.md").read_text("utf-8"), re.M)
     described = {verb for heading in headings for verb in heading.split(", ")}
     assert described == known_verbs()
+
+
+def test_every_name_of_the_python_library_is_in_its_document_and_none_is_made_up() -> None:
+    named = {name for document in DOCUMENTS for name in re.findall(r"\bq\.([A-Za-z_]+)", document.read_text("utf-8"))}
+    assert named <= set(dir(scq))
+    described = (ROOT / "docs" / "library.md").read_text("utf-8") + (ROOT / "docs" / "notifications.md").read_text("utf-8")
+    assert [name for name in scq.__all__ if name[0] != "_" and not re.search(rf"\b{name}\b", described)] == []
 
 
 def test_every_generation_that_can_be_written_is_in_the_layout_document() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import Iterator
@@ -146,6 +147,29 @@ def test_what_was_read_is_hidden_wherever_it_turns_up(tmp_path: Path) -> None:
     assert Secret("s3same, open").read({})
     said = "s3same, open; s3same; from a/file+1; from%20a%2Ffile%2B1; from%20a/file%2B1"
     assert redacted(said) == "; ".join(["(hidden)"] * 5)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "a%2Fb%3Ac+d%27e%5Cf%C3%A9",
+        "a%2fb%3ac%20d%27e%5cf%c3%a9",
+        "a/b%3Ac%20d%27e%5Cf%C3%A9",
+        "a/b:c d'e\\\\f\u00e9",
+        base64.b64encode("a/b:c d'e\\f\u00e9".encode()).decode(),
+    ],
+)
+def test_a_secret_is_hidden_as_it_stands_in_addresses_quotes_and_base64(shown: str) -> None:
+    remember("a/b:c d'e\\f\u00e9")
+    assert redacted(f"failed: <{shown}>").rstrip("=>") == "failed: <(hidden)"
+
+
+def test_the_beginning_of_a_secret_is_hidden_where_a_text_was_cut() -> None:
+    remember("0123-long-and-secret-4567")
+    assert redacted("failed with 0123-long-and-s…") == "failed with (hidden)…"
+    assert redacted("failed with 0123-long-and-secret-456…") == "failed with (hidden)…"
+    assert redacted("failed with 0123-long-and-s") == "failed with 0123-long-and-s", "a text that was not cut has no such end"
+    assert redacted("failed with much…") == "failed with much…"
 
 
 def test_a_secret_too_short_to_be_told_from_a_word_is_not_looked_for() -> None:

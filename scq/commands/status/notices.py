@@ -73,9 +73,13 @@ def _stopped(ctx: Context, figures: Figures) -> Iterator[Notice]:
 
 def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Iterator[Notice]:
     for source in figures.sources:
-        if not source.ok and f"source {source.name}" not in figures.troubles:
-            yield Notice("failure", f"{DRIVES[source.name]} {line(source.what, 300)}", source.advice)
+        if not source.ok:
+            since = f" since {when(source.since)}" if source.since else ""
+            yield Notice("failure", f"{DRIVES[source.name]} {line(source.what, 300)}{since}", line(source.advice, 300))
+    looked_into = {f"source {source.name}" for source in figures.sources}  # just now, which is newer than what is remembered
     for what, trouble in figures.troubles.items():
+        if what in looked_into:
+            continue
         shown = f"{line(what)}: {line(trouble.what, 300)} since {when(trouble.since)}"
         yield Notice("failure", shown, line(trouble.advice, 300))
     for item in signed:

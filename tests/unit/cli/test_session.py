@@ -280,3 +280,18 @@ class TestProcess:
         ended = subprocess.run(program(world, "check"), capture_output=True, text=True, check=False)
         assert ended.returncode == 1
         assert re.match(r"scq: .*/file/locks: Not a directory\n     Check the path", ended.stderr)
+
+    def test_an_error_output_that_cannot_be_written_changes_no_exit_code_and_the_log_knows(self, world: World) -> None:
+        world.root.rename(world.folder / "away")
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(program(world, "cycle", "-v"), stdout=subprocess.PIPE, stderr=full, check=False)
+        assert ended.returncode == 75
+        last = (world.owner.home / "syft-notify.log").read_text().splitlines()[-1]
+        assert " - scq.cycle - INFO - not now, the next call tries again (exit code 75" in last
+
+    def test_a_call_whose_streams_are_closed_does_its_work_and_writes_into_no_file_of_its_own(self, world: World) -> None:
+        uid = world.approved()
+        call = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *program(world, "cycle")]
+        assert subprocess.run(call, check=False).returncode == 0
+        assert world.owner.job(uid)["status"] == "completed"
+        assert world.owner.scq("audit", "verify").code == 0

@@ -201,10 +201,13 @@ def test_an_older_copy_is_looked_at_as_for_the_first_time(tmp_path: Path) -> Non
     report = init.run(context(home, root=str(world.root)), OWNER, restored=True)
     assert report.ok
     assert context(home).store.load().revision == 0, "without a state nothing was restored"
+    assert [problem.where for problem in report.problems] == [str(home / "state.json")]
+    assert not any("older copy" in text for text in report.lines)
     world.owner.scq("check")
     world.submit("news")
     world.owner.scq("check")
-    init.run(context(home, root=str(world.root)), OWNER, restored=True)
+    report = init.run(context(home, root=str(world.root)), OWNER, restored=True)
+    assert any("older copy was put back" in text for text in report.lines)
     state = context(home).store.load()
     assert (state.baseline_at, state.peers_at, state.swept_at) == (None, None, None)
     assert [row.repeat for row in state.outbox.values() if row.kind == "job.received"] == [True, True]

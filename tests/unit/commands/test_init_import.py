@@ -13,7 +13,7 @@ from scq.commands import init
 from scq.config import load
 from scq.errors import ConfigError, UsageError
 from tests.people import OWNER, SCIENTIST, World
-from tests.unit.commands.test_init import context
+from tests.unit.commands.test_init import NOW, context
 from tests.unit.library.test_state_manager import ANA, older
 
 GEN_2 = """do_email: {owner}
@@ -191,6 +191,22 @@ def test_a_state_file_nobody_can_have_is_passed_over(home: Path, place: Path) ->
     assert (context(home).config.email, report.data["imported"]["told"]) == (OWNER, 4)
 
 
+def test_our_own_files_are_not_taken_for_older_ones(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    home = tmp_path / "user" / ".syft-creds"
+    home.parent.mkdir()
+    (home.parent / "nobody").symlink_to(".")  # the HOME of context()
+    shutil.move(world.owner.home, home)
+    world.owner.home = home
+    world.owner.scq("check")
+    with pytest.raises(UsageError, match="no older software was found"):
+        init.run(context(home), import_from="auto")
+    (home / "notification_state.json").write_text('{"notified_jobs": {"a": ["new"]}}')
+    report = init.run(context(home), OWNER, import_from="auto")
+    assert report.data["imported"]["told"] == 1
+    assert "version" not in {problem.where for problem in report.problems}
+
+
 def test_a_state_that_is_a_link_to_nothing_is_named(home: Path, place: Path) -> None:
     (place / "notify" / "state.json").unlink()
     (place / "notify" / "state.json").symlink_to("elsewhere.json")
@@ -243,7 +259,7 @@ def test_the_home_itself_can_be_imported(tmp_path: Path) -> None:
     assert (report.data["imported"]["taken"], report.data["imported"]["told"]) == ({}, 1)
     assert context(home).store.load().notified == {"a": ("new",)}
     assert context(home).config.notify.interval == 20.0
-    assert json.loads((home / "state.json").read_text()) == {"notified_jobs": {"a": ["new"]}}, "until there is something to save"
+    assert json.loads((home / "state.json.legacy").read_text()) == {"notified_jobs": {"a": ["new"]}}
 
 
 def test_peers_that_a_state_in_the_home_itself_knows_are_no_news(tmp_path: Path) -> None:
@@ -253,7 +269,7 @@ def test_peers_that_a_state_in_the_home_itself_knows_are_no_news(tmp_path: Path)
     report = init.run(context(home), OWNER, import_from=str(home))
     state = context(home).store.load()
     assert "new_peer_request" in state.notified[f"peer_new_{ANA}_to_do"]
-    assert (state.jobs, state.last, json.loads(bytes(state.values["last"]))) == ({}, {}, "2026")
+    assert (state.jobs, state.last, json.loads(bytes(state.values["last"]))) == ({}, {"import": NOW}, "2026")
     assert [problem.where for problem in report.problems if "approvals" in problem.what] == [str(home / "state.json")]
     before = snapshot(home)
     assert init.run(context(home), OWNER, import_from=str(home)).data["imported"]["told"] == 0
@@ -270,8 +286,8 @@ def test_what_was_told_before_the_import_is_not_told_after_it(tmp_path: Path) ->
     assert "automatic approval" in answer.err
     with (world.owner.home / "config.yaml").open("a") as file:
         file.write(f"channels: {{post: {{type: file, path: {tmp_path / 'box'}}}}}\ndrive: {{use: never}}\n")
-    world.owner.scq("notify")
     world.submit("income")
+    world.owner.scq("notify")
     uid = world.submit("fresh")
     sent = world.owner.json("notify")["messages"]
     assert {(row["job"], row["kind"], row["recipient"]) for row in sent} == {

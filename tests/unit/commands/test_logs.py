@@ -52,6 +52,19 @@ def test_errors_one_call_and_the_other_service_can_be_asked_for(world: World) ->
     assert shown(world, "approve") == ["approved"]
 
 
+def test_more_lines_than_there_are_numbers_for_is_all_of_them(world: World) -> None:
+    write(world, "fine", "later")
+    assert shown(world, "-n", "9" * 30) == ["fine", "later"]
+
+
+def test_the_lines_of_one_call_are_found_in_files_put_aside_and_nowhere_else(world: World) -> None:
+    for run in ("3f2a91c0d4e5", "0123456789ab"):
+        write(world, *(f"of {run} {number}" for number in range(4)), run=run, max_bytes=200, backups=9)
+    write(world, "names 3f2a91c0d4e5 in its text [3f2a91c0d4e5]", run="0123456789ab")
+    assert (world.owner.home / "syft-notify.log.2").exists()
+    assert shown(world, "--run", "3f2a") == [f"of 3f2a91c0d4e5 {number}" for number in range(4)]
+
+
 def test_nothing_logged_is_said_and_no_error(world: World) -> None:
     assert world.owner.scq("logs", "approve").out.startswith("nothing was logged yet: ")
     write(world, "fine")
