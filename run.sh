@@ -106,7 +106,7 @@ prepare() {
   take_lock || return 0
   if ! is_ready; then
     # Only what an earlier call left half made is thrown away; what it finished is brought up to date.
-    if [ ! -x "$venv/bin/python" ] || [ "$(tail -n 1 "$venv/scq-ready" 2>/dev/null)" != "$(interpreter)" ]; then
+    if [ ! -e "$venv/scq-ready" ] || [ ! -x "$venv/bin/python" ] || [ "$(tail -n 1 "$venv/scq-ready")" != "$(interpreter)" ]; then
       [ ! -e "$venv" ] || [ -e "$venv.begun" ] || [ -e "$venv/scq-ready" ] ||
         fail 78 "$venv was not made by this script." 'Name another folder with SCQ_APP_VENV.'
       make_venv

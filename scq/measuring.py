@@ -32,7 +32,7 @@ GRACE = timedelta(minutes=1)
 SCARCE = 100 << 20
 """Free bytes below which nothing can be relied on."""
 SOON = timedelta(days=2)
-"""A sign-in that ends sooner is to be renewed by a person."""
+"""A sign-in that ends sooner is to be renewed."""
 
 
 class Call(Struct, frozen=True):
@@ -63,6 +63,8 @@ class Work(Struct, frozen=True):
     alive: bool | None
     started_at: datetime | None
     """None while it is prepared, or where nobody knows."""
+    began: bool = False
+    """True once it was about to be started, even where a power cut left no time of it."""
 
 
 class Disk(Struct, frozen=True):
@@ -230,7 +232,8 @@ def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
             continue
         folder = os.path.join(ctx.runs_folder(), record.run.directory)
         started = rundir.read_started(folder)
-        yield Work(job_of(record), rundir.is_locked(folder), None if started is None else parse_time(started.started_at))
+        at = None if started is None else parse_time(started.started_at)
+        yield Work(job_of(record), rundir.is_locked(folder), at, rundir.was_started(folder))
 
 
 def _sources(ctx: Context, state: State, wrong: Problem | None, ended: Mapping[str, Ended]) -> Iterator[Source]:

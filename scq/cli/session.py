@@ -180,7 +180,9 @@ def _ended(call: Callable[[], int], arguments: list[str], watch: Watch, out: IO[
         watch.fail(str(error), error.advice)
         _fail(out, err, wants_json, watch.verb, str(error), error.advice, error.exit_code, quiet=quiet)
         return error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        if watch.is_at_work():
+            return _bug(err, error, arguments, watch)
         # The reader went away (`scq list | head`): nothing is left to be said, not even at the end of the interpreter.
         _drop_output()
         return OK

@@ -25,8 +25,9 @@ def init(
         str,
         typer.Option(
             "--import",
-            metavar="DIR",
-            help="Take over settings of syft-bg or syft-client from this folder, or `auto` to look in the usual ones.",
+            metavar="PLACE",
+            help="Take over settings of syft-bg, syft-notify or syft-client, and what was told: their folder or state file, "
+            "or `auto` to look in the usual folders.",
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="What is imported replaces what is set.")] = False,

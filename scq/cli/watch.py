@@ -52,6 +52,10 @@ class Watch:
         self.said += [f"scq: {message}", advice] if advice else [f"scq: {message}"]
         self.failure = f"{message}. {advice}" if advice else message
 
+    def is_at_work(self) -> bool:
+        """Whether a scheduled call has begun and said nothing yet."""
+        return self._is_journaled() and self.report is None
+
     def is_heard(self, fd: int) -> bool:
         """Whether what is shown on a descriptor would stand there twice, because the lines of the log go there too."""
         return self._is_journaled() and self._log().is_heard(fd, self.verb)

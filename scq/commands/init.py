@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,16 +13,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scq import legacy, signing
+from scq.acting import current
 from scq.clean import line
 from scq.config_file import Change, get_value, parse, plan_change, read_config_text, write_change
 from scq.config_keys import ALIASES, find_key
 from scq.config_kinds import ADDRESS
 from scq.context import Context, audited
-from scq.errors import ConfigError, InvalidFileError, UsageError
+from scq.errors import ConfigError, InvalidFileError, ScqError, UsageError
 from scq.files import make_folder
-from scq.model import Problem
+from scq.model import FINISHED, Problem
 from scq.report import Report
-from scq.state import Record, State
+from scq.state import State
 from scq.store import exclusive
 from scq.syftbox import expand, lies_inside
 
@@ -169,14 +171,17 @@ def _remembered(state: State, found: Import, now: datetime) -> State:
     return replace(state, notified=notified, values=values, last=last)
 
 
-def _restored(ctx: Context, state: State) -> State:
-    """The state of an older copy: the next look is like a first one, and nobody knows what became of messages that wait in it."""
+def _restored(ctx: Context, state: State, ended: set[str]) -> State:
+    """The state of an older copy: the next look is like a first one, and nobody knows what became of messages that wait in it.
+
+    Of the jobs that have `ended` since, only their folders say how.
+    """
     if state.baseline_at is None:
         return state
     rows = {key: row if row.state in ENDED else replace(row, repeat=True) for key, row in state.outbox.items()}
-    jobs = {key: _left_to_its_folder(record) for key, record in state.jobs.items()}
+    left = {key: replace(state.jobs[key], run=None, answer=None, stamp="") for key in ended & state.jobs.keys()}
     state = audited(state, ctx.now(), ctx.config.email, "restored", verb="init")
-    return replace(state, jobs=jobs, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
+    return replace(state, jobs={**state.jobs, **left}, outbox=rows, baseline_at=None, peers_at=None, swept_at=None)
 
 
 def _with_restored(report: Report, ctx: Context) -> Report:
@@ -185,7 +190,8 @@ def _with_restored(report: Report, ctx: Context) -> Report:
     if before.revision == 0:
         missing = Problem(ctx.store.path, "is not there or holds nothing", "Put the copy in its place first, then call again.")
         return replace(report, problems=(*report.problems, missing))
-    ctx.store.update(lambda state: _restored(ctx, state))
+    ended = _ended_since(ctx, before)
+    ctx.store.update(lambda state: _restored(ctx, state, ended))
     said = (
         "an older copy was put back: the next look takes in silently what happened since,",
         "  and one message lists the jobs that wait; approvals given since have to be given again",
@@ -193,11 +199,18 @@ def _with_restored(report: Report, ctx: Context) -> Report:
     return replace(report, lines=(*report.lines[:-1], *said, *report.lines[-1:]))
 
 
-def _left_to_its_folder(record: Record) -> Record:
-    """A job that was at work, or was to be next, when the copy was made: it went on after that, and only its folder says how."""
-    if record.run is None or record.run.phase == "settled":
-        return record
-    return replace(record, run=None, answer=None, stamp="")
+def _ended_since(ctx: Context, state: State) -> set[str]:
+    """Keys of the jobs that were at work, or were to be next, when the copy was made, and that have ended by their folders.
+
+    Of the others it is known that they were begun, or not: the next run takes care of them.
+    """
+    found = set()
+    for key, record in state.jobs.items():
+        if record.run is not None and record.run.phase != "settled":
+            with suppress(ScqError):  # nobody can say
+                sighting = current(ctx, record)
+                found |= {key} if sighting is not None and sighting.observed in FINISHED else set()
+    return found
 
 
 def _is_set(values: dict[str, Any], key: str) -> bool:

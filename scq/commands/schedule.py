@@ -26,6 +26,8 @@ def install(ctx: Context, name: str = "", *, every: float | None = None, user: s
     Raises ConfigError for a scheduler that cannot be used here, UsageError for what it cannot express.
     """
     _check_user(name, user)
+    if name == serving.WHOLE_MACHINE and not user:
+        raise UsageError("--system needs --user", "Name the account whose calls these are: --user NAME.")
     choice = serving.choose(ctx, name, user)
     services = _services(ctx, every)
     using = schedule.get(choice.name, ctx.env)

@@ -100,6 +100,7 @@ def _facts(ctx: Context, record: Record, shown: View) -> tuple[Facts, tuple[Prob
         late_s=call.late_s if call is not None else 0.0,
         at_work=tuple(item.job.short_id for item in work if item.alive and item.job.id != record.id),
         alive=this.alive if this is not None else None,
+        began=this is not None and this.began,
         started_at=this.started_at if this is not None else None,
         wall_s=_wall_s(ctx, this),
         retry=ctx.config.retry_interrupted,

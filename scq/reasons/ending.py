@@ -56,7 +56,7 @@ def _cut_off(run: Run, attempt: str, facts: Facts) -> Explanation:
     reasons = (
         f"It was claimed on {when(run.claimed_at)} ({attempt}), and its runner is gone: the machine or the call was stopped.",
     )
-    if facts.started_at is None:
+    if not facts.began:
         then = "It had not started. The next call gives it back and runs it."
     elif facts.retry:
         then = "The next call ends it and starts it again (run.retry_interrupted)."

@@ -31,6 +31,8 @@ class Facts(Struct, frozen=True):
     """Short ids of other jobs that a call is running now."""
     alive: bool | None = None
     """Whether the runner of this job lives; None: it is not at work here."""
+    began: bool = False
+    """This job was about to be started, or was; where a power cut came between, no time is known."""
     started_at: datetime | None = None
     wall_s: float | None = None
     """Seconds it may run, where that is known."""

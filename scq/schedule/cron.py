@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
 from scq.schedule import calls
 from scq.schedule.crontab import Table, every_of, next_of, said, timing_of
+from scq.syftbox import expand
 
 LONGEST = 998
 """Bytes of a command; Vixie cron reads no more."""
@@ -119,6 +121,10 @@ class Cron:
 
     def _write(self, home: str, change: Callable[[str], str]) -> bool:
         """Change our block and look whether the crontab became what was meant; False when it already was. Raises ScqError."""
+        with _alone(expand("~", self._env)):
+            return self._write_alone(home, change)
+
+    def _write_alone(self, home: str, change: Callable[[str], str]) -> bool:
         before = self._read()
         block = before.block(home)
         _check_ours(block)
@@ -147,6 +153,22 @@ class Cron:
             raise UsageError(f"{name} is not in the crontab", "Install it with `scq schedule install`.")
         self._write(home, lambda block: _switched(block, name, stopped=stopped))
         return there[name]
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Let calls of scq for other homes wait: each would write back the table as it was before the lines of the other.
+
+    The kernel's lock of the account's own folder leaves no file behind. Where it cannot be had, it goes without.
+    """
+    import fcntl
+
+    with ExitStack() as held:
+        with suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            held.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _account() -> str:

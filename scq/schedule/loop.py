@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import signal
 import stat
 import sys
@@ -25,6 +24,7 @@ from scq.model import Problem
 from scq.ports import Entry, Installed, PlacedFile, Schedule
 from scq.schedule import resident
 from scq.schedule.calls import end, program_problems
+from scq.services import SERVICES
 
 NAME = "loop.json"
 LIMIT = 1 << 20
@@ -35,7 +35,6 @@ STEP_S = 0.05
 LOOK_S = 1.0
 """How long a lock of nobody known may be that of somebody who only looks."""
 PID_LIMIT = 1 << 22
-_PID_NAME = re.compile(r"syft-[A-Za-z_]\w*\.pid", re.ASCII)
 _AGAIN = "Call `scq schedule install --loop` again."
 
 
@@ -198,12 +197,8 @@ def _pid_file(home: str, name: str) -> str:
 
 
 def _named_files(home: str) -> list[str]:
-    """Names that have a pid file in a home, also those that no schedule has any more."""
-    try:
-        found = sorted(os.listdir(home))
-    except FileNotFoundError:
-        return []
-    return [name.removeprefix("syft-").removesuffix(".pid") for name in found if _PID_NAME.fullmatch(name)]
+    """Services that have a pid file in a home, whether or not the schedule still knows them."""
+    return [name for name in SERVICES if os.path.lexists(_pid_file(home, name))]
 
 
 def _at_work(home: str) -> list[tuple[str, float | None]]:
@@ -307,10 +302,10 @@ def _named(fd: int) -> Alive:
 
 
 def _is_owned(pid: int, account: int) -> bool:
-    """Whether a process belongs to an account; taken for granted where the system has no /proc to say so."""
+    """Whether a process belongs to an account. Asked for the administrator only: nobody else can signal those of others."""
     try:
-        return os.stat(f"/proc/{pid}").st_uid == account
-    except OSError:
+        return os.geteuid() != 0 or os.stat(f"/proc/{pid}").st_uid == account
+    except OSError:  # it ended just now, or the system has no /proc to tell
         return not os.path.isdir("/proc/self")
 
 

@@ -182,7 +182,7 @@ def test_files_that_do_not_belong_to_a_submission_hide_none_that_do(name: str, t
     (place / "zz").mkdir()
     (place / "zz" / "part.sh").write_text("echo part\n")
     (place / name).mkdir()
-    for number in range(10_200):
+    for number in range(22_000):
         os.close(os.open(place / name / f"f{number}", os.O_CREAT | os.O_WRONLY))
     assert "zz/part.sh" in [file["path"] for file in box.owner.json("review", job)["files"]]
     box.answers(job)
@@ -192,7 +192,7 @@ def test_permission_files_of_every_folder_hide_no_code(tmp_path: Path) -> None:
     box = Box(tmp_path)
     job, good = box.submit("c0", "hiding"), box.submit("c0", "healthy")
     code = box.code(job)
-    for number in range(10_100):
+    for number in range(10_600):
         (code / f"d{number}").mkdir()
         (code / f"d{number}" / "syft.pub.yaml").touch()
     (code / "zz").mkdir()

@@ -75,7 +75,7 @@ def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Ite
     for source in figures.sources:
         if not source.ok:
             since = f" since {when(source.since)}" if source.since else ""
-            yield Notice("failure", f"{DRIVES[source.name]} {line(source.what, 300)}{since}", line(source.advice, 300))
+            yield Notice("failure", f"{DRIVES[source.name]}: {line(source.what, 300)}{since}", line(source.advice, 300))
     looked_into = {f"source {source.name}" for source in figures.sources}  # just now, which is newer than what is remembered
     for what, trouble in figures.troubles.items():
         if what in looked_into:

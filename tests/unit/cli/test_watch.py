@@ -166,3 +166,15 @@ def test_a_mail_names_the_call_that_sent_it_in_its_header_and_its_last_line(worl
         body = mail.get_body(("plain",))
         assert body is not None
         assert body.get_content().rstrip().endswith(f", run {run}")
+
+
+def test_a_pipe_that_breaks_inside_a_call_is_not_taken_for_a_reader_that_went_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("tempfile.tempdir", str(world.folder))
+    monkeypatch.setattr("scq.steps.look.observe", broken)
+    world.owner.scq("cycle", code=70)
+    assert logged(world)[-1].level == "ERROR"

@@ -180,6 +180,7 @@ def test_a_damaged_state_is_named_and_the_rest_is_taken(home: Path, place: Path,
     report = init.run(context(home), import_from=str(place))
     assert context(home).config.email == OWNER
     assert "may be told again" in report.problems[-1].advice
+    assert report.problems[-1].where not in report.problems[-1].what
     assert report.data["imported"]["told"] == 0
     assert not (home / "state.json").exists()
 
@@ -218,8 +219,9 @@ def test_a_state_that_is_a_link_to_nothing_is_named(home: Path, place: Path) -> 
 @pytest.mark.parametrize("text", ["do_email: [\n", "- 1\n", "a: &a [*a]\n", "x: " + "[" * 200, "do_email: a@b\ndo_email: c@d\n"])
 def test_a_damaged_configuration_is_refused_and_nothing_is_written(home: Path, place: Path, text: str) -> None:
     (place / "config.yaml").write_text(text)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         init.run(context(home), "me@x.org", import_from=str(place))
+    assert "bak" not in caught.value.advice, "that is advice for our own file"
     assert not home.exists()
 
 
@@ -294,3 +296,19 @@ def test_what_was_told_before_the_import_is_not_told_after_it(tmp_path: Path) ->
         (uid, "job.received", OWNER),
         (uid, "job.received", SCIENTIST),
     }
+
+
+def test_names_that_two_jobs_have_and_those_not_marked_as_new_are_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    place = syft_bg(tmp_path, world.root, notified_jobs={"known": ["new"], "shared": ["new"], "odd": ["approved"], "none": []})
+    shutil.rmtree(world.owner.home)
+    known = world.submit("known")
+    told = [world.submit("shared"), world.submit("shared", by=world.second), world.submit("odd"), world.submit("none")]
+    world.owner.scq("init", "--import", str(place))
+    with (world.owner.home / "config.yaml").open("a") as file:
+        file.write(f"channels: {{post: {{type: file, path: {tmp_path / 'box'}}}}}\ndrive: {{use: never}}\n")
+    sent = world.owner.json("notify")["messages"]
+    assert {(row["kind"], row["recipient"]) for row in sent} == {("baseline", OWNER), ("heartbeat", OWNER)}
+    letters = "".join(path.read_text() for path in (tmp_path / "box").rglob("*") if path.is_file())
+    assert all(uid[:8] in letters for uid in told)
+    assert known[:8] not in letters

@@ -216,6 +216,7 @@ def test_what_cannot_be_used_or_read_is_refused_before_anything_changes(with_cro
     assert "more than one scheduler" in owner.scq("schedule", "install", "--loop", "--cron", code=2).err
     assert "'soon' is not allowed" in owner.scq("schedule", "install", "--every", "soon", code=2).err
     assert "--user is for --system" in owner.scq("schedule", "install", "--loop", "--user", "root", code=2).err
+    assert "--system needs --user" in owner.scq("schedule", "install", "--system", code=2).err
     assert "no account" in owner.scq("schedule", "install", "--system", "--user", "nobody-of-this-name", code=2).err
     assert (owner.home / "fake").exists()
 

@@ -123,7 +123,7 @@ class TestScreen:
         report = shown(context(home, root=str(home / "gone"), email=""))
         assert [(level, what) for level, what, _ in notices(report)] == [
             ("failure", "no email configured"),
-            ("failure", "SyftBox cannot be read (No such file or directory)"),
+            ("failure", "SyftBox: cannot be read (No such file or directory)"),
         ]
         assert notices(report)[1][2].endswith("scq init --root FOLDER")
         assert report.lines[1] == "2 things need mending:"
@@ -176,7 +176,15 @@ class TestSources:
         report = shown(context(home, **drive))
         assert f"FAIL Google Drive the sign-in was revoked since {when(NOW - HOUR)}" in text(report)
         assert report.data["sources"][1]["looked_at"] == "2026-11-21T11:00:00Z"
-        assert [what for _, what, _ in notices(report)] == [f"source drive: the sign-in was revoked since {when(NOW - HOUR)}"]
+        assert [what for _, what, _ in notices(report)] == [f"Google Drive: the sign-in was revoked since {when(NOW - HOUR)}"]
+
+    def test_a_folder_that_is_back_is_not_called_away_though_no_call_has_looked_yet(self, home: Path) -> None:
+        went_well(home, "cycle", NOW)
+        trouble = {"source syftbox": Trouble("cannot be read", NOW - HOUR, "Check that it is there.")}
+        Store(str(home)).update(lambda state: replace(state, troubles=trouble))
+        assert notices(shown(context(home))) == []
+        away = notices(shown(context(home, root=str(home / "gone"))))
+        assert away[0][1] == f"SyftBox: cannot be read (No such file or directory) since {when(NOW - HOUR)}"
 
 
 class TestSchedule:

@@ -175,5 +175,6 @@ def test_the_service_manager_lists_starts_and_stops(home: Path) -> None:
     assert manager.stop_service("approve") is True
     assert manager.stop_service("notify") is True
     for call in (manager.start_service, manager.stop_service):
-        with pytest.raises(ScqError, match="is no service"):
-            call("sync")
+        for name in ("sync", None, ["notify"], "x" * 10_000):
+            with pytest.raises(ScqError, match="is no service"):
+                call(name)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -360,6 +361,14 @@ def test_a_table_that_crontab_does_not_take_is_said(machine: Machine) -> None:
     machine.table.write_bytes(b"1 * * * * true")
     with pytest.raises(ScqError, match="the crontab was not changed: new crontab file is missing newline"):
         machine.cron.install(plan())
+
+
+def test_calls_for_several_homes_at_once_do_not_lose_each_others_lines(machine: Machine, tmp_path: Path) -> None:
+    machine.cron = Cron({"PATH": f"{machine.bin}:/usr/bin:/bin", "TABLE": str(machine.table), "HOME": str(tmp_path)})
+    homes = [f"/home/ann/{number}" for number in range(6)]
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(lambda home: machine.cron.install(plan(home=home)), homes))
+    assert [len(machine.cron.installed(home)) for home in homes] == [1] * 6
 
 
 def test_a_table_that_is_not_what_was_written_is_noticed(machine: Machine) -> None:

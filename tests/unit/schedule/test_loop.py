@@ -135,7 +135,7 @@ def test_removing_ends_everything_and_leaves_no_file_of_ours(place: Place) -> No
     place.loop.install(place.schedule("exit 0", 3600, "notify", "approve"))
     pids = [place.pid("notify"), place.pid("approve")]
     done = place.loop.remove(str(place.home))
-    assert done == ("approve: stopped", "notify: stopped", f"removed {place.home}/loop.json")
+    assert done == ("notify: stopped", "approve: stopped", f"removed {place.home}/loop.json")
     wait_for(lambda: all(is_gone(pid) for pid in pids), "their ends")
     assert {*os.listdir(place.home)} <= {"call", "syft-approve.error.log", "syft-notify.error.log"}
     assert place.loop.remove(str(place.home)) == ()
@@ -341,7 +341,7 @@ def test_removing_ends_processes_that_no_readable_file_names(place: Place) -> No
     place.loop.install(place.schedule("exit 0", 3600, "notify", "approve"))
     pids = [place.pid("notify"), place.pid("approve")]
     (place.home / "loop.json").write_text("{")
-    assert place.loop.remove(str(place.home)) == ("approve: stopped", "notify: stopped", f"removed {place.home}/loop.json")
+    assert place.loop.remove(str(place.home)) == ("notify: stopped", "approve: stopped", f"removed {place.home}/loop.json")
     wait_for(lambda: all(is_gone(pid) for pid in pids), "their ends")
     assert place.loop.remove(str(place.home / "none")) == ()
 
