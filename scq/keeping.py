@@ -15,6 +15,9 @@ from scq.files import make_folder, remove_tree
 from scq.model import Content
 from scq.state import Record
 
+YOUNG = 3_600.0
+"""Seconds for which a copy that nobody knows of is left alone."""
+
 
 def keep(ctx: Context, record: Record) -> None:
     """Keep what is being approved. Raises IntegrityError when it is not (any more) what was seen."""
@@ -46,12 +49,14 @@ def folder(ctx: Context) -> str:
 
 
 def prune(ctx: Context, digests: Collection[str]) -> None:
-    """Remove the copies of everything but the given digests."""
+    """Remove the copies of everything but the given digests. A young one may be of an approval that is just being made."""
     wanted = {_name(digest) for digest in digests}
-    if os.path.isdir(folder(ctx)):
-        for name in os.listdir(folder(ctx)):
-            if name not in wanted:
-                remove_tree(os.path.join(folder(ctx), name))
+    if not os.path.isdir(folder(ctx)):
+        return
+    for name in os.listdir(folder(ctx)):
+        path = os.path.join(folder(ctx), name)
+        if name not in wanted and ctx.now().timestamp() - os.lstat(path).st_mtime > YOUNG:
+            remove_tree(path)
 
 
 def _path(ctx: Context, digest: str) -> str:

@@ -62,9 +62,8 @@ class Work(Struct, frozen=True):
     job: Job
     alive: bool | None
     started_at: datetime | None
-    """None while it is prepared, or where nobody knows."""
+    """None while it is prepared, or where nobody knows, such as after a power cut."""
     began: bool = False
-    """True once it was about to be started, even where a power cut left no time of it."""
 
 
 class Disk(Struct, frozen=True):
@@ -205,8 +204,7 @@ def plan_of(ctx: Context, ended: Mapping[str, Ended], *, busy: bool) -> tuple[Pl
         return None, (Problem("schedule", str(error), error.advice),)
     if record is None:
         return None, ()
-    now = ctx.now()
-    calls = tuple(_call(name, every, record.at, ended, now, busy=busy) for name, every in record.entries)
+    calls = tuple(_call(name, every, record.at, ended, ctx.now(), busy=busy) for name, every in record.entries)
     return Plan(record.scheduler, record.at, calls), ()
 
 
@@ -231,8 +229,7 @@ def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
             yield Work(job_of(record), None, record.sighting.started_at)
             continue
         folder = os.path.join(ctx.runs_folder(), record.run.directory)
-        started = rundir.read_started(folder)
-        at = None if started is None else parse_time(started.started_at)
+        at = parse_time(started.started_at) if (started := rundir.read_started(folder)) is not None else None
         yield Work(job_of(record), rundir.is_locked(folder), at, rundir.was_started(folder))
 
 

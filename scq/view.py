@@ -101,7 +101,10 @@ def find(jobs: Mapping[str, Job], word: str) -> Job:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        raise UsageError(f"no job {word!a}", "scq list shows the jobs; an id may be cut to any unique beginning.")
+        raise UsageError(
+            f"no job {word!a}",
+            f"scq list shows the jobs; of an id a unique beginning of {SHORTEST_PREFIX} characters or more is enough.",
+        )
     shown = ", ".join(f"{job.id} ({ascii(job.name)[1:-1]} from {ascii(job.sighting.submitter)[1:-1]})" for job in fitting[:5])
     raise UsageError(f"{word!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
 

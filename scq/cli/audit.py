@@ -23,7 +23,10 @@ def show(
     job: Annotated[str, typer.Argument(metavar="[ID]", help="Only rows of this job.", autocompletion=jobs)] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="The newest so many rows.")] = None,
 ) -> None:
-    """Show the audit log, oldest row first. Exit code 5 when a seal is broken."""
+    """Show the audit log, oldest row first.
+
+    Exit code 5 when a row does not follow from the one before it; `audit verify` knows the last one, too.
+    """
     from scq.commands import audit as verb
 
     here = session(ctx)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from scq.clean import line
 from scq.cli.watch import Watch
-from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ScqError
+from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ConfigError, ScqError
 from scq.lastcalls import SCHEDULED, mark_ended
 from scq.machine import advice_on, words_of
 from scq.report import Report, as_json
@@ -45,6 +45,7 @@ class Session:
     def __init__(self, home: str, root: str, email: str, config_path: str, lock_timeout: float) -> None:
         self.home = os.path.abspath(os.path.expanduser(home or os.environ.get("SCQ_HOME") or HOME))
         config_path = config_path or os.environ.get("SCQ_CONFIG", "")
+        self.names_config = bool(config_path)
         self.root = root
         self.email = email
         self.config_path = (
@@ -63,6 +64,10 @@ class Session:
         watch = _WATCH.get()
         if watch is not None:
             watch.begin(self.home)
+        if self.names_config and not tolerant and not os.path.lexists(self.config_path):
+            raise ConfigError(
+                f"{self.config_path}: is not there", "Name another file with --config or SCQ_CONFIG, or write it: scq init"
+            )
         overrides = {"email": self.email or None, "root": self.root or None}
         loaded = config.load(self.config_path, os.environ, overrides, home=self.home, strict=not tolerant)
         settings = loaded.config

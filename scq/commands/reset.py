@@ -28,8 +28,8 @@ def run(ctx: Context, *, confirm: Callable[[str], bool] | None = None, yes: bool
     shown = view(ctx, full=True)
     here = in_folders(shown.records)
     records = {key: record for key, record in here.items() if record.sighting.owner == ctx.config.email}
-    if any(record.run is not None and record.run.phase != "settled" for record in records.values()):
-        raise UsageError("a job is running", "Wait for it, or finish it with scq run-approved, then reset.")
+    for record in records.values():
+        _refuse_at_work(record)
     jobs = oldest_first(job_of(record) for record in records.values())
     counts: dict[str, int] = {}
     for job in jobs:
@@ -47,9 +47,16 @@ def run(ctx: Context, *, confirm: Callable[[str], bool] | None = None, yes: bool
     return Report("reset", data, tuple(lines), tuple(problems), FAILED if len(problems) > len(shown.problems) else OK)
 
 
+def _refuse_at_work(record: Record) -> None:
+    if record.run is not None and record.run.phase != "settled":
+        raise UsageError("a job is running", "Wait for it, or finish it with scq run-approved, then reset.")
+
+
 def _marked(ctx: Context, state: State, records: dict[str, Record]) -> State:
     jobs = dict(state.jobs)
     for key, seen in records.items():
-        jobs[key] = replace(jobs.get(key, seen), intents=("remove",))
+        record = jobs.get(key, seen)
+        _refuse_at_work(record)  # it may have been started while the question was read
+        jobs[key] = replace(record, intents=("remove",))
     state = audited(state, ctx.now(), ctx.config.email, "reset", detail=f"{len(records)} jobs")
     return replace(state, jobs=jobs)

@@ -204,10 +204,10 @@ class TestRunning:
         assert "is being prepared" in text(said(self.JOB, alive=True))
 
     def test_one_whose_runner_is_gone_waits_for_the_next_call(self) -> None:
-        found = said(self.JOB, alive=False, started_at=NOW)
+        found = said(self.JOB, alive=False, began=True)
         assert found.waits_for == "recovery"
         assert "cause interrupted" in found.next[0]
-        assert "starts it again" in said(self.JOB, alive=False, started_at=NOW, retry=True).next[0]
+        assert "starts it again" in said(self.JOB, alive=False, began=True, retry=True).next[0]
         assert "gives it back and runs it" in said(self.JOB, alive=False).next[0]
         assert "without a sandbox" in text(said(replace(self.JOB, run=run("claimed", sandbox="none")), alive=False))
 

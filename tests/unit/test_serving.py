@@ -29,6 +29,13 @@ def context(home: Path, text: str = "", **given: str) -> Context:
     return Context(loaded.config, str(home), config_path=str(path))
 
 
+def open_the_way_to(folder: Path) -> None:
+    """Let every account reach a folder of this test."""
+    for place in (folder, *folder.parents):
+        if not place.stat().st_mode & 0o001:
+            place.chmod(0o755)
+
+
 def executable(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("#!/bin/sh\n")
@@ -168,8 +175,7 @@ def test_an_interval_that_the_scheduler_cannot_express_changes_nothing(tmp_path:
 
 @pytest.mark.skipif(not ROOT, reason="needs the administrator")
 def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_the_way_to(tmp_path)
     nobody = pwd.getpwnam("nobody")
     ctx = context(tmp_path / "home")
     os.chown(ctx.home, nobody.pw_uid, nobody.pw_gid)
@@ -184,8 +190,7 @@ def test_what_the_administrator_writes_into_a_home_belongs_to_its_owner(tmp_path
 @pytest.mark.skipif(not ROOT, reason="needs the administrator")
 @pytest.mark.parametrize("what", ["home", "schedule.json", "locks"])
 def test_a_link_in_a_home_leads_the_administrator_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_the_way_to(tmp_path)
     monkeypatch.setattr(Loop, "install", lambda self, wanted: ("done",))
     target = tmp_path / "of-root"
     target.mkdir(mode=0o755)
@@ -210,8 +215,7 @@ def test_a_link_in_a_home_leads_the_administrator_nowhere(tmp_path: Path, monkey
 
 @pytest.mark.skipif(not ROOT, reason="needs the administrator")
 def test_a_record_in_a_home_cannot_make_calls_those_of_another_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_the_way_to(tmp_path)
     ctx = context(tmp_path / "home")
     os.chown(ctx.home, 65534, 65534)
     monkeypatch.setitem(schedule.SCHEDULERS, "systemd-system", "loop:Loop")

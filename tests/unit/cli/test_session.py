@@ -20,7 +20,7 @@ from scq.cli import session
 from scq.errors import BusyError, ChannelError, ConfigError, IntegrityError, JobFailedError, ScqError, SignInError, UsageError
 from scq.model import Problem
 from scq.report import Report
-from tests.people import World
+from tests.people import OWNER, World
 
 
 class Terminal(io.StringIO):
@@ -295,3 +295,12 @@ class TestProcess:
         assert subprocess.run(call, check=False).returncode == 0
         assert world.owner.job(uid)["status"] == "completed"
         assert world.owner.scq("audit", "verify").code == 0
+
+
+def test_a_configuration_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    """Without it every protection it asks for would be gone without a word."""
+    world = World(tmp_path)
+    answer = world.owner.scq("--config", str(tmp_path / "away.yaml"), "cycle", code=78)
+    assert "away.yaml: is not there" in answer.err
+    world.owner.scq("--config", str(tmp_path / "new.yaml"), "init", "--email", OWNER)
+    world.owner.scq("--config", str(tmp_path / "new.yaml"), "check")

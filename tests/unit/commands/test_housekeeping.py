@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,8 @@ class TestCleanup:
     def test_only_own_jobs_that_ended_long_ago_go(self, world: World) -> None:
         done, waiting = world.ended("done"), world.submit("waiting")
         assert world.owner.json("cleanup")["removed"] == [], "nothing is old yet"
+        for name in os.listdir(world.owner.home / "approved"):
+            os.utime(world.owner.home / "approved" / name, (1, 1))
         answer = world.owner.scq("cleanup", "--older-than", "0")
         assert answer.out == f"removed {done[:8]}  completed  done\n"
         assert [job["id"] for job in world.owner.json("list")["jobs"]] == [waiting]
@@ -82,11 +85,15 @@ class TestCleanup:
         kept = world.ended()
         stray = world.owner.home / "runs" / "gone-1"
         (stray / "work").mkdir(parents=True)
-        (world.owner.home / "approved" / "sha256-0").mkdir()
+        for name, changed in (("sha256-0", 1), ("sha256-1", time.time())):
+            (world.owner.home / "approved" / name).mkdir()
+            os.utime(world.owner.home / "approved" / name, (changed, changed))
         assert world.owner.json("cleanup", "--dry-run")["run_folders"] == []
         assert world.owner.json("cleanup")["run_folders"] == ["gone-1"]
         assert [name[:36] for name in os.listdir(world.owner.home / "runs")] == [kept]
-        assert "sha256-0" not in os.listdir(world.owner.home / "approved")
+        kept_copies = os.listdir(world.owner.home / "approved")
+        assert "sha256-0" not in kept_copies
+        assert "sha256-1" in kept_copies, "an approval may be making it just now"
 
     def test_a_job_whose_end_nobody_knows_counts_from_when_it_was_first_seen(self, world: World) -> None:
         ctx = context(world)

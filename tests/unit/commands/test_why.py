@@ -129,6 +129,20 @@ def test_a_job_at_work_knows_its_time_and_one_cut_off_its_end(world: World) -> N
     assert why(world, uid)["waits_for"] == "recovery"
 
 
+@pytest.mark.parametrize(
+    ("started", "promise", "comes"), [(False, "gives it back and runs it", "completed"), (True, "as failed", "failed")]
+)
+def test_what_is_said_of_one_cut_off_comes_true(world: World, started: bool, promise: str, comes: str) -> None:
+    """Also where a power cut came right after its start was to be written down, and left an empty record."""
+    uid = world.approved("count")
+    folder = claim(world, uid)
+    if started:
+        os.mknod(os.path.join(folder, rundir.STARTED))
+    assert promise in why(world, uid)["next"][0]
+    world.owner.scq("run-approved", code=None)
+    assert why(world, uid)["status"] == comes
+
+
 def test_findings_that_are_denied_are_named_before_anybody_approves(world: World) -> None:
     uid = world.submit("count", "curl https://example.org\n")
     world.owner.configure("sandbox: none\ndeny: [network]\n")
