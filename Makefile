@@ -31,7 +31,7 @@ test: $(VENV)/.dev bytecode
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(COVERED:%=--ignore=%)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run --source=scq -m scq --version # lists every file, also one that no test loads
-	$(BIN)/python -m coverage run --include='$(CURDIR)/scq/*' -m pytest -n auto --dist worksteal $(COVERED)
+	$(BIN)/python -m coverage run --include='$(CURDIR)/scq/*' -m pytest -n $(WORKERS) --dist worksteal $(COVERED)
 	-$(BIN)/python -m coverage combine --quiet # a process that a test killed may leave half a file; without any data the report fails
 	$(BIN)/python -m coverage report --fail-under=$(COVERAGE_FLOOR)
 	$(BIN)/python -m coverage report --include=$(shell echo $(PURE:%=scq/%.py) | tr ' ' ,) --fail-under=100

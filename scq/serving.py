@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
 
-from scq import config, installed, schedule
-from scq.config_channels import SECRETS
-from scq.config_kinds import CREDENTIALS
+from scq import calling, installed, schedule
 from scq.context import Context
 from scq.errors import ConfigError, ScqError, UsageError
 from scq.files import make_folder
 from scq.model import Problem
-from scq.ports import Entry, Installed, Schedule, Scheduler
+from scq.ports import Installed, Schedule, Scheduler
 from scq.report import Report
 from scq.services import SERVICES
 from scq.store import exclusive
@@ -26,7 +23,6 @@ LOOP = "loop"
 """What `start` uses where nothing is installed."""
 WHOLE_MACHINE = "systemd-system"
 """Never chosen by itself: it needs to be told an account."""
-CREDENTIALS_OF_ACCOUNTS = "/etc/scq"
 AT_WORK = frozenset({"active", "running", "changed"})
 
 
@@ -65,7 +61,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
         done: list[str] = []
         if not own <= set(there) or service not in chosen or every not in (None, chosen[service]):
             chosen[service] = every or chosen.get(service) or usual_services(ctx)[service]
-            done.extend(_install(ctx, using, planned(ctx, using, chosen, _account_of(ctx, record))))
+            done.extend(_install(ctx, using, calling.planned(ctx, using, chosen, _account_of(ctx, record))))
             # What was put to rest stays at rest.
             at_rest = [name for name, entry in there.items() if entry.state == "stopped" and name not in own]
             done.extend(using.stop(ctx.home, name) for name in at_rest)
@@ -134,7 +130,7 @@ def choose(ctx: Context, name: str = "", user: str = "") -> Choice:
     Raises ConfigError for one that cannot be used here, UsageError for an account that is not there.
     """
     name = name or (WHOLE_MACHINE if user else "")
-    home_of(user, ctx.env)
+    calling.home_of(user, ctx.env)
     if name:
         why = schedule.get(name, ctx.env).unusable()
         if why:
@@ -151,18 +147,6 @@ def choose(ctx: Context, name: str = "", user: str = "") -> Choice:
     raise ConfigError("no scheduler can be used here", "Call `scq cycle` at intervals yourself.")
 
 
-def planned(ctx: Context, using: Scheduler, services: Mapping[str, float], user: str = "") -> Schedule:
-    """What a scheduler is to call for these services (name to seconds between two calls)."""
-    line = (*program(), *options(ctx, user))
-    entries = tuple(
-        Entry(task.name, (*line, *task.arguments), services[name], task.meaning, task.runs_jobs)
-        for name, service in SERVICES.items()
-        if name in services
-        for task in service.tasks(using.overlaps)
-    )
-    return Schedule(ctx.home, entries, user, _credentials(ctx, user), _writable(ctx, user))
-
-
 def install(ctx: Context, name: str, services: Mapping[str, float], user: str = "") -> tuple[str, ...]:
     """Install services with a scheduler, and remove what another one had; what was done, one line each.
 
@@ -173,7 +157,7 @@ def install(ctx: Context, name: str, services: Mapping[str, float], user: str = 
         raise ConfigError(f"{ctx.home}: there is no such folder", f"Let {user} call `scq init` first.")
     with changing(ctx):
         using = schedule.get(name, ctx.env)
-        wanted = planned(ctx, using, services, user)
+        wanted = calling.planned(ctx, using, services, user)
         using.files(wanted)
         done = [line for other in others(ctx, name) for line in (f"removing {other}:", *_remove(ctx, other))]
         return (*done, *_install(ctx, using, wanted))
@@ -218,45 +202,9 @@ def verify(ctx: Context, using: Scheduler, wanted: Schedule) -> Sequence[Problem
         advice = "Keep it in a file (`…_file`), or set the variable where the scheduler finds it."
         problems.extend(
             Problem(f"{where}: {variable}", "is an environment variable, which a scheduled call does not have", advice)
-            for where, variable in _variables(ctx)
+            for where, variable in calling.variables(ctx)
         )
     return problems
-
-
-def program() -> tuple[str, ...]:
-    """How the scq at work is called, absolute; a shim that looks for another one each time is not used."""
-    beside = os.path.join(os.path.dirname(sys.executable), "scq")
-    for path in (os.path.abspath(sys.argv[0]), beside):
-        if os.path.basename(path) == "scq" and "/shims/" not in path and os.path.isfile(path) and os.access(path, os.X_OK):
-            return (path,)
-    return (sys.executable, "-m", "scq")
-
-
-def options(ctx: Context, user: str = "") -> tuple[str, ...]:
-    """The global options a bare call needs to find the same home, configuration, root and address as this one."""
-    own_folder = home_of(user, ctx.env)
-    bare = config.load(ctx.config_path, {"HOME": own_folder}, {}, home=ctx.home, strict=False).config
-    usual = os.path.join(ctx.home, config.FILE_NAME)
-    given = {
-        "--home": ctx.home if ctx.home != os.path.join(own_folder, ".syft-creds") else "",
-        "--config": ctx.config_path if ctx.config_path != usual else "",
-        "--root": ctx.config.root if ctx.config.root != bare.root else "",
-        "--email": ctx.config.email if ctx.config.email != bare.email else "",
-    }
-    return tuple(word for name, value in given.items() if value for word in (name, value))
-
-
-def home_of(user: str, env: Mapping[str, str]) -> str:
-    """The home directory of an account as the machine has it, where scheduled calls find themselves; empty: one's own.
-
-    Raises UsageError when there is no such account.
-    """
-    try:
-        return pwd.getpwnam(user).pw_dir if user else pwd.getpwuid(os.getuid()).pw_dir
-    except (KeyError, ValueError):
-        if user:
-            raise UsageError(f"there is no account {user[:80]!a}", "Name one of this machine.") from None
-        return env.get("HOME", "/")  # containers run as numbers nobody gave a name to
 
 
 @contextmanager
@@ -320,7 +268,7 @@ def _account_of(ctx: Context, record: installed.Record | None) -> str:
     if record and record.scheduler == WHOLE_MACHINE and account and user != _name_of(account):
         what = f"{os.path.join(ctx.home, installed.NAME)}: names another account than the one it belongs to"
         raise ConfigError(what, "Call `scq schedule install --system --user NAME` with the right one.")
-    if user and home_of(user, ctx.env) != home_of("", ctx.env):
+    if user and calling.home_of(user, ctx.env) != calling.home_of("", ctx.env):
         what = f"the calls of {user} are not what is wanted now, and would have to be installed again"
         raise UsageError(what, f"Call `sudo scq schedule install --system --user {user}`, with --every for another interval.")
     return user
@@ -367,36 +315,3 @@ def _name_of(account: int) -> str:
 def _known(service: str) -> None:
     if service not in tuple(SERVICES):
         raise UsageError(f"{ascii(service)[:80]} is no service", f"Use one of: {', '.join(SERVICES)}.")
-
-
-def _credentials(ctx: Context, user: str) -> tuple[tuple[str, str], ...]:
-    """Secret files that config.yaml expects to be handed over, and where they lie until then.
-
-    The manager of the machine reads them as root, so for an account they lie where only root writes: a link in its home would
-    hand it any file of the machine.
-    """
-    folder = os.path.join(CREDENTIALS_OF_ACCOUNTS, user) if user not in ("", "root") else os.path.join(ctx.home, "secrets")
-    files = [getattr(channel, f"{key}_file") for channel in ctx.config.channels for key in SECRETS]
-    names = [path.removeprefix(CREDENTIALS) for path in (*files, ctx.config.health.url_file) if path.startswith(CREDENTIALS)]
-    return tuple((name, os.path.join(folder, name)) for name in dict.fromkeys(names))
-
-
-def _variables(ctx: Context) -> Iterator[tuple[str, str]]:
-    """(setting, name of the variable) of every secret that is in the environment."""
-    for channel in ctx.config.channels:
-        for key in SECRETS:
-            if variable := getattr(channel, f"{key}_env"):
-                yield f"channels.{channel.name}.{key}_env", variable
-    if ctx.config.health.url_env:
-        yield "health.url_env", ctx.config.health.url_env
-
-
-def _writable(ctx: Context, user: str) -> tuple[str, ...]:
-    """Folders outside of the home that calls write into."""
-    settings = ctx.config
-    as_root = user in ("", "root") and os.geteuid() == 0  # only then a sandbox needs a folder elsewhere
-    files = (settings.state_file, settings.drive_token_path, settings.gmail_token_path)
-    boxes = [channel.path for channel in settings.channels if channel.type == "file"]
-    scratch = settings.sandbox_scratch if as_root and settings.sandbox != "none" else ""
-    folders = (settings.root, scratch, *(os.path.dirname(path) for path in (*files, *boxes) if path))
-    return tuple(dict.fromkeys(path for path in folders if path and not f"{path}/".startswith(f"{ctx.home}/")))

@@ -39,9 +39,26 @@ def expand(path: str, env: Mapping[str, str]) -> str:
 
 
 def lies_inside(inner: str, outer: str) -> bool:
-    """True when a folder is another one or lies below it, links resolved."""
-    below = os.path.realpath(outer).rstrip("/") + "/"
-    return (os.path.realpath(inner) + "/").startswith(below)
+    """True when a folder is another one or lies below it, links resolved; also below another name of it, as a mount gives."""
+    path, below = os.path.realpath(inner), os.path.realpath(outer)
+    if (path + "/").startswith(below.rstrip("/") + "/"):
+        return True
+    try:
+        whole = os.stat(below)
+    except OSError:  # what is not there, or may not be looked at, holds nothing
+        return False
+    while path != "/":
+        path, found = os.path.dirname(path), _stat(path)
+        if found is not None and os.path.samestat(found, whole):
+            return True
+    return False
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def read_client_config(env: Mapping[str, str]) -> ClientConfig:

@@ -153,7 +153,7 @@ def _seconds(option: str, text: str) -> float | None:
 def _of_user(here: Session, user: str) -> Session:
     """The session, in the home of the account named, where no other home was; its settings mean what they mean there."""
     if user:
-        from scq.serving import home_of
+        from scq.calling import home_of
 
         own = home_of(user, os.environ)
         folder = os.path.join(own, ".syft-creds")

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from scq import schedule, serving
+from scq import calling, schedule, serving
 from scq.clean import line
 from scq.context import Context
 from scq.errors import FAILED, UsageError
@@ -31,7 +31,7 @@ def install(ctx: Context, name: str = "", *, every: float | None = None, user: s
     choice = serving.choose(ctx, name, user)
     services = _services(ctx, every)
     using = schedule.get(choice.name, ctx.env)
-    wanted = serving.planned(ctx, using, services, user)
+    wanted = calling.planned(ctx, using, services, user)
     data = _plan_data(choice.name, using.files(wanted), wanted) | {"passed_over": dict(choice.passed_over), "dry_run": dry_run}
     lines = [f"{other} is not used: {why}" for other, why in choice.passed_over]
     if dry_run:
@@ -64,7 +64,7 @@ def show(ctx: Context, name: str = "", *, user: str = "") -> Report:
     entries = () if name not in ("", using.name) else using.installed(ctx.home)
     if not entries:
         return _would_be(ctx, name, user)
-    last = _last_calls(ctx, serving.planned(ctx, using, serving.recorded_services(ctx), record.user if record else ""))
+    last = _last_calls(ctx, calling.planned(ctx, using, serving.recorded_services(ctx), record.user if record else ""))
     rows = [_row(entry, last.get(entry.name)) for entry in entries]
     lines = [f"{using.name}:", *(text for row in rows for text in _lines_of(row))]
     return Report("schedule show", {"scheduler": using.name, "entries": rows, "files": []}, tuple(lines))
@@ -77,7 +77,7 @@ def verify(ctx: Context) -> Report:
         what = Problem(ctx.home, "nothing is installed", "Call `scq schedule install`.")
         return Report("schedule verify", {"scheduler": None, "works": False}, (), (what,), FAILED)
     using = schedule.get(record.scheduler, ctx.env)
-    wanted = serving.planned(ctx, using, serving.recorded_services(ctx), record.user)
+    wanted = calling.planned(ctx, using, serving.recorded_services(ctx), record.user)
     problems = tuple(serving.verify(ctx, using, wanted))
     lines = () if problems else (f"{using.name}: works",)
     data = {"scheduler": using.name, "works": not problems}
@@ -94,7 +94,7 @@ def _would_be(ctx: Context, name: str, user: str) -> Report:
     _check_user(name, user)
     chosen = name or serving.choose(ctx, "", user).name
     using = schedule.get(chosen, ctx.env)
-    wanted = serving.planned(ctx, using, serving.usual_services(ctx), user)
+    wanted = calling.planned(ctx, using, serving.usual_services(ctx), user)
     files = using.files(wanted)
     why = using.unusable()
     lines = [f"{chosen} is not installed, it cannot be used here: {why}" if why else f"{chosen} is not installed, it would be:"]

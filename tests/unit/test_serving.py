@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from scq import config, installed, schedule, serving
+from scq import calling, config, installed, schedule, serving
 from scq.context import Context
 from scq.errors import ConfigError, UsageError
 from scq.schedule.loop import Loop
@@ -48,16 +48,16 @@ def test_the_running_program_is_named_absolute_and_shims_are_not(tmp_path: Path,
     own = executable(tmp_path / "bin" / "scq")
     shim = executable(tmp_path / ".pyenv" / "shims" / "scq")
     monkeypatch.setattr(sys, "argv", [own])
-    assert serving.program() == (own,)
+    assert calling.program() == (own,)
     monkeypatch.chdir(tmp_path / "bin")
     monkeypatch.setattr(sys, "argv", ["./scq"])
-    assert serving.program() == (own,)
+    assert calling.program() == (own,)
     monkeypatch.setattr(sys, "argv", [shim])
-    assert serving.program() == (f"{tmp_path}/venv/python", "-m", "scq")
+    assert calling.program() == (f"{tmp_path}/venv/python", "-m", "scq")
     beside = executable(tmp_path / "venv" / "scq")
     for word in (shim, str(tmp_path / "away" / "scq"), "/usr/lib/scq/__main__.py", "-c"):
         monkeypatch.setattr(sys, "argv", [word])
-        assert serving.program() == (beside,)
+        assert calling.program() == (beside,)
 
 
 def test_options_name_only_what_a_bare_call_would_not_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,33 +66,33 @@ def test_options_name_only_what_a_bare_call_would_not_find(tmp_path: Path, monke
     monkeypatch.setattr(serving, "home_of", lambda user, env: str(folder))
     root = str(syftbox(tmp_path, OWNER))
     usual = folder / ".syft-creds"
-    assert serving.options(context(usual, f"do_email: {OWNER}\nsyftbox_root: {root}\n")) == ()
-    assert serving.options(context(usual, f"do_email: {OWNER}\n", root=root)) == ("--root", root)
+    assert calling.options(context(usual, f"do_email: {OWNER}\nsyftbox_root: {root}\n")) == ()
+    assert calling.options(context(usual, f"do_email: {OWNER}\n", root=root)) == ("--root", root)
     monkeypatch.setenv("SCQ_EMAIL", "other@example.org")
     monkeypatch.setenv("SCQ_ROOT", root)
     given = ("--root", root, "--email", "other@example.org")
-    assert serving.options(context(usual, f"do_email: {OWNER}\n")) == given
+    assert calling.options(context(usual, f"do_email: {OWNER}\n")) == given
     elsewhere = context(tmp_path / "home", "")
     elsewhere.config_path = str(usual / "config.yaml")
-    assert serving.options(elsewhere)[:4] == ("--home", str(tmp_path / "home"), "--config", str(usual / "config.yaml"))
+    assert calling.options(elsewhere)[:4] == ("--home", str(tmp_path / "home"), "--config", str(usual / "config.yaml"))
 
 
 def test_the_home_directory_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert serving.home_of("", {}) == pwd.getpwuid(os.getuid()).pw_dir
-    assert serving.home_of("root", {}) == pwd.getpwnam("root").pw_dir
+    assert calling.home_of("", {}) == pwd.getpwuid(os.getuid()).pw_dir
+    assert calling.home_of("root", {}) == pwd.getpwnam("root").pw_dir
     for name in ("nobody-of-this-name", "a\0b"):
         with pytest.raises(UsageError, match="there is no account"):
-            serving.home_of(name, {})
+            calling.home_of(name, {})
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
-    assert serving.home_of("", {"HOME": "/somewhere"}) == "/somewhere"
+    assert calling.home_of("", {"HOME": "/somewhere"}) == "/somewhere"
 
 
 def test_a_scheduler_that_waits_for_the_call_before_gets_two_calls(tmp_path: Path) -> None:
     ctx = context(tmp_path / "home", 'approve: {command: ["/bin/true"]}\nnotify: {interval: 1m}\n')
     using = Loop(os.environ)
-    assert [entry.name for entry in serving.planned(ctx, using, serving.usual_services(ctx)).entries] == ["notify", "approve"]
+    assert [entry.name for entry in calling.planned(ctx, using, serving.usual_services(ctx)).entries] == ["notify", "approve"]
     using.overlaps = False
-    entries = serving.planned(ctx, using, serving.usual_services(ctx)).entries
+    entries = calling.planned(ctx, using, serving.usual_services(ctx)).entries
     assert [(entry.name, entry.argv[-1], entry.every, entry.runs_jobs) for entry in entries] == [
         ("notify", "--no-run", 60.0, False),
         ("run", "run-approved", 60.0, True),
@@ -109,7 +109,7 @@ def test_handed_over_secrets_and_folders_that_are_written_are_named(tmp_path: Pa
         "health: {url_file: $CREDENTIALS_DIRECTORY/ping}\n"
     )
     ctx = context(tmp_path / "home", text, root="/srv/box")
-    wanted = serving.planned(ctx, Loop(os.environ), {"notify": 30.0})
+    wanted = calling.planned(ctx, Loop(os.environ), {"notify": 30.0})
     assert wanted.credentials == (("hook", f"{ctx.home}/secrets/hook"), ("ping", f"{ctx.home}/secrets/ping"))
     assert wanted.writable == ("/srv/box", "/srv/state", str(box))
 
@@ -117,10 +117,10 @@ def test_handed_over_secrets_and_folders_that_are_written_are_named(tmp_path: Pa
 def test_only_calls_of_the_administrator_need_the_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = context(tmp_path / "home")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert serving.planned(ctx, Loop(os.environ), {}).writable == ("/var/tmp/scq",)
-    assert serving.planned(ctx, Loop(os.environ), {}, "nobody").writable == ()
+    assert calling.planned(ctx, Loop(os.environ), {}).writable == ("/var/tmp/scq",)
+    assert calling.planned(ctx, Loop(os.environ), {}, "nobody").writable == ()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert serving.planned(ctx, Loop(os.environ), {}).writable == ()
+    assert calling.planned(ctx, Loop(os.environ), {}).writable == ()
 
 
 def test_a_scheduler_of_the_whole_machine_is_taken_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_a_record_in_a_home_cannot_make_calls_those_of_another_account(tmp_path:
 
 def test_secrets_for_another_account_are_handed_over_from_where_only_the_administrator_writes(tmp_path: Path) -> None:
     ctx = context(tmp_path / "home", "health: {url_file: $CREDENTIALS_DIRECTORY/ping}\n")
-    assert serving.planned(ctx, Loop(os.environ), {}, "nobody").credentials == (("ping", "/etc/scq/nobody/ping"),)
+    assert calling.planned(ctx, Loop(os.environ), {}, "nobody").credentials == (("ping", "/etc/scq/nobody/ping"),)
 
 
 def test_nothing_is_installed_for_an_account_that_has_no_home_yet(tmp_path: Path) -> None:

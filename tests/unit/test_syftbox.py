@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,15 @@ def test_lying_inside_sees_through_links(tmp_path: Path) -> None:
     assert lies_inside(str(box), str(box))
     assert not lies_inside(str(tmp_path / "box2"), str(box))
     assert not lies_inside(str(tmp_path), str(box))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root can mount a folder a second time")
+def test_a_second_name_that_a_mount_gives_the_folder_counts_too(tmp_path: Path) -> None:
+    box, again = tmp_path / "box", tmp_path / "again"
+    for folder in (box / "inner", again):
+        folder.mkdir(parents=True)
+    ask = "import sys; from scq.syftbox import lies_inside; print([lies_inside(path, sys.argv[1]) for path in sys.argv[2:]])"
+    script = f'mount --bind {box} {again} && exec "$@"'
+    words = [sys.executable, "-c", ask, str(box), str(again / "inner"), str(again / "not-there"), str(tmp_path / "box2")]
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False)
+    assert done.stdout == "[True, True, False]\n", done.stderr

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 import scq.commands.doctor as doctor
-from scq import installed, schedule, serving
+from scq import calling, installed, schedule, serving
 from scq.channels.file import FileChannel
 from scq.channels.place import Place
 from scq.config import load
@@ -672,7 +672,7 @@ def install(home: Path, *entries: tuple[str, float], scheduler: str = "loop", at
 def put_loop(home: Path, services: dict[str, float]) -> None:
     """The loop as `scq schedule install --loop` leaves it, but for its process."""
     loop = schedule.get("loop", {})
-    for file in loop.files(serving.planned(context(home), loop, services)):
+    for file in loop.files(calling.planned(context(home), loop, services)):
         Path(file.path).write_text(file.text)
         Path(file.path).chmod(0o600)
     install(home, *services.items())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scq import installed, schedule, serving
+from scq import calling, installed, schedule
 from scq.commands import status
 from scq.commands.status.screen import Row, ago, ago_words, interval, plain, table
 from scq.config_channels import ChannelSetting
@@ -380,7 +380,7 @@ class TestService:
     def test_one_at_rest_shows_its_last_call_and_its_log(self, world: World) -> None:
         ctx = Context(Config(email=OWNER, root=str(world.root)), str(world.owner.home))
         loop = schedule.get("loop", {})
-        for file in loop.files(serving.planned(ctx, loop, {"notify": 3600.0})):
+        for file in loop.files(calling.planned(ctx, loop, {"notify": 3600.0})):
             Path(file.path).write_text(file.text)
         install(world.owner.home, ("notify", 3600.0), scheduler="loop")
         world.owner.scq("cycle")
