@@ -298,14 +298,15 @@ def _to_tell(records: Mapping[str, Record], before: State) -> Mapping[str, Recor
     """What is told of at the first look leaves out what other software has announced."""
     if before.baseline_at is not None or not before.notified:
         return records
-    fresh = unannounced({key: job_of(record) for key, record in records.items()}, before.notified)
+    told = _told_by_others(before, records)
+    fresh = unannounced({key: job_of(record) for key, record in records.items()}, told)
     return {key: record for key, record in records.items() if key in fresh}
 
 
 def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: list[Event]) -> list[Notification]:
     """The messages about what was found, without those other software has sent already."""
     jobs = {key: job_of(record) for key, record in records.items()}
-    told_by_others = before.notified
+    told_by_others = _told_by_others(before, records)
     if told_by_others and any(happened.kind in MARKS for happened in found):
         # A name that a job had that is over says nothing about a new one.
         over = {record.sighting.name for key in ctx.store.finished_keys() if (record := _over(ctx, key, records)) is not None}
@@ -314,6 +315,16 @@ def _rows(ctx: Context, before: State, records: Mapping[str, Record], found: lis
     # Before the owner has accepted somebody, nothing he sends makes mails: of his request the owner hears once.
     strangers = {job.id for job in jobs.values() if NOT_ACCEPTED in job.sighting.flags}
     return [row for row in rows if row.job_id not in strangers]
+
+
+def _told_by_others(before: State, records: Mapping[str, Record]) -> Mapping[str, tuple[str, ...]]:
+    """What other software has told, without names of jobs sent after it was taken over: they are others than it meant."""
+    since = before.last.get("import")
+    if since is None:
+        return before.notified
+    sightings = [record.sighting for record in records.values()]
+    later = {seen.name for seen in sightings if seen.submitted_at is not None and seen.submitted_at > since}
+    return {entity: words for entity, words in before.notified.items() if entity not in later}
 
 
 def _over(ctx: Context, key: str, records: Mapping[str, Record]) -> Record | None:

@@ -93,18 +93,18 @@ class Runner:
                 continue
             if isinstance(ending, Ending):
                 self._finish(key, record, ending)
-            elif was_started(folder):
+            elif was_started(folder) and self._shown(record) != "completed":
                 now = self.ctx.now().isoformat()
                 started = (run.started_at or run.claimed_at).isoformat()
                 self._finish(key, record, Ending(None, "interrupted", started, now))
             else:
-                self._give_back(key, run, reshow=not self._is_over(record))
+                self._give_back(key, run, reshow=self._shown(record) not in FINISHED)
         self._settle()
 
-    def _is_over(self, record: Record) -> bool:
-        """Whether the folders say that a claimed job has ended: the claim is then of an older state that was put back."""
+    def _shown(self, record: Record) -> str:
+        """The status that the folders of a job at work show. That it is over means that an older state was put back."""
         sighting = current(self.ctx, record)
-        return sighting is not None and sighting.observed in FINISHED
+        return "" if sighting is None else sighting.observed
 
     def run(self, keys: list[str]) -> None:
         """Run the given jobs, oldest first, at most `max_concurrent_jobs` at once."""

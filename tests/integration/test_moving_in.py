@@ -111,3 +111,11 @@ def test_rules_and_approvals_stay_behind_and_this_is_said(move: Move) -> None:
         "waiting": "pending",
         "over": "pending",
     }
+
+
+def test_a_later_job_under_a_name_that_was_told_there_is_news(move: Move) -> None:
+    shutil.rmtree(move.world.place(move.over))
+    move.moved()
+    assert move.told() == set()
+    again = move.world.submit("over")
+    assert ("job.received", again, OWNER) in move.told()

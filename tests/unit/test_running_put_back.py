@@ -9,13 +9,15 @@ import pytest
 
 from scq.config_values import Config
 from scq.context import Context
+from scq.executors.rundir import STARTED
 from scq.running import Options
 from scq.steps.runs import runner_of
 from tests.people import OWNER, World
 
 
+@pytest.mark.parametrize("began", [False, True])
 @pytest.mark.parametrize("layout", ["a3", "b0", "b2", "c0"])
-def test_a_job_that_has_run_since_is_not_run_again(tmp_path: Path, layout: str) -> None:
+def test_a_job_that_has_run_since_is_neither_run_again_nor_shown_as_cut_off(tmp_path: Path, layout: str, began: bool) -> None:
     world = World(tmp_path)
     uid = world.approved(layout=layout)
     world.owner.scq("check")
@@ -27,6 +29,10 @@ def test_a_job_that_has_run_since_is_not_run_again(tmp_path: Path, layout: str) 
 
     shutil.rmtree(world.owner.home)
     shutil.copytree(tmp_path / "backup", world.owner.home)
+    if began:  # copied while it ran
+        place = world.owner.home / "runs" / f"{uid}-1"
+        place.mkdir(parents=True)
+        (place / STARTED).touch()
     for _ in range(2):
         assert world.owner.json("run-approved")["runs"] == []
     assert world.owner.job(uid)["status"] == "completed"

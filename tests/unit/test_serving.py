@@ -63,7 +63,7 @@ def test_the_running_program_is_named_absolute_and_shims_are_not(tmp_path: Path,
 def test_options_name_only_what_a_bare_call_would_not_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "alice"
     folder.mkdir()
-    monkeypatch.setattr(serving, "home_of", lambda user, env: str(folder))
+    monkeypatch.setattr(calling, "home_of", lambda user, env: str(folder))
     root = str(syftbox(tmp_path, OWNER))
     usual = folder / ".syft-creds"
     assert calling.options(context(usual, f"do_email: {OWNER}\nsyftbox_root: {root}\n")) == ()

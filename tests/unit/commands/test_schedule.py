@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scq import schedule, serving
+from scq import calling, schedule
 from scq.cli.app import call
 from scq.errors import UsageError
 from scq.schedule.loop import Loop
@@ -387,7 +387,7 @@ def test_the_settings_of_another_account_mean_what_they_mean_to_it(
     owner: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(schedule.SCHEDULERS, "systemd-system", "systemd:SystemSystemd")
-    monkeypatch.setattr(serving, "home_of", lambda user, env: str(owner.home.parent if user else "/of-root"))
+    monkeypatch.setattr(calling, "home_of", lambda user, env: str(owner.home.parent if user else "/of-root"))
     monkeypatch.setenv("HOME", "/of-root")
     owner.home.rename(owner.home.parent / ".syft-creds")
     owner.home = owner.home.parent / ".syft-creds"
