@@ -109,7 +109,9 @@ def _replaced(line: str, filling: Filling) -> Sequence[str] | None:
         case "ExecStart":
             return (f"ExecStart={_command(filling.entry.argv)}",)
         case "ReadWritePaths":
-            return (f"{key}={' '.join(_word('-' + path) for path in dict.fromkeys((filling.home, *filling.writable)))}",)
+            shared = TEMPORARY if inside else ()  # without one of its own a call still needs a place for temporary files
+            places = dict.fromkeys((filling.home, *filling.writable, *shared))
+            return (f"{key}={' '.join(_word('-' + path) for path in places)}",)
         case "ProtectHome" if any(path in HOMES for path in (filling.home, *filling.writable)):
             return None  # it would win over ReadWritePaths; ProtectSystem=strict covers the rest
         case "PrivateTmp" if inside:

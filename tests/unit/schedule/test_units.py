@@ -111,6 +111,8 @@ def test_secrets_are_handed_over_by_name_and_place() -> None:
 def test_a_place_below_tmp_is_not_hidden_by_a_tmp_of_its_own() -> None:
     assert "PrivateTmp=yes" not in (made := unit(writable=("/tmp/Box",)))
     assert "# Own /tmp." not in made
+    assert " -/tmp -/var/tmp\n" in made, "all else is read-only, and a call needs a place for temporary files"
+    assert " -/tmp" not in unit()
     assert "PrivateTmp=yes" not in unit(argv=("/var/tmp/venv/bin/scq",))
     assert "PrivateTmp=yes" in unit(writable=("/tmporary",))
 
