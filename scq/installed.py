@@ -24,13 +24,15 @@ LONGEST_S = 100 * 365.25 * 86_400.0
 
 
 class Record(Struct, frozen=True):
-    """What was installed last. `entries` are (name of the task, seconds between two calls)."""
+    """What was installed last. `entries` are (name of the task, seconds between two calls), as far as the scheduler can."""
 
     scheduler: str
     entries: tuple[tuple[str, float], ...]
     at: datetime
     user: str = ""
     """Account whose calls these are, where the scheduler is one of the whole machine."""
+    stopped: tuple[str, ...] = ()
+    """Names of the entries that were put to rest."""
 
 
 def read(home: str) -> Record | None:

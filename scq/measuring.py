@@ -45,7 +45,9 @@ class Call(Struct, frozen=True):
     late_s: float
     """For how long it has been overdue; 0 while it is not."""
     next_at: datetime | None
-    """When the next one is expected; None where nothing tells."""
+    """When the next one is expected; None where nothing tells, and while it rests."""
+    stopped: bool = False
+    """It was put to rest with `scq stop`."""
 
 
 class Plan(Struct, frozen=True):
@@ -204,13 +206,18 @@ def plan_of(ctx: Context, ended: Mapping[str, Ended], *, busy: bool) -> tuple[Pl
         return None, (Problem("schedule", str(error), error.advice),)
     if record is None:
         return None, ()
-    calls = tuple(_call(name, every, record.at, ended, ctx.now(), busy=busy) for name, every in record.entries)
+    calls = tuple(
+        _call(name, every, record.at, ended, ctx.now(), busy=busy, stopped=name in record.stopped)
+        for name, every in record.entries
+    )
     return Plan(record.scheduler, record.at, calls), ()
 
 
-def _call(name: str, every: float, at: datetime, ended: Mapping[str, Ended], now: datetime, *, busy: bool) -> Call:
+def _call(name: str, every: float, at: datetime, ended: Mapping[str, Ended], now: datetime, *, busy: bool, stopped: bool) -> Call:
     found = [ended[verb] for verb in VERBS.get(name, (name,)) if verb in ended]
     last = max(found, key=lambda end: end.at, default=None)
+    if stopped:
+        return Call(name, every, last, 0.0, None, stopped=True)
     since = at if last is None else max(at, last.at)
     late = 0.0 if busy and name == "run" else lateness(every, since, now)
     return Call(name, every, last, late, since + timedelta(seconds=every))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scq import calling, installed, schedule
 from scq.context import Context
@@ -68,6 +69,7 @@ def start(ctx: Context, service: str, every: float | None = None) -> tuple[str, 
             there = {entry.name: entry for entry in using.installed(ctx.home)}
         at_work = [name for name in own if name in there and there[name].state in AT_WORK]
         done.extend(using.start(ctx.home, name) for name in sorted(own - set(at_work)))
+        _note_as_it_is(ctx, using)
         return tuple(done) or (f"{service}: is running already",)
 
 
@@ -79,7 +81,9 @@ def stop(ctx: Context, service: str) -> tuple[str, ...]:
         using = schedule.get(record.scheduler if record else LOOP, ctx.env)
         own = {task.name for task in SERVICES[service].tasks(using.overlaps)}
         names = [entry.name for entry in using.installed(ctx.home) if entry.name in own and entry.state != "stopped"]
-        return tuple(using.stop(ctx.home, name) for name in names) or (f"{service}: was not running",)
+        done = tuple(using.stop(ctx.home, name) for name in names)
+        _note_as_it_is(ctx, using)
+        return done or (f"{service}: was not running",)
 
 
 def state_of(ctx: Context, service: str) -> ServiceState:
@@ -226,7 +230,9 @@ def _install(ctx: Context, using: Scheduler, wanted: Schedule) -> tuple[str, ...
     using.files(wanted)  # refuses what it cannot express
     # Before anything is installed, so that it can be found whatever happens.
     _note(ctx, using.name, [(entry.name, entry.every) for entry in wanted.entries], wanted.user)
-    return using.install(wanted)
+    done = using.install(wanted)
+    _note_as_it_is(ctx, using)
+    return done
 
 
 def _remove(ctx: Context, name: str) -> tuple[str, ...]:
@@ -247,6 +253,18 @@ def _note(ctx: Context, name: str, entries: Sequence[tuple[str, float]], user: s
     if os.path.isdir(ctx.home):
         installed.write(ctx.home, record)
     return record
+
+
+def _note_as_it_is(ctx: Context, using: Scheduler) -> None:
+    """Write down how often the scheduler really makes its calls, and which of them rest."""
+    record = recorded(ctx)
+    if record is None:
+        return
+    there = {entry.name: entry for entry in using.installed(ctx.home)}
+    entries = tuple((name, there[name].every or every if name in there else every) for name, every in record.entries)
+    stopped = tuple(name for name, entry in there.items() if entry.state == "stopped")
+    if (entries, stopped) != (record.entries, record.stopped):
+        installed.write(ctx.home, replace(record, entries=entries, stopped=stopped))
 
 
 def _found_record(ctx: Context) -> installed.Record | None:

@@ -43,7 +43,8 @@ def install(ctx: Context, name: str = "", *, every: float | None = None, user: s
     every_now = {entry.name: entry.every or 0.0 for entry in using.installed(ctx.home)}  # cron cannot call twice a minute
     lines += _calls(replace(entry, every=every_now.get(entry.name, entry.every)) for entry in wanted.entries)
     lines.append(_what_next(user))
-    return Report("schedule install", data | {"done": list(done)}, tuple(lines), tuple(ctx.problems))
+    problems = (*ctx.problems, *serving.verify(ctx, using, wanted))
+    return Report("schedule install", data | {"done": list(done)}, tuple(lines), problems)
 
 
 def remove(ctx: Context, *, dry_run: bool = False) -> Report:

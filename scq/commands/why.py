@@ -96,7 +96,7 @@ def _facts(ctx: Context, record: Record, shown: View) -> tuple[Facts, tuple[Prob
         now=ctx.now(),
         rules=rules(ctx),
         next_run=call.next_at if call is not None else None,
-        scheduler=plan.scheduler if plan is not None else "",
+        scheduler=plan.scheduler if plan is not None and call is not None else "",
         late_s=call.late_s if call is not None else 0.0,
         at_work=tuple(item.job.short_id for item in work if item.alive and item.job.id != record.id),
         alive=this.alive if this is not None else None,

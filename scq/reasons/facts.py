@@ -60,6 +60,8 @@ class Explanation(Struct, frozen=True):
 
 
 def next_run(facts: Facts) -> str:
+    if facts.next_run is None and facts.scheduler:
+        return "What calls scq is stopped: scq start, or run it with scq run-approved."
     if facts.next_run is None:
         return "Nothing calls scq by itself: run it with scq run-approved, or see scq schedule install."
     by = f" by {facts.scheduler}" if facts.scheduler else ""

@@ -148,6 +148,9 @@ class TestApproved:
     def test_nobody_who_calls_is_said(self) -> None:
         assert said(self.JOB).next[0].startswith("Nothing calls scq by itself: run it with scq run-approved")
 
+    def test_calls_that_rest_are_said(self) -> None:
+        assert said(self.JOB, scheduler="cron").next[0].startswith("What calls scq is stopped: scq start, or run it")
+
     def test_a_call_that_is_overdue_is_said(self) -> None:
         found = said(self.JOB, next_run=NOW - HOUR, scheduler="systemd", late_s=3000.0)
         assert "overdue for 50 min 0 s: see scq status notify" in found.next[0]

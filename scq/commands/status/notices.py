@@ -13,6 +13,7 @@ from scq.context import Context
 from scq.errors import ScqError
 from scq.hours import DAY
 from scq.measuring import Call, Figures, SignIn
+from scq.services import SERVICES
 from scq.showing import seconds, size, when
 
 Level = Literal["action", "failure"]
@@ -58,7 +59,12 @@ def _nobody_calls(ctx: Context, figures: Figures) -> bool:
 
 def _stopped(ctx: Context, figures: Figures) -> Iterator[Notice]:
     """Services that rest. Only a loop is asked: it ends with the machine, and its answer costs next to nothing."""
-    if figures.plan is None or figures.plan.scheduler != "loop":
+    if figures.plan is None:
+        return
+    if figures.plan.scheduler != "loop":
+        resting = {call.name for call in figures.plan.calls if call.stopped}
+        names = [name for name, service in SERVICES.items() if resting & {task.name for task in (service.whole, *service.parts)}]
+        yield from map(_rests, names)
         return
     from scq.serving import recorded_services, state_of
 
@@ -67,8 +73,11 @@ def _stopped(ctx: Context, figures: Figures) -> Iterator[Notice]:
     except ScqError as error:
         yield Notice("failure", f"the loop cannot be asked: {line(str(error), 300)}", error.advice)
         return
-    for name in stopped:
-        yield Notice("action", f"{name} is stopped: it makes no calls", f"scq start {name}")
+    yield from map(_rests, stopped)
+
+
+def _rests(name: str) -> Notice:
+    return Notice("action", f"{name} is stopped: it makes no calls", f"scq start {name}")
 
 
 def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Iterator[Notice]:

@@ -74,7 +74,8 @@ def _plan_rows(figures: Figures, now: datetime) -> Iterator[Row]:
     for call in plan.calls:
         last = "never went well yet" if call.last is None else f"went well {ago(call.last.at, now)}"
         text = f"{last}, every {interval(call.every)} by {plan.scheduler}"
-        yield Row("schedule", call.name, "late" if call.late_s else "ok" if call.last else "", text)
+        state = "stopped" if call.stopped else "late" if call.late_s else "ok" if call.last else ""
+        yield Row("schedule", call.name, state, text)
 
 
 def _outbox(figures: Figures) -> str:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scq import calling, schedule
 from scq.cli.app import call
 from scq.errors import UsageError
+from scq.model import Problem
 from scq.schedule.loop import Loop
 from tests.people import OWNER, Person, syftbox
 
@@ -405,3 +407,33 @@ def test_the_home_of_another_account_is_looked_at_when_it_is_named(
     folder = pwd.getpwnam("nobody").pw_dir
     assert call(["schedule", "verify", "--user", "nobody"]) == 1
     assert f"! {folder}/.syft-creds: nothing is installed" in capsys.readouterr().err
+
+
+def test_what_rests_is_known_to_everybody_who_asks(with_cron: Person) -> None:
+    with_cron.scq("schedule", "install", "--cron")
+    with_cron.scq("stop")
+    record = json.loads((with_cron.home / "schedule.json").read_text())
+    assert record["stopped"] == ["notify", "run"]
+    assert "notify is stopped: it makes no calls" in with_cron.scq("status").out
+    assert {call["name"]: call["stopped"] for call in with_cron.json("status")["schedule"]["calls"]} == {
+        "notify": True,
+        "run": True,
+    }
+    with_cron.scq("start")
+    assert json.loads((with_cron.home / "schedule.json").read_text())["stopped"] == []
+    assert "is stopped" not in with_cron.scq("status").out
+
+
+def test_what_a_scheduler_cannot_do_is_written_down_as_it_does_it(with_cron: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_most_each_minute(self: Present, home: str) -> tuple[Any, ...]:
+        return tuple(replace(row, every=max(60.0, row.every)) for row in installed(self, home))
+
+    installed = Present.installed
+    monkeypatch.setattr(Present, "installed", at_most_each_minute)
+    with_cron.scq("schedule", "install", "--cron", "--every", "20s")
+    assert json.loads((with_cron.home / "schedule.json").read_text())["entries"] == [["notify", 60.0], ["run", 60.0]]
+
+
+def test_what_is_wrong_with_what_was_installed_is_said_at_once(with_cron: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Present, "verify", lambda self, wanted: (Problem("cron", "no daemon is at work", "Start it."),))
+    assert "! cron: no daemon is at work\n  Start it." in with_cron.scq("schedule", "install", "--cron").err

@@ -144,6 +144,7 @@ class TestScreen:
             "last": None,
             "late_s": 86_400.0 - 60 - 90,
             "next_at": "2026-11-20T12:00:30Z",
+            "stopped": False,
         }
         assert data["channels"] == [{"name": "mailbox", "type": "file", "ok": True, "sent_at": None}]
         assert [(disk["name"], disk["state"]) for disk in data["disks"]] == [("home", "ok")]
