@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -177,6 +178,7 @@ class TestLineStream:
             return [], [], []
 
         monkeypatch.setattr("scq.executors.logs.select.select", record)
+        monkeypatch.setattr("scq.executors.logs.time", SimpleNamespace(monotonic=lambda: 0.0))  # filling the pipe takes no time
         reader, writer = os.pipe()
         stream = LineStream(writer, "job")
         for _ in range(3):
