@@ -15,6 +15,7 @@ from scq.errors import ACTION_NEEDED, BUG, BUSY, FAILED, OK, ConfigError, ScqErr
 from scq.lastcalls import SCHEDULED, mark_ended
 from scq.machine import advice_on, words_of
 from scq.report import Report, as_json
+from scq.secrets import redacted
 
 if TYPE_CHECKING:
     from scq.config_values import Config
@@ -225,9 +226,12 @@ def _put(out: IO[str], text: str) -> None:
 
 
 def _tell(err: IO[str], text: str) -> None:
-    """Write to stderr. Where that is closed or full, nobody can be told; the call goes on and keeps its exit code."""
+    """Write to stderr, without secrets: cron sends it on.
+
+    Where that is closed or full, nobody can be told; the call goes on and keeps its exit code.
+    """
     try:
-        err.write(text)
+        err.write(redacted(text))
         err.flush()
     except (OSError, ValueError):
         return
@@ -269,7 +273,6 @@ def _bug(err: IO[str], error: BaseException, arguments: list[str], watch: Watch)
     import traceback
 
     from scq import __version__
-    from scq.secrets import redacted
 
     trace = "".join(traceback.format_exception(error))
     text = f"scq {__version__}\npython {sys.version}\narguments {_public(arguments)!r}\n\n{trace}"

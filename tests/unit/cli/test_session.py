@@ -304,3 +304,10 @@ def test_a_configuration_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     assert "away.yaml: is not there" in answer.err
     world.owner.scq("--config", str(tmp_path / "new.yaml"), "init", "--email", OWNER)
     world.owner.scq("--config", str(tmp_path / "new.yaml"), "check")
+
+
+def test_what_a_call_says_on_stderr_holds_no_secret(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    answer = world.owner.scq("why", "https://hooks.slack.com/services/T000/B000/abcdefgh", code=2)
+    assert "abcdefgh" not in answer.err
+    assert "(hidden)" in answer.err
