@@ -18,6 +18,8 @@ from scq.files import read_text
 
 LIMIT = 1 << 16
 HIDDEN = "(hidden)"
+MARK = "\ue000"
+"""Stands for what is hidden until the end: a shape ends at a bracket, and would leave the rest of an address behind one."""
 SHORTEST = 4
 """Characters below which a secret is not looked for: it would be found everywhere."""
 CUT = 512
@@ -27,20 +29,20 @@ LONG = 8
 HINTS = ("://", "bearer", "authorization", "ya29.", "1//", "gocspx-", "aiza", "eyj", "xox", "xapp-", "=", "private key", "bot")
 """One of these, in small letters, is in every text that SHAPES change. Compiling those takes longer than an idle line may."""
 SHAPES = (
-    (r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", HIDDEN),
-    (r"(?i)\b(authorization\W{1,4}(?:basic|bearer|token)\s+)[^\s\"',;]+", rf"\1{HIDDEN}"),
-    (r"(?i)\b(bearer\s+)(?=[\w.~+/=-]*\d|[\w.~+/=-]{20})[\w.~+/=-]{6,}", rf"\1{HIDDEN}"),
-    (r"\bya29\.[\w.-]+|(?<![\w:/])1//[\w-]{8,}|\bGOCSPX-[\w-]+|\bAIza[\w-]{20,}", HIDDEN),
-    (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|\bxox[a-z]-[\w-]{6,}|\bxapp-[\w-]{6,}|\bbot\d{6,}:[\w-]{20,}", HIDDEN),
-    (r"(://)[^/\s@?#]+@", rf"\1{HIDDEN}@"),
-    (r"(?i)(://(?:[\w-]+\.)*hooks\.slack(?:-gov)?\.com/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
-    (r"(?i)(://(?:[\w-]+\.)*discord(?:app)?\.com/api/(?:v\d+/)?webhooks/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
-    (r"(?i)(://(?:[\w-]+\.)*(?:webhook\.office\.com|hc-ping\.com)/)[^\s\"'<>)]+", rf"\1{HIDDEN}"),
+    (r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", MARK),
+    (r"(?i)\b(authorization\W{1,4}(?:basic|bearer|token)\s+)[^\s\"',;]+", rf"\1{MARK}"),
+    (r"(?i)\b(bearer\s+)(?=[\w.~+/=-]*\d|[\w.~+/=-]{20})[\w.~+/=-]{6,}", rf"\1{MARK}"),
+    (r"\bya29\.[\w.-]+|(?<![\w:/])1//[\w-]{8,}|\bGOCSPX-[\w-]+|\bAIza[\w-]{20,}", MARK),
+    (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*|\bxox[a-z]-[\w-]{6,}|\bxapp-[\w-]{6,}|\bbot\d{6,}:[\w-]{20,}", MARK),
+    (r"(://)[^/\s@?#]+@", rf"\1{MARK}@"),
+    (r"(?i)(://(?:[\w-]+\.)*hooks\.slack(?:-gov)?\.com/)[^\s\"'<>)]+", rf"\1{MARK}"),
+    (r"(?i)(://(?:[\w-]+\.)*discord(?:app)?\.com/api/(?:v\d+/)?webhooks/)[^\s\"'<>)]+", rf"\1{MARK}"),
+    (r"(?i)(://(?:[\w-]+\.)*(?:webhook\.office\.com|hc-ping\.com)/)[^\s\"'<>)]+", rf"\1{MARK}"),
     (
         r"(?i)([?&;][\w-]{0,40}(?:token|key|secret|passw|pwd|sig|auth|code|credential)[\w-]{0,40}=)[^&;\s\"'<>#)]+",
-        rf"\1{HIDDEN}",
+        rf"\1{MARK}",
     ),
-    (r"(?i)(?<![\w-])([\w-]{0,40}(?:password|passwd|secret|token|api[_-]?key)=)[^&;,\s\"'<>]+", rf"\1{HIDDEN}"),
+    (r"(?i)(?<![\w-])([\w-]{0,40}(?:password|passwd|secret|token|api[_-]?key)=)[^&;,\s\"'<>]+", rf"\1{MARK}"),
 )
 """Secrets of others that show what they are: (pattern, what stands for it)."""
 
@@ -106,15 +108,15 @@ def redacted(text: str) -> str:
     """A text without the secrets that were read in this process, and without what looks like one of somebody else."""
     for secret in sorted(_READ, key=len, reverse=True):
         if len(secret) >= LONG:
-            text = text.replace(secret, HIDDEN)
+            text = text.replace(secret, MARK)
         elif secret in text:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MARK, text)
     text = _without_beginning(text)
     small = text.lower()
     if any(hint in small for hint in HINTS):
         for shape, instead in _shapes():
             text = shape.sub(instead, text)
-    return text
+    return text.replace(MARK, HIDDEN)
 
 
 def _without_beginning(text: str) -> str:
@@ -123,7 +125,7 @@ def _without_beginning(text: str) -> str:
         return text
     beginnings = (secret[:length] for secret in _READ for length in range(SHORTEST, min(len(secret), CUT)))
     found = max((len(beginning) for beginning in beginnings if text.endswith(beginning + "…")), default=0)
-    return f"{text[: -1 - found]}{HIDDEN}…" if found else text
+    return f"{text[: -1 - found]}{MARK}…" if found else text
 
 
 @cache

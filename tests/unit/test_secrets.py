@@ -233,3 +233,10 @@ def test_a_sign_in_that_was_read_or_renewed_is_hidden() -> None:
     token = Token(access="access-aaa", refresh="refresh-bbb", client_secret="client-ccc")
     replace(token, access="access-ddd")
     assert redacted("access-aaa refresh-bbb client-ccc access-ddd") == "(hidden) (hidden) (hidden) (hidden)"
+
+
+def test_a_known_secret_within_an_address_does_not_end_what_is_hidden_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_READ", set())
+    secrets.remember("services", "first-half")
+    assert secrets.redacted("https://hooks.slack.com/services/T0/B0/abcdefgh'") == "https://hooks.slack.com/(hidden)'"
+    assert secrets.redacted("/x?token=first-half-and-second") == "/x?token=(hidden)"

@@ -306,7 +306,8 @@ def test_a_configuration_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     world.owner.scq("--config", str(tmp_path / "new.yaml"), "check")
 
 
-def test_what_a_call_says_on_stderr_holds_no_secret(tmp_path: Path) -> None:
+def test_what_a_call_says_on_stderr_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scq.secrets._READ", set())
     world = World(tmp_path)
     answer = world.owner.scq("why", "https://hooks.slack.com/services/T000/B000/abcdefgh", code=2)
     assert "abcdefgh" not in answer.err
