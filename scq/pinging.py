@@ -17,14 +17,13 @@ from scq.config_channels import ENDINGS, SECRETS
 from scq.config_values import Config
 from scq.context import Context
 from scq.errors import ACTION_NEEDED, BUG, BUSY, OK, ConfigError
-from scq.secrets import Secret
+from scq.secrets import Secret, redacted, remember
 
 TIMEOUT = 10.0
 """Seconds that one ping may take, name lookup and all."""
 BODY_LIMIT = 100_000
 """Bytes of a body that such services keep."""
 LINE_LIMIT = 1_000
-HIDDEN = "(hidden)"
 
 
 class Pulse:
@@ -128,12 +127,8 @@ def hidden(config: Config, env: Mapping[str, str]) -> set[str]:
 
 def body_of(said: Iterable[str], secrets: Iterable[str]) -> bytes:
     """The end of what a call said, one clean line each, without secrets."""
-    shown = []
-    longest_first = sorted(secrets, key=len, reverse=True)
-    for text in said:
-        for secret in longest_first:
-            text = text.replace(secret, HIDDEN)
-        shown += [line(part, LINE_LIMIT) for part in text.splitlines()]
+    remember(*secrets)
+    shown = [line(part, LINE_LIMIT) for text in said for part in redacted(text).splitlines()]
     content = "".join(part + "\n" for part in shown).encode("utf-8", "replace")
     return content[-BODY_LIMIT:].decode("utf-8", "ignore").encode()
 
