@@ -19,7 +19,7 @@ from scq.model import Bounds, Decision, Job, Method, Problem, Verdict
 from scq.report import Report
 from scq.showing import bound_words
 from scq.state import Record, State
-from scq.view import as_dict, find, job_of
+from scq.view import as_dict, expect, find, job_of
 
 Check = Callable[[Job, Record], None]
 """Raises ScqError when a job may not be decided so."""
@@ -39,10 +39,12 @@ def decide(
     by: str = "",
     bounds: Bounds | None = None,
     accepted: Sequence[str] = (),
+    seen: Mapping[str, str] | None = None,
 ) -> Report:
     """Decide every named job on its own: one that is refused does not stop the others.
 
     `by` is the reviewer, the owner unless named. An approval that needs further reviewers is written down and waits for them.
+    `seen` holds the revision by id of jobs that must still be what they were when they were shown.
     """
     if not dry_run:
         observe(ctx)  # a job decided before any check was still received, and is told so
@@ -53,7 +55,13 @@ def decide(
         if verdict == "approve" and not dry_run:
             keep(ctx, record)
 
-    chosen, errors, worst = _choose(shown, words, check, before)
+    expected = seen or {}
+
+    def unchanged(job: Job, record: Record) -> None:
+        expect(job, expected.get(job.id, ""))
+        check(job, record)
+
+    chosen, errors, worst = _choose(shown, words, unchanged, before)
     problems: list[Problem] = list(shown.problems)
     said = Decision(
         verdict=verdict,
@@ -67,7 +75,7 @@ def decide(
     )
     decided = {key: _decided(ctx, record, said) for key, record in chosen.items()}
     if chosen and not dry_run:
-        saved = ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, said))
+        saved = ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, said, expected))
         decided = {key: replace(decided[key], decision=saved.jobs[key].decision, votes=saved.jobs[key].votes) for key in chosen}
         problems.extend(carry_out(ctx, [key for key, record in decided.items() if record.decision is not None]))
     failed = len(problems) > len(shown.problems)
@@ -146,12 +154,18 @@ def _here(job: Job) -> None:
         raise BusyError(f"{job.short_id} is on Google Drive only, not in the SyftBox folder yet", advice)
 
 
-def _written_down(ctx: Context, state: State, command: str, chosen: Mapping[str, Record], said: Decision) -> State:
+def _written_down(
+    ctx: Context, state: State, command: str, chosen: Mapping[str, Record], said: Decision, expected: Mapping[str, str]
+) -> State:
     jobs = dict(state.jobs)
     for key, seen in chosen.items():
         record = jobs.get(key, seen)
         if record.run is not None and record.run.phase != "settled":
             raise IntegrityError(f"{record.id[:8]} was started while it was being decided", "scq show tells how it ends.")
+        if record.id in expected and record.decision != seen.decision:
+            raise BusyError(
+                f"{record.id[:8]} was decided by another call at this moment", "Nothing was decided here; look again."
+            )
         # What was seen and checked is what is decided; the status stays as remembered, so that the next look tells the change.
         decided = _decided(ctx, replace(record, sighting=seen.sighting, digest=seen.digest), said)
         state = _told(ctx, state, command, key, decided, said)

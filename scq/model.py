@@ -322,6 +322,10 @@ class Job(Struct, frozen=True):
     changed: bool = False
     """True when an approval exists but the content is no longer what was approved."""
     problems: tuple[Problem, ...] = ()
+    reviewed: str | None = None
+    """Digest of the content that the owner last read with `scq review`."""
+    answer: Answer | None = None
+    """What was decided about the results of its run."""
 
     @property
     def short_id(self) -> str:

@@ -26,7 +26,7 @@ from scq.planning import concerns
 from scq.report import Report
 from scq.selecting import select
 from scq.state import Record, State
-from scq.view import answer_dict, as_dict, fits, job_of
+from scq.view import answer_dict, as_dict, expect, fits, job_of
 
 if TYPE_CHECKING:
     from scq.findings import Inspected, Known
@@ -242,17 +242,21 @@ def objection(ctx: Context, record: Record, run: Run, sighting: Sighting) -> str
     return next((f"{line(path, 200)}: {hint.rule}" for path, result in found.items() for hint in result.findings), "")
 
 
-def release(ctx: Context, command: str, word: str, choice: Choice, reason: str, *, dry_run: bool) -> Report:
-    """Let chosen results of one job leave. Releasing again adds to what was released before."""
-    key, seen, job, shown = select(ctx, word)
+def release(ctx: Context, command: str, word: str, choice: Choice, reason: str, *, seen: str = "", dry_run: bool) -> Report:
+    """Let chosen results of one job leave. Releasing again adds to what was released before.
+
+    With `seen`, its revision, the job must still be what it was when it was shown.
+    """
+    key, record, job, shown = select(ctx, word)
+    expect(job, seen)
     answerable(ctx, job)
     unchanged(ctx, job.sighting, job.run)
     if job.run is None and choice.only:
         raise UsageError(f"{job.short_id} was not run here", "Its results can only be shared as a whole: scq share.")
-    after = _released(ctx, seen, choice, reason)
-    before = seen.answer.files if seen.answer is not None else ()
+    after = _released(ctx, record, choice, reason)
+    before = record.answer.files if record.answer is not None else ()
     fresh = [file for file in after.answer.files if file not in before] if after.answer is not None else []
-    problems = [*shown.problems, *([] if dry_run else write_down(ctx, key, seen, after, fresh))]
+    problems = [*shown.problems, *([] if dry_run else write_down(ctx, key, record, after, fresh))]
     what = " and ".join(name for name, given in (("outputs", choice.outputs), ("logs", choice.logs)) if given)
     verb = {"share": "shared", "release": "released"}[command] if not dry_run else f"would {command}"
     head = f"{verb} {what} of {job.short_id}  {line(job.name)} with {line(job.sighting.submitter)}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any
 
-from scq.errors import UsageError
+from scq.clean import line
+from scq.errors import BusyError, UsageError
 from scq.model import Answer, Job, Peer
 from scq.state import Record
 
@@ -29,6 +31,8 @@ def job_of(record: Record) -> Job:
         first_seen_at=record.first_seen_at,
         changed=record.changed,
         problems=(*record.sighting.problems, *record.problems),
+        reviewed=record.reviewed,
+        answer=record.answer,
     )
 
 
@@ -54,6 +58,8 @@ def as_dict(job: Job) -> dict[str, Any]:
         "updated_at": _time(_updated_at(job)),
         "first_seen_at": _time(job.first_seen_at),
         "digest": job.digest,
+        "reviewed": job.reviewed,
+        "revision": revision(job),
         "description": sighting.description,
         "tags": list(sighting.tags),
         "kind": sighting.kind,
@@ -70,6 +76,40 @@ def as_dict(job: Job) -> dict[str, Any]:
         "results": {"outputs": job.outputs, "logs": job.logs},
         "problems": [{"where": p.where, "what": p.what, "advice": p.advice} for p in job.problems],
     }
+
+
+def revision(job: Job) -> str:
+    """Twelve hex characters that are others as soon as the job was decided, run or answered again, or holds other content.
+
+    Who shows a job and acts on it later gives it back, so that nobody decides about something else than they saw.
+    """
+    decision, run, answer = job.decision, job.run, job.answer
+    facts = (
+        job.status,
+        job.digest,
+        (decision.verdict, decision.by, _time(decision.at)) if decision is not None else None,
+        (run.attempt, run.phase) if run is not None else None,
+        (answer.verdict, _time(answer.at)) if answer is not None else None,
+    )
+    return sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def expect(job: Job, seen: str) -> None:
+    """Check that a job still is what was seen of it as `seen`, a revision; an empty one expects nothing.
+
+    Raises BusyError saying what became of it meanwhile.
+    """
+    if seen and seen != revision(job):
+        raise BusyError(f"{job.short_id} changed since it was shown: {_now(job)}", "Look at it again, then decide.")
+
+
+def _now(job: Job) -> str:
+    decision, status = job.decision, f"it is {job.status} now"
+    if decision is None:
+        return status
+    verb = "approved" if decision.verdict == "approve" else "rejected"
+    reason = f" ({line(decision.reason, 200)})" if decision.reason else ""
+    return f"{line(decision.by, 100)} {verb} it{reason}" + ("" if job.status == verb else f", {status}")
 
 
 def oldest_first(jobs: Iterable[Job]) -> list[Job]:

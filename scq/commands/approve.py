@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ def run(
     memory: str = "",
     accept: Collection[str] = (),
     confirm: Callable[[str], bool] | None = None,
+    seen: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> Report:
     """Approve one or many jobs of this owner.
@@ -39,7 +40,8 @@ def run(
     `digest` (`sha256:…`) says which content is meant and replaces the rule that content must not have changed since the last
     `scq review`. `confirm` is asked before a job is approved that was never reviewed here; None means nobody is asked. `by` is
     the address of the reviewer. `expires`, `max_runs`, `timeout` and `memory` bound the approval, in the words of config.yaml.
-    `accept` names rules of findings that are accepted although `deny` blocks them. Raises UsageError.
+    `accept` names rules of findings that are accepted although `deny` blocks them. `seen` holds the `revision` by id of jobs
+    that must still be what they were when they were shown. Raises UsageError.
     """
     if digest and len(words) != 1:
         raise UsageError("--digest goes with exactly one job", "Approve the jobs one by one.")
@@ -68,6 +70,7 @@ def run(
         by=reviewer,
         bounds=bounds,
         accepted=sorted(set(accept)),
+        seen=seen,
     )
 
 

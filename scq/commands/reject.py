@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scq.context import Context
 from scq.deciding import decide
@@ -12,8 +12,13 @@ from scq.report import Report
 from scq.state import Record
 
 
-def run(ctx: Context, words: Sequence[str], *, reason: str = "", dry_run: bool = False) -> Report:
-    """Reject one or many waiting or approved jobs of this owner."""
+def run(
+    ctx: Context, words: Sequence[str], *, reason: str = "", seen: Mapping[str, str] | None = None, dry_run: bool = False
+) -> Report:
+    """Reject one or many waiting or approved jobs of this owner.
+
+    `seen` holds the `revision` by id of jobs that must still be what they were when they were shown.
+    """
 
     def check(job: Job, record: Record) -> None:
         if job.sighting.owner != ctx.config.email:
@@ -21,4 +26,4 @@ def run(ctx: Context, words: Sequence[str], *, reason: str = "", dry_run: bool =
         if job.status not in ("pending", "approved"):
             raise UsageError(f"{job.short_id} is {job.status}", f"See scq show {job.short_id}")
 
-    return decide(ctx, "reject", "reject", words, reason=reason, method="manual", check=check, dry_run=dry_run)
+    return decide(ctx, "reject", "reject", words, reason=reason, method="manual", check=check, dry_run=dry_run, seen=seen)

@@ -18,11 +18,13 @@ def run(
     outputs: bool = True,
     logs: bool = False,
     reason: str,
+    seen: str = "",
     dry_run: bool = False,
 ) -> Report:
     """Copy result files that fit `only` (all when empty), and the logs with `logs`, to where the submitter can read them.
 
-    Each file that leaves is in the audit log by its digest. Releasing again adds to what was released before.
+    Each file that leaves is in the audit log by its digest. Releasing again adds to what was released before. With `seen`, its
+    `revision`, the job must still be what it was when it was shown.
     """
     if not reason.strip():
         raise UsageError("results are released only with a reason", "It is kept in the audit log: -r REASON")
@@ -30,4 +32,4 @@ def run(
         raise UsageError("nothing is named that could leave", "Leave out --no-outputs, or give --logs.")
     if only and not outputs:
         raise UsageError("--only names result files, --no-outputs leaves them all out", "Give one of the two.")
-    return release(ctx, "release", word, Choice(outputs, tuple(only), logs), reason, dry_run=dry_run)
+    return release(ctx, "release", word, Choice(outputs, tuple(only), logs), reason, seen=seen, dry_run=dry_run)

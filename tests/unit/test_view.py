@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from scq.errors import UsageError
-from scq.model import Job, Problem
-from scq.view import as_dict, find, fits, job_of, oldest_first, sent_at
+from scq.errors import BusyError, UsageError
+from scq.model import Answer, Job, Problem
+from scq.state import Record
+from scq.view import as_dict, expect, find, fits, job_of, oldest_first, revision, sent_at
 from tests.making import ME, NOW, THEM, decision, record, run
 
 
@@ -115,3 +116,47 @@ def test_owner_and_submitter_are_told() -> None:
 )
 def test_a_pattern_stays_within_a_folder_unless_it_says_otherwise(path: str, pattern: str, expected: bool) -> None:
     assert fits(path, pattern) is expected
+
+
+SHOWN = record("completed", decision=decision(), run=run("settled"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "failed"},
+        {"digest": "sha256:" + "e" * 64},
+        {"decision": None},
+        {"decision": decision("reject")},
+        {"run": run("settled", attempt=2)},
+        {"run": None},
+        {"answer": Answer("withheld", ME, NOW, "no")},
+    ],
+)
+def test_what_was_decided_run_or_answered_since_makes_another_revision(change: dict[str, object]) -> None:
+    before, after = job_of(SHOWN), job_of(replace(SHOWN, **change))
+    assert revision(after) != revision(before)
+    with pytest.raises(BusyError, match="changed since it was shown: "):
+        expect(after, revision(before))
+
+
+@pytest.mark.parametrize("change", [{"reviewed": "sha256:x"}, {"stamp": "other"}, {"told_outputs": "withheld"}, {}])
+def test_what_was_only_read_or_looked_at_is_still_the_same(change: dict[str, object]) -> None:
+    before, after = job_of(SHOWN), job_of(replace(SHOWN, **change))
+    assert revision(after) == revision(before)
+    expect(after, revision(before))
+    expect(after, "")
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (record("rejected", "rejected", decision=decision("reject", reason="too broad")), f"{ME} rejected it (too broad)"),
+        (record("completed", "completed", decision=decision()), f"{ME} approved it, it is completed now"),
+        (record(), "it is pending now"),
+    ],
+)
+def test_who_comes_second_is_told_what_the_first_did(now: Record, said: str) -> None:
+    with pytest.raises(BusyError) as caught:
+        expect(job_of(now), "0" * 12)
+    assert str(caught.value) == f"count-00 changed since it was shown: {said}"

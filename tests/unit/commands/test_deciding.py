@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from scq import deciding, keeping
 from scq.cli import session
+from scq.commands import approve, reject
 from scq.config_values import Config
 from scq.context import Context
-from scq.errors import IntegrityError
+from scq.errors import BusyError, IntegrityError
 from scq.model import Content, Manifest
 from tests.making import decision, run
 from tests.people import OWNER, World
@@ -194,4 +195,30 @@ def test_a_job_that_starts_while_it_is_decided_is_not_decided(world: World) -> N
     (key,) = state.jobs
     busy = replace(state, jobs={key: replace(state.jobs[key], run=run("claimed", cause=None))})
     with pytest.raises(IntegrityError, match="was started while it was being decided"):
-        deciding._written_down(ctx, busy, "reject", state.jobs, decision("reject"))
+        deciding._written_down(ctx, busy, "reject", state.jobs, decision("reject"), {})
+
+
+def test_who_shows_a_job_first_is_told_when_it_is_another_one_by_then(world: World) -> None:
+    one, two = world.submit("one"), world.submit("two", note__txt="a")
+    shown = {job["id"]: job["revision"] for job in world.owner.json("pending")["jobs"]}
+    world.owner.scq("reject", one, "-r", "too broad")
+    (note,) = world.root.rglob("note.txt")
+    note.write_text("swapped")
+    ctx = Context(Config(email=OWNER, root=str(world.root)), str(world.owner.home), env={})
+    report = approve.run(ctx, [one, two], seen=shown)
+    assert (report.exit_code, report.data["jobs"]) == (75, [])
+    assert [text.partition(". Look")[0] for text in report.errors] == [
+        f"{one[:8]} changed since it was shown: {OWNER} rejected it (too broad)",
+        f"{two[:8]} changed since it was shown: it is pending now",
+    ]
+    assert reject.run(ctx, [two], seen={two: world.owner.job(two)["revision"]}).exit_code == 0
+
+
+def test_of_two_decisions_at_one_moment_the_second_writes_nothing(world: World) -> None:
+    world.approved()
+    ctx = Context(Config(email=OWNER, root=str(world.root)), str(world.owner.home), env={})
+    state = ctx.store.load()
+    ((key, record),) = state.jobs.items()
+    shown = {key: replace(record, decision=None)}
+    with pytest.raises(BusyError, match="at this moment"):
+        deciding._written_down(ctx, state, "reject", shown, decision("reject"), {record.id: "0" * 12})

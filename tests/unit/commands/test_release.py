@@ -356,3 +356,20 @@ def test_a_file_of_the_job_that_is_called_like_a_log_is_not_taken_for_one(world:
     world.owner.scq("release", uid, "--logs", "-r", "both")
     assert left.read_text() == "mine\n"
     assert world.scientist.json("logs", uid)["logs"]["stdout"] == "said\n"
+
+
+def test_results_that_were_shown_are_answered_only_while_they_are_the_same(world: World) -> None:
+    uid = ended(world)
+    shown = world.owner.job(uid)["revision"]
+    world.owner.scq("rerun", uid)
+    world.owner.scq("run-approved")
+    with pytest.raises(BusyError, match="changed since it was shown"):
+        release_verb.run(context(world), uid, reason="counts", seen=shown)
+    with pytest.raises(BusyError, match="changed since it was shown"):
+        withhold_verb.run(context(world), uid, reason="too few", seen=shown)
+    assert in_the_syftbox(world) == set()
+    now = world.owner.job(uid)["revision"]
+    assert release_verb.run(context(world), uid, reason="counts", seen=now).exit_code == 0
+    with pytest.raises(BusyError):
+        release_verb.run(context(world), uid, logs=True, reason="and logs", seen=now)
+    assert len(releases(world)) == 1
