@@ -98,10 +98,10 @@ def _decided(ctx: Context, record: Record, said: Decision) -> Record:
 
 def _as_dict(ctx: Context, record: Record, verdict: Verdict) -> dict[str, Any]:
     if verdict == "reject":
-        return as_dict(job_of(record)) | {"status": "rejected"}
+        return as_dict(job_of(replace(record, status="rejected")))
     given = [vote.by for vote in approvals(record, rules(ctx), ctx.now())]
-    status = "pending" if record.decision is None else "approved"
-    return as_dict(job_of(record)) | {"status": status, "approvals": {"given": given, "needed": ctx.config.quorum}}
+    decided = replace(record, status="pending" if record.decision is None else "approved")
+    return as_dict(job_of(decided)) | {"approvals": {"given": given, "needed": ctx.config.quorum}}
 
 
 def _line(ctx: Context, record: Record, command: str, *, dry_run: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scq.context import Context
 from scq.deciding import decide
@@ -12,10 +12,13 @@ from scq.report import Report
 from scq.state import Record
 
 
-def run(ctx: Context, words: Sequence[str], *, reason: str = "", dry_run: bool = False) -> Report:
+def run(
+    ctx: Context, words: Sequence[str], *, reason: str = "", seen: Mapping[str, str] | None = None, dry_run: bool = False
+) -> Report:
     """Cancel waiting or approved jobs that were submitted by, or belong to, this person.
 
-    A generation in which only the owner can say so has nothing to be cancelled by its submitter: the call is refused.
+    A generation in which only the owner can say so has nothing to be cancelled by its submitter: the call is refused. `seen`
+    holds the `revision` by id of jobs that must still be what they were when they were shown.
     """
 
     def check(job: Job, record: Record) -> None:
@@ -32,5 +35,13 @@ def run(ctx: Context, words: Sequence[str], *, reason: str = "", dry_run: bool =
             )
 
     return decide(
-        ctx, "cancel", "reject", words, reason=reason or "Cancelled by requester", method="cancel", check=check, dry_run=dry_run
+        ctx,
+        "cancel",
+        "reject",
+        words,
+        reason=reason or "Cancelled by requester",
+        method="cancel",
+        check=check,
+        dry_run=dry_run,
+        seen=seen,
     )

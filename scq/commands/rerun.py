@@ -36,8 +36,11 @@ def run(ctx: Context, word: str, *, dry_run: bool = False) -> Report:
     word, then = ("approved", "scq run-approved runs it") if ended is None else ("open", f"{ended.what}. {ended.advice}")
     text = f"{'would be ' if dry_run else ''}{word} again {job.short_id}  {line(job.name)}; {then}"
     status = "approved" if ended is None else "pending"
+    again = replace(job, status=status, digest=digest, run=None, answer=None, outputs="none", logs="none")
     code = FAILED if len(problems) > len(shown.problems) else OK
-    return Report("rerun", as_dict(job) | {"status": status, "dry_run": dry_run}, (text,), tuple(problems), code)
+    return Report(
+        "rerun", as_dict(replace(again, outputs="none", logs="none")) | {"dry_run": dry_run}, (text,), tuple(problems), code
+    )
 
 
 def _approval_ended(ctx: Context, record: Record) -> Problem | None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from scq import deciding, keeping
 from scq.cli import session
-from scq.commands import approve, reject
+from scq.commands import approve, cancel, reject
 from scq.config_values import Config
 from scq.context import Context
 from scq.errors import BusyError, IntegrityError
@@ -33,6 +33,8 @@ def test_what_is_answered_is_the_job_as_it_is_afterwards(world: World) -> None:
     assert data["dry_run"] is False
     assert data["jobs"][0]["approval"] == shown["approval"]
     assert data["jobs"][0]["status"] == "approved"
+    assert data["jobs"][0]["revision"] == shown["revision"]
+    assert world.owner.json("reject", uid)["jobs"][0]["revision"] == world.owner.job(uid)["revision"]
 
 
 def test_several_jobs_are_decided_at_once_each_on_its_own(world: World) -> None:
@@ -211,6 +213,7 @@ def test_who_shows_a_job_first_is_told_when_it_is_another_one_by_then(world: Wor
         f"{one[:8]} changed since it was shown: {OWNER} rejected it (too broad)",
         f"{two[:8]} changed since it was shown: it is pending now",
     ]
+    assert cancel.run(ctx, [two], seen=shown).exit_code == 75
     assert reject.run(ctx, [two], seen={two: world.owner.job(two)["revision"]}).exit_code == 0
 
 
