@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from scq.context import Context
-from scq.digest import manifest, read_file
+from scq.digest import manifest, read_entry
 from scq.errors import UsageError
 from scq.keeping import folder, kept
 from scq.model import Content, FileEntry
@@ -113,7 +113,9 @@ def _comparison(against: str, old: Side, new: Side, reach: Reach) -> Comparison:
 
 
 def _difference(path: str, old: Side, new: Side, reach: Reach) -> str:
-    before, after = (read_file(side.root, side.content, path, reach.bytes) if path in side.files else None for side in (old, new))
+    before, after = (
+        read_entry(side.root, side.content, side.files[path], reach.bytes) if path in side.files else None for side in (old, new)
+    )
     if b"\0" in (before or b"") or b"\0" in (after or b""):
         return "binary files differ\n"
     rows, others = ((text or b"").decode("utf-8", "replace").splitlines(keepends=True) for text in (before, after))

@@ -121,6 +121,26 @@ def read_file(root: str, content: Content, path: str, limit: int) -> bytes:
         raise InvalidFileError(f"{_shown(path)}: cannot be read ({error.strerror})", "Look at the job again.") from error
 
 
+def read_entry(root: str, content: Content, entry: FileEntry, limit: int) -> bytes:
+    """The first `limit` bytes of a file of a manifest, after all of it was hashed: what is shown is what the digest stands for.
+
+    Raises InvalidFileError when it is no longer what the manifest says.
+    """
+    seal, kept = hashlib.sha256(), bytearray()
+    try:
+        with _opened_base(root, content.base) as base, _opened_file(base, entry.path) as fd:
+            size = 0
+            while size <= entry.size and (block := os.read(fd, BLOCK)):
+                size += len(block)
+                seal.update(block)
+                kept += block[: max(0, limit - len(kept))]
+    except OSError as error:
+        raise InvalidFileError(f"{_shown(entry.path)}: cannot be read ({error.strerror})", "Look at the job again.") from error
+    if seal.hexdigest() != entry.sha256:
+        raise InvalidFileError(f"{_shown(entry.path)}: changed while it was read", "Look at the job again.")
+    return bytes(kept)
+
+
 def digest_of(entries: tuple[FileEntry, ...], fields: tuple[tuple[str, str], ...]) -> str:
     """`sha256:` over the canonical form: one JSON document, files sorted by path, fields sorted by name."""
     files = sorted((entry.path, entry.executable, entry.size, entry.sha256) for entry in entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from _thread import get_native_id
 from collections.abc import Iterator
 
 from scq.errors import InvalidFileError
@@ -59,13 +60,18 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
+def thread_number() -> int:
+    """A number that no other thread of any process has now, for names of temporary files."""
+    return get_native_id()
+
+
 def write_atomic(path: str, content: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Replace a file so that a reader sees the old or the new content, whole, also after a power cut when `sync`.
 
     The temporary name begins with a dot and ends in `.tmp`, which the SyftBox client never syncs.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{os.fsdecode(os.fsencode(name)[:200])}.{os.getpid()}.tmp")
+    temporary = os.path.join(folder, f".{os.fsdecode(os.fsencode(name)[:200])}.{thread_number()}.tmp")
     remove_file(temporary)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:

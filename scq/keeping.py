@@ -5,13 +5,14 @@ They are for reading only. What runs is copied and hashed anew from the submissi
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 
 from scq.context import Context
 from scq.digest import copy
 from scq.errors import IntegrityError
-from scq.files import make_folder, remove_tree
+from scq.files import make_folder, remove_tree, thread_number
 from scq.model import Content
 from scq.state import Record
 
@@ -25,7 +26,7 @@ def keep(ctx: Context, record: Record) -> None:
     target = _path(ctx, digest)
     if os.path.isdir(target):
         return
-    temporary = f"{target}.{os.getpid()}.tmp"
+    temporary = f"{target}.{thread_number()}.tmp"
     remove_tree(temporary)
     make_folder(temporary, 0o700)
     content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
@@ -33,7 +34,12 @@ def keep(ctx: Context, record: Record) -> None:
     if made.digest != digest:
         remove_tree(temporary)
         raise IntegrityError(f"{record.id[:8]} is changing while it is approved", f"Look again: scq review {record.id[:8]}")
-    os.rename(temporary, target)
+    try:
+        os.rename(temporary, target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        remove_tree(temporary)  # another call kept the same content at this moment
 
 
 def kept(ctx: Context, digest: str) -> Content | None:

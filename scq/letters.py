@@ -15,7 +15,7 @@ from msgspec import Struct
 from scq.clean import block, line
 from scq.comparing import Comparison, Reach, compare
 from scq.context import Context
-from scq.digest import manifest, read_file
+from scq.digest import manifest, read_entry, read_file
 from scq.errors import InvalidFileError, ScqError
 from scq.files import open_regular
 from scq.findings import denied
@@ -192,9 +192,7 @@ def _text(ctx: Context, content: Content, entry: FileEntry, limit: int) -> tuple
     """(cleaned beginning of a file, what is missing of it). Raises InvalidFileError when it is not what was hashed."""
     if entry.size > READ_BYTES:
         return "", f"{size(entry.size)}, too long to be shown here, sha256 {entry.sha256}"
-    raw = read_file(ctx.config.root, content, entry.path, READ_BYTES + 1)
-    if hashlib.sha256(raw).hexdigest() != entry.sha256:
-        raise InvalidFileError(f"{entry.path}: changed while it was read", "Look at the job again.")
+    raw = read_entry(ctx.config.root, content, entry, READ_BYTES)
     if b"\0" in raw:
         return "", f"binary, {size(entry.size)}, sha256 {entry.sha256}"
     text = block(raw[:limit].decode("utf-8", "replace")).rstrip("\n")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from scq.context import Context
-from scq.digest import manifest, read_file
-from scq.errors import InvalidFileError
+from scq.digest import manifest, read_entry
 from scq.findings import CODE_RULES, in_code
 from scq.model import Bounds, Content, Finding, Limits, Manifest, Problem, Sighting
 from scq.planning import concerns, exceeding, limits, shape
@@ -57,10 +55,7 @@ def unknown_rules(ctx: Context) -> tuple[Problem, ...]:
 
 def _files(ctx: Context, content: Content, made: Manifest) -> Iterator[tuple[str, bytes]]:
     for entry in made.files:
-        text = read_file(ctx.config.root, content, entry.path, READ_BYTES)
-        if len(text) < READ_BYTES and hashlib.sha256(text).hexdigest() != entry.sha256:
-            raise InvalidFileError(f"{entry.path}: changed while it was read", "Look at the job again.")
-        yield entry.path, text
+        yield entry.path, read_entry(ctx.config.root, content, entry, READ_BYTES)
 
 
 def _allowed(ctx: Context, sighting: Sighting) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import msgspec
 
 from scq.audit import Tip, append_rows, continued, last_number
 from scq.errors import BusyError, ConfigError, InvalidFileError
-from scq.files import make_folder, read_bytes, remove_file, write_atomic
+from scq.files import make_folder, read_bytes, remove_file, thread_number, write_atomic
 from scq.model import AuditRow, Problem
 from scq.state import SCHEMA, Finished, Record, State
 
@@ -381,7 +381,7 @@ def _keep_backup(path: str) -> None:
     """Keep the version about to be replaced, without a moment in which neither file is there."""
     if not os.path.exists(path):
         return
-    temporary = f"{path}.bak.{os.getpid()}.tmp"
+    temporary = f"{path}.bak.{thread_number()}.tmp"
     remove_file(temporary)
     os.link(path, temporary)
     os.replace(temporary, path + ".bak")

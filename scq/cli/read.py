@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from scq.cli.completing import Word, jobs, services
-from scq.cli.session import session
+from scq.cli.session import Session, session
+from scq.errors import UsageError
 
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 3 when jobs wait.")]
 
@@ -50,17 +52,49 @@ def show(ctx: typer.Context, job: Word) -> None:
 
 def review(
     ctx: typer.Context,
-    job: Word,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ID]",
+            help="Id, unique beginning of it, or name; without one every waiting job in turn.",
+            autocompletion=jobs,
+        ),
+    ] = "",
     file: Annotated[str, typer.Option(help="Only this file of the job.")] = "",
+    submitter: Annotated[str, typer.Option(help="In turn: only jobs from this address.")] = "",
+    tag: Annotated[str, typer.Option(help="In turn: only jobs with this tag.")] = "",
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page on a terminal.")] = True,
 ) -> None:
-    """Read everything of a job that can execute, run.sh first. `scq approve` then refuses any other content."""
+    """Read everything of a job that can execute, run.sh first. `scq approve` then refuses any other content.
+
+    Without an id: walk through the jobs that wait, and read, approve, reject or skip each.
+    """
+    here = session(ctx)
+    if not job:
+        _walk(here, file=file, submitter=submitter, tag=tag, pager=pager)
     from scq.cli.painting import painter
     from scq.commands import review as verb
 
-    here = session(ctx)
+    if submitter or tag:
+        raise UsageError("--submitter and --tag choose among the jobs that wait", "Leave them out, or the job.")
     paint = None if here.as_json else painter(sys.stdout)
     here.show(verb.run(here.context(), job, file=file, paint=paint), pager=pager)
+
+
+def _walk(here: Session, *, file: str, submitter: str, tag: str, pager: bool) -> NoReturn:
+    """Walk through the jobs that wait, with the person at the terminal. Raises UsageError when nobody is there."""
+    if file:
+        raise UsageError("--file goes with a job", "Name the job: scq review ID --file FILE")
+    if here.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "without a job, review asks on a terminal", "Name a job: scq review ID; scq pending lists those that wait."
+        )
+    from scq.cli.faces import face
+    from scq.cli.terminal import Terminal
+    from scq.cli.walking import walk
+
+    terminal = Terminal(sys.stdin, sys.stdout, os.environ, paging=pager)
+    here.show(walk(here.context(), face(sys.stdout, os.environ), terminal, submitter=submitter, tag=tag))
 
 
 def diff(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from scq.clean import block, line
 from scq.context import Context
-from scq.digest import manifest, read_file
+from scq.digest import manifest, read_entry
 from scq.errors import UsageError
 from scq.findings import denied, in_code
 from scq.looking import observe
@@ -40,7 +40,7 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
     content = ctx.layout(record.sighting.ref.layout).content(record.sighting)
     made = manifest(ctx.config.root, content, ctx.caps)
     entries = _wanted(made, content, file)
-    texts = [(entry, *_text(read_file(ctx.config.root, content, entry.path, SHOWN_BYTES), entry)) for entry in entries]
+    texts = [(entry, *_text(read_entry(ctx.config.root, content, entry, SHOWN_BYTES), entry)) for entry in entries]
     files = [_file(entry, text, whole) for entry, text, whole in texts]
     found = tuple(finding for finding in code_findings(ctx, record, made) if not file or finding.path == file)
     blocking = frozenset(denied(found, ctx.config.deny))

@@ -115,6 +115,8 @@ def _is_structure(tree: Tree, path: str) -> bool:
     if tree.is_dir(path):
         return True
     if exists(tree, path):
+        if tree.is_dir(path):
+            return True  # it was made between the two looks
         tree.problem(Problem(path, "is not a folder; links are not followed", "Put the real folder there to see its jobs."))
     return False
 

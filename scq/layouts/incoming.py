@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
-from scq.files import open_regular, remove_file, remove_tree, sync_folder, walk, write_atomic
+from scq.files import open_regular, remove_file, remove_tree, sync_folder, thread_number, walk, write_atomic
 from scq.layouts.inbox_paths import queue_path
 from scq.layouts.writing import remove_leftovers, safe_folder, write_files
 
@@ -67,7 +67,7 @@ def _publish(root: str, owner: str, folder: str, files: dict[str, bytes]) -> Non
     queue = safe_folder(root, queue_path(owner))
     parent = safe_folder(root, os.path.dirname(f"{owner}/{folder}"))
     remove_leftovers(queue, BUILDING)
-    building = f"{queue}/.{BUILDING}.{os.getpid()}.tmp"
+    building = f"{queue}/.{BUILDING}.{thread_number()}.tmp"
     os.mkdir(building, 0o755)
     try:
         write_files(building, files, ())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scq.errors import UsageError
-from scq.files import make_folder, remove_tree, sync_folder
+from scq.files import make_folder, remove_tree, sync_folder, thread_number
 from scq.formats import dump_yaml, is_component
 from scq.layouts.job_files import CONFIG, NOT_SUBMITTED, RUN_SCRIPT, is_address, is_temporary
 from scq.layouts.job_results import aside
@@ -58,7 +58,7 @@ def place(root: str, parent: str, submission: Submission, generation: str) -> No
     files = _files(submission, generation)
     folder = safe_folder(root, parent)
     check_free(root, parent, submission)
-    building = aside(root, path, f"new.{os.getpid()}")
+    building = aside(root, path, f"new.{thread_number()}")
     remove_tree(building)
     try:
         _build(building, files, {_path(path, submission, generation) for path in submission.executable})

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Collection, Mapping
 
 from scq.errors import IntegrityError, UsageError
-from scq.files import open_regular, remove_tree, walk
+from scq.files import open_regular, remove_tree, thread_number, walk
 from scq.formats import is_component, is_utf8
 
 BLOCK = 1 << 20
@@ -132,7 +132,7 @@ def _taken(name: str) -> UsageError:
 
 
 def _temporary(parent: str, name: str) -> str:
-    return os.path.join(parent, f".{name}.{os.getpid()}.tmp")
+    return os.path.join(parent, f".{name}.{thread_number()}.tmp")
 
 
 def _is_real_folder(path: str) -> bool:

@@ -1,196 +1,63 @@
-"""`CodeJob` and `JobCollection`: jobs as the documented Python API shows them."""
+"""`JobCollection`: many jobs, narrowed and decided together; `LiveJobs` looks anew each time it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import Any, overload
 
-from scq.clean import line
-from scq.formats import parse_time
-from scq.library.verbs import HERE, Answer, Verbs
-from scq.model import FINISHED
+from scq.errors import ScqError, UsageError
+from scq.library.job import CodeJob
+from scq.library.verbs import HERE, Verbs, settle
+from scq.report import Report
+
+__all__ = ["SHOWN_JOBS", "STATUSES", "CodeJob", "JobCollection", "LiveJobs", "RefusedJobsError"]
 
 SHOWN_JOBS = 50
 STATUSES = ("pending", "approved", "running", "completed", "failed", "rejected")
+ORDERS: dict[str, Callable[[CodeJob], Any]] = {
+    "name": lambda job: job.name.lower(),
+    "status": lambda job: STATUSES.index(job.status),
+    "requester_email": lambda job: job.requester_email.lower(),
+    "target_email": lambda job: job.target_email.lower(),
+    "created_at": lambda job: job.created_at,
+    "updated_at": lambda job: job.updated_at,
+    "started_at": lambda job: job.started_at,
+    "completed_at": lambda job: job.completed_at,
+    "duration": lambda job: job.duration,
+}
+"""What jobs can be sorted by."""
 
 
-class CodeJob:
-    """One job as it was when it was looked at; `refresh` looks again.
+class RefusedJobsError(ScqError):
+    """Some of many jobs could not be decided; the text has one line for each. The others were decided.
 
-    Texts are what the submitter wrote: clean them before you show them. Only `repr` is cleaned already.
+    `decided` is a collection of these others, `refused` says why by the id of each refused job. `exit_code` is the gravest one.
     """
 
-    def __init__(self, facts: Mapping[str, Any], verbs: Verbs = HERE) -> None:
-        self._facts = dict(facts)
-        self._verbs = verbs
-
-    @property
-    def uid(self) -> str:
-        """Full id."""
-        return str(self._facts["id"])
-
-    @property
-    def short_id(self) -> str:
-        """First eight characters of the id."""
-        return str(self._facts["short_id"])
-
-    @property
-    def name(self) -> str:
-        """Name given by the submitter."""
-        return str(self._facts["name"])
-
-    @property
-    def status(self) -> str:
-        """`pending`, `approved`, `running`, `completed`, `failed` or `rejected`."""
-        return str(self._facts["status"])
-
-    @property
-    def requester_email(self) -> str:
-        """Who submitted it; empty where the folders do not say."""
-        return str(self._facts["submitter"])
-
-    @property
-    def target_email(self) -> str:
-        """Whose data it wants to run beside."""
-        return str(self._facts["owner"])
-
-    @property
-    def description(self) -> str:
-        """What the submitter says about it."""
-        return str(self._facts["description"])
-
-    @property
-    def tags(self) -> list[str]:
-        """Tags given by the submitter."""
-        return list(self._facts["tags"])
-
-    @property
-    def digest(self) -> str | None:
-        """`sha256:…` of everything that can influence its execution; None while unknown or when it cannot be run."""
-        found: str | None = self._facts["digest"]
-        return found
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was submitted (UTC), else when it was first seen here."""
-        return parse_time(self._facts["submitted_at"]) or parse_time(self._facts["first_seen_at"])
-
-    @property
-    def updated_at(self) -> datetime | None:
-        """When it last changed (UTC)."""
-        return parse_time(self._facts["updated_at"])
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When its last run began (UTC)."""
-        return parse_time(self._run("started_at"))
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When its last run ended (UTC)."""
-        return parse_time(self._run("finished_at"))
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds its last run took."""
-        found: float | None = self._run("duration_s")
-        return found
-
-    @property
-    def exit_code(self) -> int | None:
-        """Exit code of its last run; None when it was not run or was killed."""
-        found: int | None = self._run("exit_code")
-        return found
-
-    @property
-    def reason(self) -> str:
-        """Why it was approved, rejected or failed; empty when nobody said."""
-        approval = self._facts["approval"] or {}
-        return str(approval.get("reason") or self._facts["reason"] or "")
-
-    @property
-    def is_terminal(self) -> bool:
-        """True when nothing more will happen to it by itself."""
-        return self.status in FINISHED
-
-    def refresh(self) -> CodeJob:
-        """Look again; this object then shows what is there now. Raises UsageError when the job is gone."""
-        self._facts = dict(self._verbs.show(self.uid))
-        return self
-
-    def approve(self, reason: str = "", *, digest: str = "") -> CodeJob:
-        """Allow exactly the content that is there now to run.
-
-        Raises IntegrityError when it changed since `review`, or is not `digest`; UsageError when it cannot be approved.
-        """
-        self._verbs.approve(self.uid, reason, digest)
-        return self.refresh()
-
-    def reject(self, reason: str = "") -> CodeJob:
-        """Refuse it, with a reason its submitter will read. Raises UsageError when it is not waiting or approved."""
-        self._verbs.reject(self.uid, reason)
-        return self.refresh()
-
-    def review(self) -> Answer:
-        """Everything that can execute, run.sh first: text for people, `files` for programs. Remembered as reviewed."""
-        return self._verbs.review(self.uid)
-
-    def get_logs(self) -> str:
-        """What it wrote while it ran, cleaned for a terminal. Raises UsageError when there are no logs."""
-        return self._verbs.logs(self.uid)
-
-    def get_output(self) -> Path | None:
-        """The folder of its result files; None when there are none (yet)."""
-        folder, files = self._verbs.output(self.uid)
-        return folder if files else None
-
-    def output_files(self) -> list[str]:
-        """Its result files, relative to `get_output()`: plain files only."""
-        return self._verbs.output(self.uid)[1]
-
-    def wait(self, timeout: float = 600, interval: float = 2.0) -> CodeJob:
-        """Wait at most `timeout` seconds for its end, looking every `interval` seconds.
-
-        Raises JobFailedError when it failed or was rejected, BusyError when time ran out; this object is up to date then too.
-        """
-        try:
-            self._verbs.wait(self.uid, timeout, interval)
-        finally:
-            self.refresh()
-        return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """The job object of docs/json.md."""
-        return dict(self._facts)
-
-    def _run(self, field: str) -> Any:
-        return (self._facts["run"] or {}).get(field)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CodeJob) and other.uid == self.uid
-
-    def __hash__(self) -> int:
-        return hash(self.uid)
-
-    def __repr__(self) -> str:
-        people = f"from {line(self.requester_email, 60) or '(unknown)'} to {line(self.target_email, 60)}"
-        return f"<CodeJob {self.short_id} {self.status} {line(self.name, 60)!r} {people}>"
+    def __init__(self, head: str, decided: JobCollection, refused: Mapping[str, str], exit_code: int) -> None:
+        super().__init__("\n".join([head, *refused.values()]))
+        self.decided = decided
+        self.refused = dict(refused)
+        self.exit_code = exit_code
 
 
 class JobCollection(Sequence[CodeJob]):
-    """Jobs, oldest first, with filters that give collections again. It does not change; `jobs()` of it are what it holds."""
+    """Jobs as they were at one moment, with filters that give collections again. `refresh` looks again at these same jobs.
 
-    def __init__(self, jobs: Iterable[CodeJob] = ()) -> None:
+    It is a sequence: `len(jobs)`, `jobs[0]`, `jobs[-3:]`, `job in jobs`, and `jobs == [job]` work as with a list.
+    """
+
+    def __init__(self, jobs: Iterable[CodeJob] = (), verbs: Verbs | None = None) -> None:
         self._jobs = tuple(jobs)
+        self._verbs = verbs or (self._jobs[0]._verbs if self._jobs else HERE)
 
     def jobs(self) -> tuple[CodeJob, ...]:
         """The jobs themselves. Everything else here is answered from one call of this."""
         return self._jobs
 
     def by_status(self, status: str) -> JobCollection:
-        """Those with a status."""
+        """Those with a status: `pending approved running completed failed rejected`. Raises UsageError for another word."""
+        status_word(status)
         return self._those(lambda job: job.status == status)
 
     def by_name(self, name: str) -> JobCollection:
@@ -213,13 +80,85 @@ class JobCollection(Sequence[CodeJob]):
         """Those that ended well."""
         return self.by_status("completed")
 
+    def failed(self) -> JobCollection:
+        """Those that ended badly."""
+        return self.by_status("failed")
+
+    def rejected(self) -> JobCollection:
+        """Those that were refused."""
+        return self.by_status("rejected")
+
+    def approved(self) -> JobCollection:
+        """Those that were approved and have not run yet."""
+        return self.by_status("approved")
+
+    def sorted_by(self, field: str, *, reverse: bool = False) -> JobCollection:
+        """The same jobs in another order; those without a value come last either way.
+
+        `field` is `name status requester_email target_email created_at updated_at started_at completed_at` or `duration`. Raises
+        UsageError for another one.
+        """
+        if field not in ORDERS:
+            raise UsageError(f"jobs cannot be sorted by {field!a}", f"They can by {', '.join(ORDERS)}.")
+        rows = [(ORDERS[field](job), job) for job in self.jobs()]
+        known = sorted((row for row in rows if row[0] is not None), key=lambda row: row[0], reverse=reverse)
+        return self._of(job for _, job in [*known, *(row for row in rows if row[0] is None)])
+
     def summary(self) -> dict[str, int]:
         """How many there are: `total`, and one count for each status word."""
         found = [job.status for job in self.jobs()]
         return {"total": len(found), **{status: found.count(status) for status in STATUSES}}
 
+    def refresh(self) -> JobCollection:
+        """Look once, and bring each of these jobs up to date; those that are gone fall out. Gives this collection."""
+        self._jobs = self._seen_again(self._jobs)
+        return self
+
+    def approve_all(self, reason: str = "", *, unread: bool = False) -> JobCollection:
+        """Approve the pending jobs among these, each with exactly the content that this collection shows; gives those jobs.
+
+        A job that was never reviewed here is refused unless `unread`, as is one that was changed or decided meanwhile. One
+        refusal does not stop the others: afterwards RefusedJobsError names each job that was refused, and why. Raises BusyError
+        when another call decides at this very moment: then nothing was decided here.
+        """
+        from scq.commands import approve
+
+        return self._decide(approve.run, "approved", reason, confirm=None if unread else _nobody)
+
+    def reject_all(self, reason: str) -> JobCollection:
+        """Refuse the pending jobs among these, with a reason their submitters will read; gives those jobs.
+
+        Raises RefusedJobsError, after the others were refused, when some were changed or decided meanwhile.
+        """
+        from scq.commands import reject
+
+        return self._decide(reject.run, "rejected", reason)
+
+    def _decide(self, verb: Callable[..., Report], done: str, reason: str, **options: Any) -> JobCollection:
+        """Decide all that wait in one call. The jobs of this collection are up to date afterwards."""
+        waiting = [job for job in self.jobs() if job.status == "pending"]
+        seen = {job.uid: job.revision for job in waiting}
+        if not seen:
+            return self._of(())
+        report = self._verbs.attempt(verb, list(seen), reason=reason, seen=seen, **options)
+        made = {row["id"] for row in report.data["jobs"]}
+        decided = self._of(job for job in self._seen_again(waiting) if job.uid in made)
+        if report.errors:
+            refused = dict(zip((uid for uid in seen if uid not in made), report.errors, strict=True))
+            raise RefusedJobsError(_head(len(refused), len(seen), done), decided, refused, report.exit_code)
+        settle(report)
+        return decided
+
+    def _seen_again(self, jobs: Sequence[CodeJob]) -> tuple[CodeJob, ...]:
+        """These jobs brought up to date by one look, without those that are gone."""
+        rows = {row["id"]: row for row in self._verbs.rows()}
+        return tuple(job._showing(rows[job.uid]) for job in jobs if job.uid in rows)
+
     def _those(self, wanted: Callable[[CodeJob], bool]) -> JobCollection:
-        return JobCollection(job for job in self.jobs() if wanted(job))
+        return self._of(job for job in self.jobs() if wanted(job))
+
+    def _of(self, jobs: Iterable[CodeJob]) -> JobCollection:
+        return JobCollection(jobs, self._verbs)
 
     @overload
     def __getitem__(self, index: int) -> CodeJob: ...
@@ -227,7 +166,7 @@ class JobCollection(Sequence[CodeJob]):
     def __getitem__(self, index: slice) -> JobCollection: ...
     def __getitem__(self, index: int | slice) -> CodeJob | JobCollection:
         found = self.jobs()
-        return JobCollection(found[index]) if isinstance(index, slice) else found[index]
+        return self._of(found[index]) if isinstance(index, slice) else found[index]
 
     def __len__(self) -> int:
         return len(self.jobs())
@@ -252,23 +191,62 @@ class JobCollection(Sequence[CodeJob]):
 
     def __repr__(self) -> str:
         found = self.jobs()
-        lines = [f"{len(found)} {'job' if len(found) == 1 else 'jobs'}", *(f"  {job!r}" for job in found[:SHOWN_JOBS])]
+        head = f"{len(found)} {'job' if len(found) == 1 else 'jobs'}{self._note}"
         more = len(found) - SHOWN_JOBS
-        return "\n".join([*lines, *([f"  … and {more} more"] if more > 0 else [])])
+        return "\n".join([head, *(f"  {job!r}" for job in found[:SHOWN_JOBS]), *([f"  … and {more} more"] if more > 0 else [])])
+
+    _note = ""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from scq.library.notebook import mime
+
+        return mime.of_jobs(self)
+
+    def _repr_html_(self) -> str:
+        from scq.library.notebook import mime
+
+        return mime.html_of_jobs(self)
 
 
 class LiveJobs(JobCollection):
     """A collection that looks anew each time it is used; calling it gives one that stays as it is."""
 
-    def __init__(self, look: Callable[..., Iterable[CodeJob]], meaning: str) -> None:
-        super().__init__()
+    def __init__(
+        self, look: Callable[..., Iterable[CodeJob]], meaning: str, verbs: Verbs | None = None, *, title: str = ""
+    ) -> None:
+        super().__init__((), verbs)
         self._look = look
         self.__doc__ = meaning
+        self.title = title
 
     def jobs(self) -> tuple[CodeJob, ...]:
+        """The jobs of this moment."""
         return tuple(self._look())
 
+    def refresh(self) -> JobCollection:
+        """Nothing to do: this collection looks anew each time it is used."""
+        return self
+
     def __call__(self, status: str = "", limit: int | None = None) -> JobCollection:
-        """The jobs of this moment: only those with a status, only the newest so many."""
+        """The jobs of this moment: only those with a status, only the newest so many. Raises UsageError for another status."""
+        status_word(status)
         found = [job for job in self._look() if not status or job.status == status]
-        return JobCollection(found if limit is None else found[max(0, len(found) - limit) :])
+        return self._of(found if limit is None else found[max(0, len(found) - limit) :])
+
+    _note = " at this moment (looks anew each time it is used)"
+
+
+def status_word(status: str) -> str:
+    """A status to narrow by, empty for all. Raises UsageError for a word that is none: it would hide every job."""
+    if status and status not in STATUSES:
+        raise UsageError(f"{status!a} is not a status", f"They are {', '.join(STATUSES)}.")
+    return status
+
+
+def _nobody(_question: str) -> bool:
+    """The answer when a job was never reviewed and nobody is there to be asked."""
+    return False
+
+
+def _head(refused: int, asked: int, done: str) -> str:
+    return f"{refused} of {asked} {'job was' if asked == 1 else 'jobs were'} not {done}:"

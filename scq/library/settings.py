@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -61,18 +62,26 @@ class QueueConfig:
 def configure(config: QueueConfig | None) -> None:
     """Put queue settings in force for every later call of this process; `None` goes back to config.yaml.
 
-    They win over config.yaml and environment. Changing the object afterwards changes nothing. Raises ConfigError.
+    They win over config.yaml and environment; those of a client (`create_client`) win over them. Changing the object afterwards
+    changes nothing. Raises ConfigError.
     """
-    if config is not None and not isinstance(config, QueueConfig):
-        raise ConfigError(f"{type(config).__name__} holds no queue settings", "Pass a QueueConfig, or None.")
     global _chosen
-    _chosen = {} if config is None else config.settings()
+    _chosen = chosen_by(config)
 
 
-def in_force(config: Config) -> Config:
-    """The settings of a call with what `configure` chose laid over them."""
-    chosen = _chosen
-    return replace(config, **chosen) if chosen else config
+def chosen_by(config: QueueConfig | None) -> dict[str, Any]:
+    """What a QueueConfig says now, by attribute of `Config`; nothing for None. Raises ConfigError."""
+    if config is None:
+        return {}
+    if not isinstance(config, QueueConfig):
+        raise ConfigError(f"{type(config).__name__} holds no queue settings", "Pass a QueueConfig, or None.")
+    return config.settings()
+
+
+def in_force(config: Config, chosen: Mapping[str, Any] | None = None) -> Config:
+    """The settings of a call with what a client chose, else with what `configure` chose laid over them."""
+    settings = chosen or _chosen
+    return replace(config, **settings) if settings else config
 
 
 def _not_allowed(name: str, value: object) -> str:

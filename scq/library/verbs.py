@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,14 @@ FAILURES: dict[int, type[ScqError]] = {
     SIGN_IN: SignInError,
     CONFIG: ConfigError,
 }
+TEXTS = frozenset({"reason", "digest", "by", "name", "description", "entrypoint", "status", "against", "file"})
+"""Options of verbs that are text. The command line has nothing else; a program may have."""
 SHOWN_PROBLEMS = 20
 """A stranger can make any number of unreadable jobs: the others are counted, not shown."""
+
+
+_HEARD: ContextVar[list[Problem] | None] = ContextVar("_HEARD", default=None)
+"""Where the problems of this thread's calls are collected instead."""
 
 
 class ProblemWarning(UserWarning):
@@ -65,11 +72,15 @@ class Answer(dict[str, Any]):
 
 
 class Verbs(Struct, frozen=True):
-    """Who calls, and where: empty fields mean what environment and config.yaml say when the call is made."""
+    """Who calls, and where: empty fields mean what environment and config.yaml say when the call is made.
+
+    `chosen` are settings (attribute of `Config`, value) that win over those of config.yaml and of `configure`.
+    """
 
     home: str = ""
     root: str = ""
     email: str = ""
+    chosen: tuple[tuple[str, Any], ...] = ()
 
     def context(self) -> Context:
         """The parts of one call, as the command line builds them. Raises ConfigError."""
@@ -80,7 +91,7 @@ class Verbs(Struct, frozen=True):
         named = os.environ.get("SCQ_CONFIG")
         path = os.path.abspath(os.path.expanduser(named)) if named else os.path.join(home, config.FILE_NAME)
         loaded = config.load(path, os.environ, {"email": self.email or None, "root": self.root or None}, home=home)
-        return Context(settings.in_force(loaded.config), home, config_path=path, problems=loaded.problems)
+        return Context(settings.in_force(loaded.config, dict(self.chosen)), home, config_path=path, problems=loaded.problems)
 
     def call(self, verb: Callable[..., Report], *arguments: Any, **options: Any) -> Report:
         """What a verb reports. Raises ScqError when the command line would have failed."""
@@ -91,6 +102,8 @@ class Verbs(Struct, frozen=True):
     def attempt(self, verb: Callable[..., Report], *arguments: Any, **options: Any) -> Report:
         """As `call`, but a report that tells of a failure comes back like any other, for `settle`."""
         with advice_as_note():
+            for name in TEXTS.intersection(options):
+                text(name, options[name])
             return verb(self.context(), *arguments, **options)
 
     def show(self, word: str) -> dict[str, Any]:
@@ -99,11 +112,20 @@ class Verbs(Struct, frozen=True):
 
         return self.call(show.run, word).data
 
-    def approve(self, word: str, reason: str, digest: str) -> str:
-        """Approve one job; its full id."""
+    def rows(self, **options: Any) -> list[dict[str, Any]]:
+        """The job objects that `scq list` gives, oldest first."""
+        from scq.commands import list as verb
+
+        found: list[dict[str, Any]] = self.call(verb.run, **options).data["jobs"]
+        return found
+
+    def approve(self, word: str, reason: str, **terms: Any) -> str:
+        """Approve one job; its full id. `terms` are the further options of the verb, numbers where it takes words."""
         from scq.commands import approve
 
-        return _decided(self.call(approve.run, [word], reason=reason, digest=digest))
+        bounds = {name: _as_word(terms.pop(name, "")) for name in ("expires", "timeout", "memory")}
+        accept = words(terms.pop("accept", ()))
+        return _decided(self.call(approve.run, [word], reason=reason, accept=accept, **bounds, **terms))
 
     def reject(self, word: str, reason: str) -> str:
         """Reject one job; its full id."""
@@ -111,11 +133,59 @@ class Verbs(Struct, frozen=True):
 
         return _decided(self.call(reject.run, [word], reason=reason))
 
-    def review(self, word: str) -> Answer:
-        """Everything of one job that can execute; what was shown is remembered as reviewed."""
+    def cancel(self, word: str, reason: str) -> str:
+        """Withdraw one job; its full id."""
+        from scq.commands import cancel
+
+        return _decided(self.call(cancel.run, [word], reason=reason))
+
+    def review(self, word: str, *, remember: bool = True) -> Answer:
+        """Everything of one job that can execute; to `remember` is to note what was shown as reviewed."""
         from scq.commands import review
 
-        return Answer(self.call(review.run, word))
+        return Answer(self.call(review.run, word, remember=remember))
+
+    def files(self, word: str) -> list[str]:
+        """Paths of the files of one job that can influence its execution, run.sh first."""
+        return [row["path"] for row in self.review(word, remember=False)["files"]]
+
+    def read_file(self, word: str, path: str) -> str:
+        """The text of one such file. Raises UsageError when there is none of that name, or it cannot be given whole."""
+        from scq.commands import review
+
+        if not path:
+            raise UsageError("no file is named", "list_job_files gives their names.")
+        row = self.call(review.run, word, file=path, remember=False).data["files"][0]
+        if row["text"] is None:
+            raise UsageError(f"{line(path, 300)} is a binary file", f"Its digest is sha256 {row['sha256']}.")
+        if not row["whole"]:
+            raise UsageError(f"{line(path, 300)} is too long: {row['size']} bytes", "inspect_job gives its beginning.")
+        found: str = row["text"]
+        return found
+
+    def diff(self, word: str, against: str) -> Answer:
+        """What changed in one job since the last approved one, or against another."""
+        from scq.commands import diff
+
+        return Answer(self.call(diff.run, word, against=against))
+
+    def release(self, word: str, reason: str, *, only: str | Iterable[str] | None, outputs: bool, logs: bool) -> str:
+        """Let results of one job leave; its full id."""
+        from scq.commands import release
+
+        return _id(self.call(release.run, word, only=words(only), outputs=outputs, logs=logs, reason=reason))
+
+    def withhold(self, word: str, reason: str) -> str:
+        """Answer one job without its results; its full id."""
+        from scq.commands import withhold
+
+        return _id(self.call(withhold.run, word, reason=reason))
+
+    def rerun(self, word: str) -> str:
+        """Let one job run once more; its full id."""
+        from scq.commands import rerun
+
+        return _id(self.call(rerun.run, word))
 
     def logs(self, word: str) -> str:
         """What one job wrote, cleaned for a terminal."""
@@ -130,27 +200,55 @@ class Verbs(Struct, frozen=True):
         data = self.call(output.run, word).data
         return Path(self.context().config.root, data["folder"]), [row["path"] for row in data["outputs"]]
 
-    def wait(self, word: str, timeout: float, interval: float) -> None:
-        """Wait until one job is over. Raises JobFailedError when it did not complete, BusyError when time ran out."""
-        from scq.commands import wait
+    def wait(self, word: str, timeout: float, interval: float, tell: Callable[[dict[str, Any]], object] | None = None) -> None:
+        """Wait until one job is over; `tell` gets its job object at the start and whenever its status is another one.
 
-        self.call(wait.run, word, timeout=timeout, interval=interval)
+        Raises JobFailedError when it did not complete, BusyError when time ran out.
+        """
+        from scq.commands import wait
+        from scq.view import as_dict
+
+        known = ""
+
+        def heard(facts: dict[str, Any]) -> bool:
+            nonlocal known
+            if tell is None or facts["status"] == known:
+                return False
+            known = facts["status"]
+            tell(facts)
+            return True
+
+        while tell is not None and heard(self.show(word)):
+            pass  # who was told may have taken long, or have decided about the job
+        limits = {"timeout": _seconds("timeout", timeout), "interval": _seconds("interval", interval)}
+        report = self.attempt(wait.run, word, **limits, progress=lambda job: heard(as_dict(job)))
+        heard(report.data)
+        settle(report)
 
 
 HERE = Verbs()
 
 
 def words(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """A list of texts as callers give it: one text alone is one text, not its letters."""
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)
+    """A list of texts as callers give it: one text alone is one text, not its letters. Raises UsageError."""
+    if value is None or isinstance(value, str):
+        return () if value is None else (value,)
+    if not isinstance(value, Iterable):
+        raise UsageError(f"{type(value).__name__} where several texts are needed", "Pass a list of str.")
+    return tuple(text("one of several texts", each) for each in value)
+
+
+def text(name: str, value: object) -> str:
+    """A text given by a program. Raises UsageError: nothing else may get into what is stored."""
+    if isinstance(value, str):
+        return value
+    raise UsageError(f"{name}: {type(value).__name__} where text is needed", "Pass a str.")
 
 
 def shown(problem: Problem) -> str:
     """A problem as one line for people."""
-    text = f"{line(problem.where, 300)}: {line(problem.what, 500)}"
-    return f"{text}. {line(problem.advice, 500)}" if problem.advice else text
+    said = f"{line(problem.where, 300)}: {line(problem.what, 500)}"
+    return f"{said}. {line(problem.advice, 500)}" if problem.advice else said
 
 
 def settle(report: Report, also_fine: int = OK) -> None:
@@ -160,8 +258,23 @@ def settle(report: Report, also_fine: int = OK) -> None:
     """
     if report.errors or report.exit_code not in (OK, ACTION_NEEDED, also_fine):
         raise _failure(report)
-    for text in _few(report.problems):
-        warnings.warn(text, ProblemWarning, stacklevel=_level_of_caller())
+    heard = _HEARD.get()
+    if heard is not None:
+        heard.extend(report.problems)
+        return
+    for said in _few(report.problems):
+        warnings.warn(said, ProblemWarning, stacklevel=_level_of_caller())
+
+
+@contextmanager
+def hearing() -> Iterator[list[Problem]]:
+    """Collect the problems of calls in a list instead of warning of them, for who shows them in another way."""
+    found: list[Problem] = []
+    token = _HEARD.set(found)
+    try:
+        yield found
+    finally:
+        _HEARD.reset(token)
 
 
 def _failure(report: Report) -> ScqError:
@@ -172,9 +285,9 @@ def _failure(report: Report) -> ScqError:
         # The last one is what stopped the verb: those of the look come first.
         error = kind(shown(report.problems[-1]), report.problems[-1].advice)
     else:
-        error = kind("; ".join(line(text) for text in report.lines) or f"{report.command} failed")
-    for text in _few(report.problems if report.errors else report.problems[:-1]):
-        error.add_note(text)
+        error = kind("; ".join(line(said) for said in report.lines) or f"{report.command} failed")
+    for said in _few(report.problems if report.errors else report.problems[:-1]):
+        error.add_note(said)
     return error
 
 
@@ -192,6 +305,22 @@ def advice_as_note() -> Iterator[None]:
 def _decided(report: Report) -> str:
     identity: str = report.data["jobs"][0]["id"]
     return identity
+
+
+def _id(report: Report) -> str:
+    identity: str = report.data["id"]
+    return identity
+
+
+def _as_word(value: object) -> str:
+    """A bound as the command line takes it; a number that says nothing, such as 0, is refused there and never overlooked."""
+    return "" if value is None else str(value)
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise UsageError(f"{name}: {ascii(value)[:80]} is not allowed", "Give seconds from 0.")
 
 
 def _few(problems: tuple[Problem, ...]) -> list[str]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from scq.clean import line as shown
 from scq.errors import DependencyError, InvalidFileError
-from scq.files import make_folder, open_regular, read_bytes, remove_file, write_atomic
+from scq.files import make_folder, open_regular, read_bytes, remove_file, thread_number, write_atomic
 
 BLOCK = 1 << 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+!-]+")
@@ -54,7 +54,7 @@ class Store:
     def _keep(self, path: str, file: str) -> Package:
         name, version = parse_wheel_name(file)
         make_folder(self.folder, 0o700)
-        temporary = os.path.join(self.folder, f".incoming.{os.getpid()}.tmp")
+        temporary = os.path.join(self.folder, f".incoming.{thread_number()}.tmp")
         remove_file(temporary)
         try:
             sha256 = _copy(path, temporary)

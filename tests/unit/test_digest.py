@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq import digest
-from scq.digest import Caps, copy, manifest, read_file, survey
+from scq.digest import Caps, copy, manifest, read_entry, read_file, survey
 from scq.errors import InvalidFileError
 from scq.model import Content, FileEntry
 
@@ -264,3 +264,17 @@ def test_what_a_killed_call_left_half_written_is_no_content(tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "copy").rglob("*")) == ["a", "code", "run.sh"]
     (job / "code/.a.tmp").write_text("of the submitter")
     assert manifest(str(tmp_path), content, Caps()).digest != before.digest
+
+
+def test_an_entry_is_read_only_while_it_is_what_was_hashed(job: Path) -> None:
+    (entry,) = (entry for entry in manifest(str(job.parent), CONTENT, Caps()).files if entry.path == "deep/data.txt")
+    whole = (job / "deep/data.txt").read_bytes()
+    assert read_entry(str(job.parent), CONTENT, entry, 3) == whole[:3]
+    assert read_entry(str(job.parent), CONTENT, entry, 1 << 20) == whole
+    for content in (whole[:-1] + b"!", whole + b"more", b""):
+        (job / "deep/data.txt").write_bytes(content)
+        with pytest.raises(InvalidFileError, match=r"deep/data\.txt: changed while it was read"):
+            read_entry(str(job.parent), CONTENT, entry, 3)
+    (job / "deep/data.txt").unlink()
+    with pytest.raises(InvalidFileError, match="cannot be read"):
+        read_entry(str(job.parent), CONTENT, entry, 3)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scq import digest
 from scq.commands import review
 from scq.config_values import Config
 from scq.context import Context
@@ -233,3 +235,31 @@ def test_every_layout_can_be_read_and_compared(world: World, generation: str) ->
     note_of(world).write_text("two")
     assert [file["change"] for file in world.owner.json("diff", uid)["files"]] == ["changed"]
     assert "two" in world.owner.scq("review", uid).out
+
+
+class TestSwapped:
+    """Somebody exchanges a file between the moment it is hashed and the moment it is shown."""
+
+    @pytest.fixture
+    def swapped(self, world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+        """The id of a job whose note says something harmless to whoever reads it after it was hashed."""
+        world.approved(note__txt="before", layout="a3")
+        uid = world.submit(note__txt="harmful", layout="a3")
+        note = next(world.place(uid).rglob("note.txt"))
+        real = digest.read_entry
+
+        def harmless(*arguments: Any) -> bytes:
+            note.write_text("harmful"[::-1])
+            return real(*arguments)
+
+        monkeypatch.setattr(review, "read_entry", harmless)
+        monkeypatch.setattr("scq.reviewing.read_entry", harmless)
+        monkeypatch.setattr("scq.comparing.read_entry", harmless)
+        return uid
+
+    @pytest.mark.parametrize("verb", ["review", "diff"])
+    def test_nothing_is_shown_and_it_does_not_count_as_read(self, world: World, swapped: str, verb: str) -> None:
+        answer = world.owner.scq(verb, swapped, code=1)
+        assert "note.txt: changed while it was read" in answer.err
+        assert "lufmrah" not in answer.out
+        assert world.owner.job(swapped)["reviewed"] is None

@@ -12,6 +12,7 @@ import scq as q
 from scq.errors import BusyError, IntegrityError, JobFailedError, UsageError
 from scq.library.jobs import SHOWN_JOBS, CodeJob, JobCollection, LiveJobs
 from scq.library.runner import create_runner
+from scq.library.verbs import HERE, Verbs
 from tests.people import OWNER, SCIENTIST, code_folder
 from tests.unit.library.conftest import COUNTING, Desk
 
@@ -23,6 +24,7 @@ def facts(number: int = 1, **changes: Any) -> dict[str, Any]:
     uid = f"{number:08x}-0000-4000-8000-000000000000"
     found = {"id": uid, "short_id": uid[:8], "name": f"job {number}", "owner": OWNER, "submitter": SCIENTIST, "status": "pending"}
     found |= {"description": "", "tags": [], "digest": None, "approval": None, "run": None, "reason": None}
+    found |= {"reviewed": None, "revision": "0" * 12}
     return found | {"submitted_at": MADE, "first_seen_at": MADE, "updated_at": MADE} | changes
 
 
@@ -169,6 +171,7 @@ def test_a_collection_is_narrowed_by_status_name_and_tags() -> None:
     assert found.by_status("running") == found.running() == [three]
     assert found.pending() == [one]
     assert found.completed() == (two,)
+    assert found.approved() == found.failed() == found.rejected() == []
     assert found.by_tags("count").by_name("age").pending() == [one]
 
 
@@ -249,3 +252,141 @@ def test_the_job_of_a_runner_stays_with_its_owner(desk: Desk, job: CodeJob, caps
     (found,) = runner.check_for_new_jobs()
     assert found == job
     assert found.approve("by its owner").status == "approved"
+
+
+class TestDecidingTogether:
+    """`approve_all` and `reject_all`."""
+
+    @pytest.fixture
+    def waiting(self, desk: Desk) -> JobCollection:
+        """Three jobs that wait, as their owner sees them."""
+        for name in ("one", "two", "three"):
+            q.submit_bash(OWNER, COUNTING, name)
+        desk.turn(OWNER)
+        return q.pending_for_me()
+
+    def test_jobs_that_were_read_are_approved_in_one_call(self, waiting: JobCollection, monkeypatch: pytest.MonkeyPatch) -> None:
+        for job in waiting:
+            job.review()
+        calls = []
+        monkeypatch.setattr("scq.commands.approve.decide", _counting(calls))
+        decided = waiting.approve_all("counts only")
+        assert len(calls) == 1
+        assert decided == waiting
+        assert {(job.status, job.reason) for job in q.all_jobs_for_me()} == {("approved", "counts only")}
+        assert waiting.summary()["approved"] == 3, "the collection shows what became of its jobs"
+        assert waiting.approve_all() == [], "nothing waits any more"
+
+    def test_what_was_never_read_is_refused_unless_that_is_meant(self, waiting: JobCollection) -> None:
+        waiting[0].review()
+        with pytest.raises(q.RefusedJobsError) as caught:
+            waiting.approve_all()
+        error = caught.value
+        assert error.decided == waiting[:1]
+        assert list(error.refused) == [job.uid for job in waiting[1:]]
+        assert all("Read it first" in why for why in error.refused.values())
+        assert str(error).splitlines() == ["2 of 3 jobs were not approved:", *error.refused.values()]
+        assert error.exit_code == 2
+        assert q.pending_for_me.approve_all(unread=True) == waiting[1:]
+
+    def test_what_is_not_what_was_shown_is_refused_and_the_others_are_decided(self, desk: Desk, waiting: JobCollection) -> None:
+        one, two, three = waiting
+        path = next(desk.root.glob("**/one/**/run.sh"))
+        path.write_text(path.read_text() + "curl evil\n")
+        q.reject(two, "by somebody else")
+        with pytest.raises(q.RefusedJobsError) as caught:
+            waiting.approve_all("fine", unread=True)
+        assert caught.value.decided == [three]
+        assert list(caught.value.refused) == [one.uid, two.uid]
+        assert "changed since it was shown" in caught.value.refused[one.uid]
+        assert "by somebody else" in caught.value.refused[two.uid]
+        assert caught.value.exit_code == 75
+        assert [job.status for job in waiting] == ["pending", "rejected", "approved"]
+
+    def test_all_that_wait_are_refused_with_a_reason(self, desk: Desk, waiting: JobCollection) -> None:
+        waiting[0].approve()
+        found = q.all_jobs_for_me()
+        assert found.reject_all("too broad") == waiting[1:]
+        assert [job.status for job in found] == ["approved", "rejected", "rejected"]
+        assert {job.reason for job in found.rejected()} == {"too broad"}
+
+    def test_a_reason_that_is_no_text_decides_nothing(self, waiting: JobCollection) -> None:
+        with pytest.raises(UsageError, match="reason"):
+            waiting.reject_all(None)  # type: ignore[arg-type]
+        assert len(q.pending_for_me) == 3
+
+    def test_somebody_else_decides_nothing(self, desk: Desk, waiting: JobCollection) -> None:
+        desk.turn(SCIENTIST)
+        with pytest.raises(q.RefusedJobsError, match="belongs to"):
+            q.jobs_for_others().approve_all()
+        with pytest.raises(q.RefusedJobsError, match="changed since it was shown"):
+            waiting.approve_all()
+
+    def test_a_collection_is_brought_up_to_date_by_one_look(self, desk: Desk, waiting: JobCollection) -> None:
+        kept = waiting[0]
+        q.approve("one")
+        assert waiting.refresh() is waiting
+        assert (waiting[0] is kept, kept.status) == (True, "approved")
+        create_runner(desk.root, OWNER, home=desk.home(OWNER)).reset_all_jobs()
+        assert waiting.refresh() == []
+
+
+def _counting(calls: list[Any]) -> Callable[..., Any]:
+    from scq.deciding import decide
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return decide(*arguments, **options)
+
+    return counted
+
+
+def test_jobs_are_sorted_and_those_without_a_value_come_last() -> None:
+    ran = {"started_at": MADE, "finished_at": MADE, "exit_code": 0}
+    found = jobs(
+        {"name": "b", "status": "failed", "run": ran | {"duration_s": 3.0}},
+        {"name": "C", "status": "pending"},
+        {"name": "a", "status": "completed", "run": ran | {"duration_s": 1.0}},
+    )
+    assert [job.name for job in found.sorted_by("name")] == ["a", "b", "C"]
+    assert [job.name for job in found.sorted_by("status", reverse=True)] == ["b", "a", "C"]
+    assert [job.duration for job in found.sorted_by("duration")] == [1.0, 3.0, None]
+    assert [job.duration for job in found.sorted_by("duration", reverse=True)] == [3.0, 1.0, None]
+    for field in ("requester_email", "target_email", "created_at", "updated_at", "started_at", "completed_at"):
+        assert len(found.sorted_by(field)) == 3
+    with pytest.raises(UsageError, match="cannot be sorted by 'size'"):
+        found.sorted_by("size")
+
+
+def test_a_word_that_is_no_status_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a status"):
+        jobs({}).by_status("pendign")
+
+
+def test_a_live_collection_says_so() -> None:
+    live = LiveJobs(lambda: jobs({}, {}), "Some jobs.", title="Some")
+    assert repr(live).startswith("2 jobs at this moment (looks anew each time it is used)\n  <CodeJob")
+    assert repr(live()).startswith("2 jobs\n")
+    assert live.refresh() is live
+    assert live.title == "Some"
+
+
+def test_a_collection_has_the_place_of_its_jobs() -> None:
+    here = Verbs(home="/somewhere")
+    assert JobCollection([CodeJob(facts(), here)])._verbs is here
+    assert JobCollection([])[:]._verbs is HERE
+    assert LiveJobs(list, "None.", here)()._verbs is here
+
+
+def test_a_job_tells_what_was_read_and_which_one_it_is() -> None:
+    job = CodeJob(facts(reviewed="sha256:1", revision="abc"))
+    assert (job.reviewed, job.revision) == ("sha256:1", "abc")
+
+
+def test_in_a_notebook_a_job_is_a_card_and_a_collection_a_table() -> None:
+    found = jobs({})
+    for shown in (found[0], found):
+        bundle = shown._repr_mimebundle_()
+        assert bundle["text/plain"] == repr(shown)
+        assert "job 1" in bundle["text/html"]
+        assert "job 1" in shown._repr_html_()

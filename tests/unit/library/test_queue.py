@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +14,20 @@ import pytest
 
 import scq as q
 from scq.errors import BusyError, ConfigError, IntegrityError, JobFailedError, ScqError, UsageError
+from scq.library.handbook import GROUPS
+from scq.library.progress import teller
 from scq.library.runner import create_runner
-from scq.library.verbs import ProblemWarning
+from scq.library.verbs import ProblemWarning, hearing
 from tests.people import OWNER, SCIENTIST, code_folder
 from tests.unit.library.conftest import COUNTING, Desk
 
 SLOW = {"yaml", "typer", "filelock", "jinja2", "msgspec", "asyncio", "subprocess", "shutil"}
+
+
+class Shell:
+    """As much of IPython as tells that there is a kernel."""
+
+    kernel = object()
 
 
 def run_approved(desk: Desk) -> None:
@@ -45,6 +56,14 @@ def test_import_loads_nothing_slow_and_no_module_of_ours() -> None:
 
 def test_a_name_that_is_used_loads_its_module() -> None:
     assert "msgspec" in loaded("import scq as q; q.submit_job")
+
+
+def test_nothing_of_a_notebook_is_loaded_outside_one(survey: q.CodeJob) -> None:
+    use = "import scq as q; q.help(); repr(q.pending_for_me); job = q.get_job('survey'); repr(job.inspect())"
+    found = loaded(f"{use}\ntry:\n    job.wait(timeout=0, progress=True)\nexcept Exception: pass")
+    assert found & {"IPython", "ipywidgets", "anywidget", "pygments"} == set()
+    code = f"import sys; {use}; print(*(name for name in sys.modules if name.startswith(('scq.library.notebook', 'scq.web'))))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 
 @pytest.mark.parametrize("name", sorted(q.PUBLIC))
@@ -249,6 +268,74 @@ def test_help_is_text_that_a_prompt_shows_as_it_is() -> None:
     assert "submit_job" in text
 
 
+def test_help_has_every_public_name_in_one_group() -> None:
+    assert sorted(" ".join(GROUPS.values()).split()) == sorted(q.PUBLIC)
+
+
+def test_help_about_a_function_is_how_it_is_called_and_everything_about_it() -> None:
+    text = q.help("approve").splitlines()
+    assert text[0].startswith("q.approve(uid, reason='', *, digest='', by='', expires=''")
+    assert "\n".join(text[2:]) == inspect.getdoc(q.approve)
+
+
+def test_help_about_a_class_lists_what_it_can_do() -> None:
+    text = q.help("JobCollection")
+    assert "\n  approve_all(reason='', *, unread=False)  Approve the pending jobs" in text
+    assert "\n  uid  Full id." in q.help("CodeJob")
+    assert q.help("pending_for_me").startswith("q.pending_for_me(status='', limit=None)\n\nThe jobs that wait")
+    assert q.help("GOOGLE_API_TIMEOUT").endswith("Seconds that one request to Google may take.")
+    assert q.help("RefusedJobsError").startswith("q.RefusedJobsError(")
+
+
+@pytest.mark.parametrize(("name", "says"), [("aprove", "did you mean approve"), ("x\n", "no 'x")])
+def test_help_about_a_name_that_is_not_there_proposes_one(name: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        q.help(name)
+    assert re.search(says, f"{caught.value} {caught.value.advice}")
+
+
+def test_type_checkers_see_every_public_name() -> None:
+    tree = ast.parse(Path(q.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname: node.module.removeprefix("scq.library.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
+    }
+    assert seen == {**q.PUBLIC, "alerts": "scq"}
+    assert Path(q.__file__).with_name("py.typed").is_file()
+
+
+def test_a_notebook_shows_texts_as_they_are(survey: q.CodeJob) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    show = DisplayFormatter().format
+    for text in (q.help(), q.review_job(survey)):
+        assert show(text) == ({"text/plain": repr(text)}, {})
+
+
+def test_progress_has_one_place_in_a_notebook(survey: q.CodeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell, published = Shell(), []
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("IPython.core.interactiveshell.InteractiveShell.initialized", lambda: True)
+    monkeypatch.setattr("IPython.core.display_functions.publish_display_data", lambda **said: published.append(said))
+
+    def act(job: q.CodeJob) -> None:
+        if job.status == "pending":
+            q.approve(job)
+
+    tell = teller(True)
+    assert tell is not None
+    with pytest.raises(BusyError):
+        q.wait_for_completion(survey, timeout=0, progress=lambda job: (tell(job), act(job)))
+    first, second = published
+    assert first["data"] == {"text/plain": f"{survey.short_id}  pending  survey"}
+    assert second["data"] == {"text/plain": f"{survey.short_id}  approved  survey"}
+    assert (first.get("update", False), second["update"]) == (False, True)
+    assert first["transient"]["display_id"] == second["transient"]["display_id"]
+
+
 def test_a_broken_configuration_is_an_error_that_names_the_key(desk: Desk) -> None:
     desk.configure(SCIENTIST, "job_timeout: often\n")
     with pytest.raises(ConfigError, match="job_timeout"):
@@ -271,6 +358,15 @@ def test_a_problem_that_stops_nothing_is_a_warning_at_the_line_of_the_caller(des
     with pytest.warns(ProblemWarning) as caught:
         assert q.jobs_for_others[0] == job
     assert caught[0].filename == __file__
+
+
+def test_who_hears_the_problems_gets_no_warning(desk: Desk, survey: q.CodeJob) -> None:
+    desk.configure(OWNER, "sandbox: none\njob_timeoot: 3\n")
+    with hearing() as found:
+        assert q.pending_for_me == [survey]
+    assert "job_timeoot" in found[0].where + found[0].what
+    with pytest.warns(ProblemWarning, match="job_timeoot"):
+        assert q.pending_for_me == [survey]
 
 
 def test_a_hostile_name_disturbs_nothing(desk: Desk, survey: q.CodeJob) -> None:

@@ -1,0 +1,300 @@
+"""How the walk through waiting jobs looks: plain lines, or panels and tables where `rich` is installed.
+
+Both faces show the same and only draw: what goes in is clean already (scq.clean), or is cleaned here on its way.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from msgspec import Struct
+
+from scq.clean import block, line
+from scq.cli.painting import Paint, marker, painter
+from scq.showing import size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+NARROWEST = 20
+LOOK: Any = {"theme": "ansi_dark", "background_color": "default", "line_numbers": True, "word_wrap": True}
+"""How code is drawn: in the terminal's own colours."""
+COLOURED = 32 << 10
+"""Characters of one text that are coloured; with many more a person would wait for the colours."""
+MOST_FILES, MOST_FINDINGS = 30, 12
+"""Rows shown of a job at once; a command shows the others."""
+
+
+class Hint(Struct, frozen=True):
+    """One finding: `place` is path and line."""
+
+    place: str
+    rule: str
+    what: str
+    denied: bool
+
+    @property
+    def mark(self) -> str:
+        return "denied" if self.denied else ""
+
+
+class FileRow(Struct, frozen=True):
+    """One file of a job in its list."""
+
+    number: int
+    size: str
+    path: str
+    notes: str
+
+
+class Sheet(Struct, frozen=True):
+    """One job as it is shown before it is decided. All texts are clean lines."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    findings: tuple[Hint, ...]
+    files: tuple[FileRow, ...]
+
+    @property
+    def findings_title(self) -> str:
+        denied = sum(hint.denied for hint in self.findings)
+        return f"to look at: {len(self.findings)}" + (f", denied: {denied}" if denied else "")
+
+    @property
+    def findings_left(self) -> str:
+        left = len(self.findings) - MOST_FINDINGS
+        return f"… and {left} more: f shows all" if left > 0 else ""
+
+    @property
+    def files_left(self) -> str:
+        left = len(self.files) - MOST_FILES
+        return f"… and {left} more: l lists all" if left > 0 else ""
+
+
+class Face(Protocol):
+    """Draws into text that ends with a line break. `width` is that of the terminal in columns."""
+
+    def sheet(self, sheet: Sheet, width: int) -> str: ...
+    def files(self, files: Sequence[FileRow], width: int) -> str: ...
+    def findings(self, hints: Sequence[Hint], width: int) -> str: ...
+    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str: ...
+    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str: ...
+
+
+def face(out: TextIO, env: Mapping[str, str]) -> Face:
+    """The face for a terminal: rich where it is installed and the terminal can show it."""
+    able = env.get("TERM", "dumb") != "dumb" and (out.encoding or "").lower().replace("-", "") == "utf8"
+    if able:
+        try:
+            import rich  # noqa: F401 - whether it is there
+        except ImportError:
+            able = False
+    return Rich(env) if able else Plain(painter(out), marker(out))
+
+
+class Plain:
+    """Lines of text, with the colours that work without `rich`."""
+
+    def __init__(self, paint: Paint | None = None, mark: Paint | None = None) -> None:
+        self._paint = paint or (lambda path, text: text)
+        self._mark = mark or (lambda meaning, text: text)
+
+    def sheet(self, sheet: Sheet, width: int) -> str:
+        label = max((len(name) for name, _ in sheet.facts), default=0)
+        rows = ["", self._mark("head", _wrapped(f"── {sheet.title}", "", "   ", width))]
+        rows.extend(_wrapped(value, f" {name.rjust(label)}  ", " " * (label + 3), width) for name, value in sheet.facts)
+        rows.extend(self._mark("bad", _wrapped(warning, " ! ", "   ", width)) for warning in sheet.warnings)
+        if sheet.findings:
+            rows.extend(["", _wrapped(f"── {sheet.findings_title}", "", "   ", width)])
+            rows.append(self.findings(sheet.findings[:MOST_FINDINGS], width).rstrip("\n"))
+            rows.extend([f" {sheet.findings_left}"] if sheet.findings_left else [])
+        rows.extend(["", "── files"])
+        rows.append(self.files(sheet.files[:MOST_FILES], width).rstrip("\n") or "   none that can be read")
+        rows.extend([f" {sheet.files_left}"] if sheet.files_left else [])
+        return "\n".join(rows) + "\n"
+
+    def files(self, files: Sequence[FileRow], width: int) -> str:
+        sizes = max((len(row.size) for row in files), default=0)
+        numbers = max((len(str(row.number)) for row in files), default=0)
+        rows = []
+        for row in files:
+            begin = f" {str(row.number).rjust(numbers)}  {row.size.rjust(sizes)}  "
+            rows.append(_wrapped(row.path + (f"  ({row.notes})" if row.notes else ""), begin, " " * len(begin), width) + "\n")
+        return "".join(rows)
+
+    def findings(self, hints: Sequence[Hint], width: int) -> str:
+        rows = []
+        for hint in hints:
+            text = "  ".join(part for part in (hint.mark, hint.place, hint.rule, hint.what) if part)
+            shown = _wrapped(text, "   ", "     ", width)
+            rows.append((self._mark("bad", shown) if hint.denied else shown) + "\n")
+        return "".join(rows)
+
+    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str:
+        rows: list[str] = []
+        for file in files:
+            rows.extend(["", self._mark("head", f"── {file_head(file)}")])
+            if file["text"]:
+                text = block(file["text"])
+                rows.append(numbered(text if len(text) > COLOURED else self._paint(file["path"], text)))
+            rows.extend(file_notes(file))
+        return "\n".join(rows).lstrip("\n") + "\n"
+
+    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str:
+        rows = [head]
+        for change in changes:
+            rows.extend(["", self._mark("head", f"── {line(change['path'], 300)}  {change['change']}")])
+            for row in block(change["diff"]).rstrip("\n").split("\n"):
+                meaning = {"+": "good", "-": "bad", "@": "dim"}.get(row[:1])
+                rows.append(self._mark(meaning, row) if meaning else row)
+        return "\n".join(rows) + "\n"
+
+
+class Rich:
+    """Panels, tables and syntax colours. Everything goes in as `Text`, in which no word is markup."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._colours: Any = None if "NO_COLOR" in env else "auto"
+
+    def sheet(self, sheet: Sheet, width: int) -> str:
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.table import Table
+        from rich.text import Text
+
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(style="dim", justify="right", no_wrap=True)
+        facts.add_column(overflow="fold")
+        for name, value in sheet.facts:
+            facts.add_row(Text(name), Text(value))
+        parts: list[RenderableType] = [facts, *(Text(f"! {warning}", "bold red") for warning in sheet.warnings)]
+        if sheet.findings:
+            parts.extend([Text(), Text(sheet.findings_title, "bold yellow"), self._findings(sheet.findings[:MOST_FINDINGS])])
+            parts.extend([Text(sheet.findings_left, "dim")] if sheet.findings_left else [])
+        parts.extend([Text(), self._files(sheet.files[:MOST_FILES])])
+        parts.extend([Text(sheet.files_left, "dim")] if sheet.files_left else [])
+        panel = Panel(Group(*parts), title=Text(sheet.title, "bold"), title_align="left", border_style="cyan")
+        return "\n" + self._drawn(panel, width=width)
+
+    def files(self, files: Sequence[FileRow], width: int) -> str:
+        return self._drawn(self._files(files), width=width)
+
+    def findings(self, hints: Sequence[Hint], width: int) -> str:
+        return self._drawn(self._findings(hints), width=width)
+
+    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str:
+        from rich.syntax import Syntax
+        from rich.text import Text
+
+        parts: list[str] = []
+        for file in files:
+            parts.append(self._ruled(file_head(file), width))
+            text = block(file["text"] or "").rstrip("\n")
+            if len(text) > COLOURED:
+                parts.append(f"{numbered(text)}\n")
+            elif text:
+                parts.append(self._drawn(Syntax(text, _lexer(file["path"]), **LOOK), width=width))
+            parts.extend(self._drawn(Text(note, "dim"), width=width) for note in file_notes(file))
+            parts.append("\n")
+        return "".join(parts)
+
+    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str:
+        from rich.text import Text
+
+        parts = [self._drawn(Text(head, "bold"), width=width)]
+        for change in changes:
+            parts.append(self._ruled(f"{line(change['path'], 300)}  {change['change']}", width))
+            text = block(change["diff"]).rstrip("\n")
+            if len(text) > COLOURED:
+                parts.append(f"{text}\n")
+                continue
+            styles = ((row, {"+": "green", "-": "red", "@": "cyan"}.get(row[:1], "")) for row in text.split("\n"))
+            parts.append(self._drawn(*(Text(row, style, overflow="fold") for row, style in styles), width=width))
+        return "".join(parts)
+
+    def _ruled(self, title: str, width: int) -> str:
+        from rich.rule import Rule
+        from rich.text import Text
+
+        return self._drawn(Rule(Text(title, "bold", overflow="fold"), align="left", style="cyan"), width=width)
+
+    def _files(self, files: Sequence[FileRow]) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+        for name, justify in (("#", "right"), ("size", "right")):
+            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column("file", overflow="fold")
+        table.add_column("", style="dim")
+        for row in files:
+            table.add_row(Text(str(row.number), "bold"), Text(row.size), Text(row.path), Text(row.notes))
+        return table
+
+    def _findings(self, hints: Sequence[Hint]) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(overflow="fold")
+        for hint in hints:
+            style = "red" if hint.denied else ""
+            place = f"{hint.place} {hint.mark}" if hint.denied else hint.place
+            table.add_row(Text(place, style), Text(hint.rule, style or "yellow"), Text(hint.what, style))
+        return table
+
+    def _drawn(self, *parts: RenderableType, width: int) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        drawn = StringIO()
+        console = Console(
+            file=drawn, force_terminal=True, width=max(NARROWEST, width), color_system=self._colours, legacy_windows=False
+        )
+        console.print(*parts, sep="\n", markup=False, emoji=False, highlight=False)
+        return drawn.getvalue()
+
+
+def numbered(text: str) -> str:
+    """Lines with their numbers in front. Colours must not reach from one line into the next."""
+    rows = text.rstrip("\n").split("\n")
+    digits = len(str(len(rows)))
+    return "\n".join(f"{str(number).rjust(digits)}  {row}" for number, row in enumerate(rows, 1))
+
+
+def file_head(file: Mapping[str, Any]) -> str:
+    """Name and size of a file, above what is in it."""
+    return f"{line(file['path'], 300)}  {size(file['size'])}" + ("  (executable)" if file["executable"] else "")
+
+
+def file_notes(file: Mapping[str, Any]) -> list[str]:
+    """What is to be said about a file of which the text is not all."""
+    if file["text"] is None:
+        return [f"   binary, sha256 {file['sha256']}"]
+    if not file["text"]:
+        return ["   empty"]
+    return [] if file["whole"] else ["   … this is the beginning; e opens all of it in your editor"]
+
+
+def _lexer(path: str) -> Any:
+    """The grammar for a file, by its name alone."""
+    from pygments.lexers import get_lexer_for_filename
+    from pygments.lexers.special import TextLexer
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_for_filename(os.path.basename(path), stripnl=False)
+    except ClassNotFound:
+        return TextLexer(stripnl=False)
+
+
+def _wrapped(text: str, first: str, later: str, width: int) -> str:
+    """A line of text in rows that fit, with what stands before the first and before the later ones."""
+    return textwrap.fill(text, max(NARROWEST, width), initial_indent=first, subsequent_indent=later, break_on_hyphens=False)

@@ -1,0 +1,362 @@
+"""Jobs as HTML that stands by itself in a notebook: no script, nothing to load, the same after the notebook was saved.
+
+This is what a job looks like where no widget can be shown. Every text passes `clean.line` and the escaping of the template engine,
+wherever it came from; facts that are missing or of another type than docs/json.md says are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from scq import resources
+from scq.clean import block, line
+from scq.files import read_text
+from scq.formats import parse_time
+from scq.model import FINISHED
+from scq.showing import NO_PEER, ON_DRIVE, seconds, size
+from scq.timeline import STATUSES
+from scq.web.page import CAUSES
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+ROWS, ITEMS = 100, 20
+"""The most jobs of a table, and the most of anything else there can be many of."""
+NAME, TEXT, LONG_TEXT = 120, 400, 2_000
+"""Characters that are shown of a name, of a sentence, and of a description."""
+VERDICTS = {"approve": "approved", "reject": "rejected"}
+METHODS = {"adopted": " with other software", "digest": " by digest", "cancel": " (cancelled)"}
+READ = {"read": "read here", "changed": "changed since it was read here", "unread": "not read here yet"}
+"""Whether its owner read what can execute, with `scq review` or in a notebook."""
+
+
+class Step(Struct, frozen=True):
+    """One line of Python that can be the next, and what it does."""
+
+    code: str
+    what: str
+
+
+class Steps(Struct, frozen=True):
+    """The next steps of one person; `who` is empty for the one who is asking."""
+
+    who: str
+    steps: tuple[Step, ...]
+
+    @property
+    def text(self) -> str:
+        """Lines of Python, each with what it does as a comment."""
+        width = max(len(step.code) for step in self.steps)
+        return "\n".join(f"{step.code.ljust(width)}  # {step.what}" for step in self.steps)
+
+
+def job(facts: Mapping[str, Any], *, me: str = "") -> str:
+    """One job as a card with all that matters of it, as an HTML fragment.
+
+    `facts` is the job object of docs/json.md; `answer`, as `show` gives it, is used where it is there. `me` is the address of
+    whoever looks; without one the next steps of both its owner and its submitter are named. Raises ConfigError when the
+    installation lacks its templates.
+    """
+    seen = _Seen(facts)
+    return _rendered("job", job=_card(seen, me), steps=tuple(_steps(seen, me)), get=_get(seen))
+
+
+def jobs(rows: Sequence[Mapping[str, Any]], *, title: str = "", total: int | None = None, me: str = "") -> str:
+    """Jobs as a table, as an HTML fragment: counts by status, and the newest `ROWS` jobs, newest first.
+
+    `rows` are job objects of docs/json.md, oldest first; `total` is how many there are when `rows` are only the newest of them.
+    A column that would say the same of each, because it is always `me`, is left out. Raises ConfigError when the installation
+    lacks its templates.
+    """
+    newest = [_Seen(facts) for facts in rows[-ROWS:][::-1]]
+    shown = [_row(seen, me) for seen in newest]
+    count = max(len(rows), total or 0)
+    counted = Counter(_status(_Seen(facts)) for facts in rows) if count == len(rows) else Counter()
+    people = [name for name in ("submitter", "owner") if not me or any(row[name] != line(me, NAME) for row in shown)]
+    return _rendered(
+        "jobs",
+        title=line(title, NAME),
+        count=count,
+        counts=[(status, counted[status]) for status in (*STATUSES, "unknown") if counted[status]],
+        rows=shown,
+        people=people,
+        more=count - len(shown),
+        get=_get(newest[0]) if newest else "",
+    )
+
+
+class _Seen:
+    """Facts that may be anything, asked for as what they should be."""
+
+    def __init__(self, facts: object) -> None:
+        self._facts = facts if isinstance(facts, Mapping) else {}
+
+    def text(self, name: str) -> str:
+        """A text as it is; empty when there is none."""
+        found = self._facts.get(name)
+        return found if isinstance(found, str) else ""
+
+    def line(self, name: str, limit: int = TEXT) -> str:
+        return line(self.text(name), limit)
+
+    def lines(self, name: str) -> list[str]:
+        """The first texts of a list; how many were left out is the last."""
+        found = self._list(name)
+        more = len(found) - ITEMS
+        texts = [line(item, TEXT) for item in found[:ITEMS] if isinstance(item, str)]
+        return [text for text in texts if text] + ([f"and {more} more"] if more > 0 else [])
+
+    def parts(self, name: str) -> list[_Seen]:
+        return [_Seen(item) for item in self._list(name)[:ITEMS]]
+
+    def part(self, name: str) -> _Seen:
+        """Facts within these; empty ones when there are none."""
+        return _Seen(self._facts.get(name))
+
+    def number(self, name: str) -> float | None:
+        """A number that people can read."""
+        found = self._facts.get(name)
+        usable = isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e18
+        return found if usable else None
+
+    def is_set(self, name: str) -> bool:
+        return self._facts.get(name) is True
+
+    def time(self, name: str) -> datetime | None:
+        return parse_time(self.text(name)[:TEXT])
+
+    def _list(self, name: str) -> Sequence[Any]:
+        found = self._facts.get(name)
+        return found if isinstance(found, list | tuple) else ()
+
+    def __bool__(self) -> bool:
+        return bool(self._facts)
+
+
+def _status(seen: _Seen) -> str:
+    found = seen.text("status")
+    return found if found in STATUSES else "unknown"
+
+
+def _read(seen: _Seen) -> str:
+    """Whether its owner read here what it is now: `read`, `changed` or `unread`."""
+    digest, reviewed = seen.text("digest"), seen.text("reviewed")
+    if not reviewed:
+        return "unread"
+    return "read" if reviewed == digest else "changed"
+
+
+def _told_read(seen: _Seen, me: str) -> str:
+    """What its owner is told about having read it, while that matters; nobody else reads it here."""
+    read = _read(seen)
+    matters = _status(seen) in ("pending", "approved") and (seen.text("owner").lower() == me.lower() if me else read != "unread")
+    return READ[read] if matters else ""
+
+
+def _row(seen: _Seen, me: str) -> dict[str, Any]:
+    """One line of the table."""
+    notes = (
+        "cannot be run" if seen.lines("invalid") else "",
+        "changed since it was approved" if seen.is_set("changed") else "",
+        _told_read(seen, me) if _status(seen) == "pending" else "",
+    )
+    return {
+        "name": seen.line("name", NAME),
+        "short_id": seen.line("short_id", 8),
+        "status": _status(seen),
+        "submitter": seen.line("submitter", NAME),
+        "owner": seen.line("owner", NAME),
+        "submitted_at": seen.time("submitted_at") or seen.time("first_seen_at"),
+        "tags": seen.lines("tags"),
+        "notes": [note for note in notes if note],
+    }
+
+
+def _card(seen: _Seen, me: str) -> dict[str, Any]:
+    """All that is shown of one job."""
+    approval, status = seen.part("approval"), _status(seen)
+    return {
+        **_row(seen, me),
+        "updated_at": seen.time("updated_at"),
+        "description": _shortened(block(seen.text("description")[: 2 * LONG_TEXT]).strip()),
+        "digest": _digest(seen.text("digest")),
+        "told": _told_read(seen, me),
+        "kind": seen.line("kind", NAME),
+        "entrypoint": seen.line("entrypoint"),
+        "dependencies": seen.lines("dependencies"),
+        "asks_for": _asked_time(seen),
+        "places": [ON_DRIVE] if seen.text("where") == "drive" else [],
+        "remarks": [NO_PEER] if "not_a_peer" in seen.lines("flags") else [],
+        "approval": _approval(approval) if approval else None,
+        "reason": "" if approval else seen.line("reason"),
+        "run": _run(seen.part("run")) if seen.part("run") else None,
+        "results": _results(seen) if status in FINISHED and status != "rejected" else "",
+        "changed": seen.is_set("changed"),
+        "cannot": seen.lines("invalid"),
+        "problems": [(part.line("what"), part.line("advice")) for part in seen.parts("problems") if part],
+    }
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONG_TEXT else text[: LONG_TEXT - 1].rstrip() + "…"
+
+
+def _digest(text: str) -> str:
+    """The beginning of a digest, as much as tells two of them apart."""
+    return line(text.removeprefix("sha256:"), TEXT)[:12]
+
+
+def _asked_time(seen: _Seen) -> str:
+    wanted = seen.number("timeout_s")
+    return "" if wanted is None or wanted <= 0 else seconds(wanted)
+
+
+def _approval(seen: _Seen) -> dict[str, Any]:
+    return {
+        "word": VERDICTS.get(seen.text("verdict"), "decided") + METHODS.get(seen.text("method"), ""),
+        "by": seen.line("by", NAME),
+        "at": seen.time("at"),
+        "reason": seen.line("reason"),
+        "digest": _digest(seen.text("digest")),
+        "bounds": list(_bounds(seen)),
+        "accepted": seen.lines("accepted_findings"),
+    }
+
+
+def _bounds(seen: _Seen) -> Iterator[str]:
+    """How far an approval reaches, one bound a phrase."""
+    until, runs = seen.time("expires_at"), seen.number("max_runs")
+    time, memory = seen.number("timeout_s"), seen.number("memory")
+    if until is not None:
+        yield f"until {_when(until)}"
+    if runs is not None:
+        yield "1 run" if runs == 1 else f"{int(runs)} runs"
+    if time is not None:
+        yield f"time {seconds(time)}"
+    if memory is not None:
+        yield f"memory {size(int(memory))}"
+
+
+def _run(seen: _Seen) -> dict[str, Any]:
+    """How the last run went, in plain words."""
+    code, cause, ended = seen.number("exit_code"), seen.text("cause"), seen.time("finished_at")
+    if ended is None and code is None and not cause:
+        how = "has not ended yet"
+    elif code == 0 and cause in ("", "exit"):
+        how = "ended well"
+    else:
+        how = CAUSES.get(cause, "ended in another way")
+    length = seen.number("duration_s")
+    return {
+        "how": how,
+        "exit_code": "" if code is None else str(int(code)),
+        "took": "" if length is None else seconds(max(0.0, length)),
+        "attempt": int(seen.number("attempt") or 0),
+        "started_at": seen.time("started_at"),
+        "finished_at": ended,
+    }
+
+
+def _results(seen: _Seen) -> str:
+    """What became of the results, as a sentence."""
+    words = {"none": "none", "withheld": "held here", "released": "released"}
+    parts = [(name, words.get(seen.part("results").text(name), "")) for name in ("outputs", "logs")]
+    return ", ".join(f"{name}: {word}" for name, word in parts if word)
+
+
+def _get(seen: _Seen) -> str:
+    """Python that gives this job; empty when it has no id that could be written down."""
+    short = seen.text("short_id")
+    return f'job = q.get_job("{short}")' if re.fullmatch("[A-Za-z0-9_-]{4,64}", short) else ""
+
+
+def _steps(seen: _Seen, me: str) -> Iterator[Steps]:
+    """What can be done next, by whom."""
+    people = ((seen.text("owner"), "owner", _of_owner(seen)), (seen.text("submitter"), "submitter", _of_submitter(seen)))
+    for address, role, found in people:
+        steps = tuple(found)
+        if steps and (not me or address.lower() == me.lower()):
+            yield Steps("" if me else role, steps)
+
+
+def _of_owner(seen: _Seen) -> Iterable[Step]:
+    status = _status(seen)
+    if status in ("pending", "approved"):
+        return _deciding(seen, status)
+    if status == "running":
+        return (Step("job.wait()", "until it is over"),)
+    if status in ("completed", "failed"):
+        return _answering(seen)
+    return ()
+
+
+def _deciding(seen: _Seen, status: str) -> Iterator[Step]:
+    reject = Step('job.reject("reason")', "its submitter reads the reason")
+    if seen.lines("invalid"):
+        yield reject
+        return
+    if status == "approved" and not seen.is_set("changed"):
+        yield Step("q.run_approved()", "runs every approved job now")
+        yield reject
+        return
+    if _read(seen) != "read":
+        yield Step("job.review()", "read everything that can execute")
+    yield Step("job.diff()", "what changed since the last approved one of that name")
+    yield Step('job.approve("reason")', "allows exactly this content to run")
+    yield reject
+
+
+def _answering(seen: _Seen) -> Iterator[Step]:
+    yield Step("job.get_logs()", "what it wrote while it ran")
+    yield Step("job.output_files()", "its result files")
+    if not seen.part("answer") and "withheld" in (seen.part("results").text(name) for name in ("outputs", "logs")):
+        yield Step('job.release("reason")', "lets its submitter have the result files")
+        yield Step('job.withhold("reason")', "keeps them here")
+    approval = seen.part("approval")
+    if approval.text("verdict") == "approve":
+        yield Step("job.rerun()", "lets it run once more")
+
+
+def _of_submitter(seen: _Seen) -> Iterator[Step]:
+    status, results = _status(seen), seen.part("results")
+    if status not in (*FINISHED, "unknown"):
+        yield Step("job.wait()", "until it is over")
+    if status in ("pending", "approved"):
+        yield Step('job.cancel("reason")', "takes it back")
+    if results.text("logs") == "released":
+        yield Step("job.get_logs()", "what it wrote while it ran")
+    if results.text("outputs") == "released":
+        yield Step("job.get_output()", "the folder of its results")
+
+
+def _rendered(macro: str, **values: Any) -> str:
+    from markupsafe import Markup
+
+    template, style = _template()
+    # The style comes with scq and is the same each time.
+    made = getattr(template.module, macro)(**values, style=Markup(style))  # noqa: S704
+    return str(made)
+
+
+def _template() -> tuple[Template, str]:
+    """The template of cards and tables, and their style."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = os.path.join(resources.folder("templates"), "notebook")
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(when=_when, iso=lambda moment: moment.astimezone(UTC).isoformat(timespec="seconds"))
+    return environment.get_template("cards.html"), read_text(os.path.join(folder, "cards.css"))
+
+
+def _when(moment: datetime) -> str:
+    """A time that is right wherever and whenever the saved notebook is read."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
