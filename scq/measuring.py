@@ -14,14 +14,13 @@ from scq.context import COLAB, Context
 from scq.errors import ConfigError, ScqError
 from scq.lastcalls import Ended, last_ended
 from scq.looking import view
-from scq.model import Job, Notification, PeerState, Problem, SourceReport, Trouble
+from scq.model import STATUSES, Job, Notification, PeerState, Problem, SourceReport, Trouble
 from scq.state import Record, State
 from scq.view import awaits_answer, job_of, oldest_first, sent_at
 
 if TYPE_CHECKING:
     from scq.signin.purposes import Purpose
 
-STATUSES = ("pending", "approved", "running", "completed", "failed", "rejected")
 OUTBOX_STATES = ("queued", "deferred", "ambiguous", "sent", "dead", "dropped", "bundled")
 """As they are counted: what is handed over just now counts as queued."""
 VERBS: dict[str, tuple[str, ...]] = {"notify": ("cycle", "notify"), "run": ("run-approved",), "approve": ("automate",)}
@@ -321,7 +320,7 @@ def disks(ctx: Context) -> tuple[Disk, ...]:
 
 def _counts(ctx: Context, state: State, jobs: Iterable[Job]) -> tuple[dict[str, int], int]:
     """Jobs by status, and how many have results that wait for an answer."""
-    counts = dict.fromkeys(STATUSES, 0)
+    counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
     for job in jobs:
         counts[job.status] += 1
     for status, number in ctx.store.finished_counts().items():

@@ -5,12 +5,13 @@ Times are aware UTC. Paths are POSIX strings: of a job relative to the SyftBox r
 
 # Annotations are not postponed here: msgspec would have to evaluate their text in every call.
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 Status = Literal["pending", "approved", "running", "completed", "failed", "rejected"]
 """The public status words; every layout maps its own words to these."""
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 Observed = Literal["received", "pending", "approved", "running", "completed", "failed", "rejected", "incomplete", "damaged"]
 """What a folder shows: `received` has arrived and nobody looked, `incomplete` is still arriving, `damaged` cannot be read."""

@@ -13,13 +13,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from scq.model import FINISHED, Event, ReleasedFile, Role, Status
+from scq.model import FINISHED, STATUSES, Event, ReleasedFile, Role, Status
 from scq.showing import seconds
 from scq.state import Record
 from scq.view import awaits_answer, job_of, sent_at
 from scq.wording import words_of
 
-STATUSES: tuple[Status, ...] = ("pending", "approved", "running", "completed", "failed", "rejected")
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 WAIT_EDGES = (10 * MINUTE, HOUR, 4 * HOUR, DAY, 3 * DAY, 7 * DAY, 30 * DAY)
 RUN_EDGES = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY)

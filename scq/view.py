@@ -10,7 +10,7 @@ from typing import Any
 
 from scq.clean import line
 from scq.errors import BusyError, UsageError
-from scq.model import Answer, Job, Peer
+from scq.model import STATUSES, Answer, Job, Peer
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
@@ -147,6 +147,13 @@ def find(jobs: Mapping[str, Job], word: str) -> Job:
         )
     shown = ", ".join(f"{job.id} ({ascii(job.name)[1:-1]} from {ascii(job.sighting.submitter)[1:-1]})" for job in fitting[:5])
     raise UsageError(f"{word!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
+
+
+def status_word(status: str) -> str:
+    """A status to narrow by, empty for all. Raises UsageError for a word that is none: it would hide every job."""
+    if status and status not in STATUSES:
+        raise UsageError(f"{status!a} is not a status", f"They are {', '.join(STATUSES)}.")
+    return status
 
 
 def fits(path: str, pattern: str) -> bool:

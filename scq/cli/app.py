@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "list": ("read:list_", "List jobs."),
     "pending": ("read:pending", "List the jobs that wait for your decision."),
     "show": ("read:show", "Show everything known about one job."),
-    "review": ("read:review", "Read everything of a job that can execute."),
+    "review": ("read:review", "Read everything of a job that can execute, or every waiting job in turn."),
     "diff": ("read:diff", "Compare a job with the last approved one, or another."),
     "approve": ("decide:approve", "Allow exactly this content to run."),
     "reject": ("decide:reject", "Refuse a job, with a reason."),

@@ -7,7 +7,7 @@ from scq.looking import view
 from scq.model import Job
 from scq.report import Report
 from scq.showing import jobs_table
-from scq.view import as_dict, oldest_first
+from scq.view import as_dict, oldest_first, status_word
 
 
 def run(
@@ -21,7 +21,11 @@ def run(
     for_me: bool = False,
     limit: int | None = None,
 ) -> Report:
-    """List jobs, oldest first. Filters narrow the list together; `limit` keeps the newest ones after filtering and sorting."""
+    """List jobs, oldest first. Filters narrow the list together; `limit` keeps the newest ones after filtering and sorting.
+
+    Raises UsageError for a status that is none.
+    """
+    status_word(status)
     shown = view(ctx, full=True)
     wanted = [
         job

@@ -21,12 +21,12 @@ from scq.errors import BusyError, InvalidFileError, UsageError
 from scq.files import write_atomic
 from scq.looking import View, view
 from scq.measuring import measure
-from scq.model import AuditRow, Problem, Role
+from scq.model import STATUSES, AuditRow, Problem, Role
 from scq.report import Report
 from scq.showing import size
 from scq.state import Record
 from scq.syftbox import lies_inside
-from scq.timeline import STATUSES, Spread, Story, Summary, span, story, summary, within
+from scq.timeline import Spread, Story, Summary, span, story, summary, within
 from scq.web.page import AUDIT_ROWS, JOBS, AuditEnd, Own, Page, render
 
 READABLE = 0o644

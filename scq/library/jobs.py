@@ -8,12 +8,13 @@ from typing import Any, overload
 from scq.errors import ScqError, UsageError
 from scq.library.job import CodeJob
 from scq.library.verbs import HERE, Verbs, settle
+from scq.model import STATUSES
 from scq.report import Report
+from scq.view import status_word
 
-__all__ = ["SHOWN_JOBS", "STATUSES", "CodeJob", "JobCollection", "LiveJobs", "RefusedJobsError"]
+__all__ = ["SHOWN_JOBS", "CodeJob", "JobCollection", "LiveJobs", "RefusedJobsError"]
 
 SHOWN_JOBS = 50
-STATUSES = ("pending", "approved", "running", "completed", "failed", "rejected")
 ORDERS: dict[str, Callable[[CodeJob], Any]] = {
     "name": lambda job: job.name.lower(),
     "status": lambda job: STATUSES.index(job.status),
@@ -234,13 +235,6 @@ class LiveJobs(JobCollection):
         return self._of(found if limit is None else found[max(0, len(found) - limit) :])
 
     _note = " at this moment (looks anew each time it is used)"
-
-
-def status_word(status: str) -> str:
-    """A status to narrow by, empty for all. Raises UsageError for a word that is none: it would hide every job."""
-    if status and status not in STATUSES:
-        raise UsageError(f"{status!a} is not a status", f"They are {', '.join(STATUSES)}.")
-    return status
 
 
 def _nobody(_question: str) -> bool:

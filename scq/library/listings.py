@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from scq.library.job import CodeJob
-from scq.library.jobs import JobCollection, LiveJobs, status_word
+from scq.library.jobs import JobCollection, LiveJobs
 from scq.library.verbs import Verbs
 
 
@@ -24,14 +24,14 @@ class Listings:
 
         Raises UsageError for a word that is no status.
         """
-        return self._jobs(mine=True, status=status_word(status), limit=limit)
+        return self._jobs(mine=True, status=status, limit=limit)
 
     def all_jobs_for_me(self, status: str = "", limit: int | None = None) -> JobCollection:
         """The jobs sent to you, oldest first: only those with a status, only the newest `limit`.
 
         Raises UsageError for a word that is no status.
         """
-        return self._jobs(for_me=True, status=status_word(status), limit=limit)
+        return self._jobs(for_me=True, status=status, limit=limit)
 
     @property
     def pending_for_me(self) -> LiveJobs:

@@ -1,7 +1,7 @@
 """Jobs as HTML that stands by itself in a notebook: no script, nothing to load, the same after the notebook was saved.
 
-This is what a job looks like where no widget can be shown. Every text passes `clean.line` and the escaping of the template engine,
-wherever it came from; facts that are missing or of another type than docs/json.md says are left out.
+This is what a job looks like where no widget can be shown. Every text passes `clean.line` and the escaping of the template
+engine, wherever it came from; facts that are missing or of another type than docs/json.md says are left out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from scq import resources
 from scq.clean import block, line
 from scq.files import read_text
 from scq.formats import parse_time
-from scq.model import FINISHED
+from scq.model import FINISHED, STATUSES
 from scq.showing import NO_PEER, ON_DRIVE, seconds, size
-from scq.timeline import STATUSES
 from scq.web.page import CAUSES
 
 if TYPE_CHECKING:

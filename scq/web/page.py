@@ -20,9 +20,9 @@ from scq import __version__, resources
 from scq.clean import line
 from scq.files import read_text
 from scq.lastcalls import Ended
-from scq.model import AuditRow, Problem, Trouble
+from scq.model import STATUSES, AuditRow, Problem, Trouble
 from scq.showing import size
-from scq.timeline import STATUSES, Story, Summary, span
+from scq.timeline import Story, Summary, span
 from scq.web import charts
 
 if TYPE_CHECKING:

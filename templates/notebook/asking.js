@@ -36,10 +36,10 @@ function openLine(model, el) {
 
   function lose() {
     timers.forEach(clearTimeout);
-    const unanswered = [...waiting.values()];
+    const left = [...waiting.values()];
     waiting.clear();
     tell("lost");
-    for (const one of unanswered) one.reject(lostError(ACTING.has(one.message.ask)));
+    for (const one of left) one.reject(lostError(ACTING.has(one.message.ask)));
   }
 
   function answered(reply) {
@@ -73,12 +73,22 @@ function openLine(model, el) {
 
   function ask(what, facts = {}) {
     if (line.state === "lost") return Promise.reject(lostError(false));
+    const same = unanswered(what, facts);
+    if (same) return same.answer;
     const message = { ...facts, id: first + ++count, ask: what };
-    return new Promise((resolve, reject) => {
-      const quiet = waiting.size === 0;
-      waiting.set(message.id, { message, resolve, reject });
-      if (post(message) && quiet) heard();
-    });
+    const one = { message, facts: JSON.stringify(facts) };
+    one.answer = new Promise((resolve, reject) => Object.assign(one, { resolve, reject }));
+    const quiet = waiting.size === 0;
+    waiting.set(message.id, one);
+    if (post(message) && quiet) heard();
+    return one.answer;
+  }
+
+  /** What only reads is asked once, however often somebody presses its button before there is an answer. */
+  function unanswered(what, facts) {
+    if (ACTING.has(what)) return undefined;
+    const wanted = JSON.stringify(facts);
+    return [...waiting.values()].find((one) => one.message.ask === what && one.facts === wanted);
   }
 
   /** Ask once more what only reads, under the same number: the first answer counts, the other is not waited for. */

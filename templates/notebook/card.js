@@ -300,7 +300,7 @@ function definitions(job) {
   if (job.where === "drive") add("Where", "on Google Drive only");
   if (job.approval) add(job.approval.verdict === "reject" ? "Rejected" : "Approved", ...verdictWords(job.approval));
   if (job.run) add("Run", ...runWords(job.run));
-  if (job.reason) add("Reason", job.reason);
+  if (job.reason && job.reason !== job.approval?.reason) add("Reason", job.reason);
   return made;
 }
 

@@ -9,7 +9,8 @@ from scq.clean import line
 from scq.commands.status.notices import DRIVES
 from scq.commands.status.screen import Row, ago, count, interval, lasting
 from scq.context import Context
-from scq.measuring import STATUSES, Figures, SignIn, Source, Work
+from scq.measuring import Figures, SignIn, Source, Work
+from scq.model import STATUSES
 from scq.showing import seconds, size, when
 
 

@@ -58,6 +58,9 @@ class TestList:
     ) -> None:
         assert names(world.owner.json("list", *filters)) == found
 
+    def test_a_word_that_is_no_status_is_refused_since_it_would_hide_every_job(self, world: World) -> None:
+        assert "'done' is not a status\n     They are pending," in world.owner.scq("list", "--status", "done", code=2).err
+
     def test_total_counts_what_the_limit_cut(self, world: World) -> None:
         assert world.owner.json("list", "--limit", "1")["total"] == 3
 

@@ -71,6 +71,18 @@ def test_an_open_card_looks_again_but_never_twice_at_once(browser: Browser) -> N
     browser.run("silent.clear(); held.splice(0).forEach(reply); until(() => !shows('.scq-notice-text').join().trim())")
 
 
+def test_a_button_pressed_again_and_again_asks_a_busy_kernel_once(browser: Browser) -> None:
+    open_card(browser, JOB, review=review(JOB, code("run.sh", [["", "true"]])))
+    browser.run("silent.add('review'); 1")
+    for _ in range(6):
+        press(browser, "Review")
+    press(browser, "Refresh")
+    press(browser, "Review")
+    assert len(asked(browser, "review")) == 1
+    browser.run("held.splice(0).forEach(reply); 1")
+    browser.run("until(() => shows('.scq-text').join() === 'true')")
+
+
 def test_the_code_is_shown_with_numbers_colours_and_findings_run_sh_first(browser: Browser) -> None:
     files = (
         code("run.sh", [["c1", "# start"]], [["", "python3 main.py"]]),
