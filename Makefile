@@ -10,13 +10,14 @@ WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning reasons report routing scripts services showing timeline troubles view wording
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check fmt build bench bytecode clean
+.PHONY: help demo test lint docs check fmt build bench bytecode clean
 
 help:
 	@echo "make demo    watch one job travel from submission to answer, in a throw-away folder"
 	@echo "make test    run the test suite with coverage"
 	@echo "make lint    formatting, lint, types, import contracts"
-	@echo "make check   lint and test"
+	@echo "make docs    the documents and the reference of the Python API as a site in .cache/site"
+	@echo "make check   lint, docs and test"
 	@echo "make fmt     format the code and fix what can be fixed"
 	@echo "make build   wheel and source archive in dist/"
 	@echo "make bench   measure start-up, looks and runs"
@@ -42,7 +43,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy --strict scq
 	$(BIN)/lint-imports
 
-check: lint test
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: lint docs test
 
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -23,6 +23,8 @@ from scq.view import as_dict, expect, find, job_of
 
 Check = Callable[[Job, Record], None]
 """Raises ScqError when a job may not be decided so."""
+UNSEEN = "-"
+"""The revision of no job."""
 WORDS = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}
 
 
@@ -44,7 +46,7 @@ def decide(
     """Decide every named job on its own: one that is refused does not stop the others.
 
     `by` is the reviewer, the owner unless named. An approval that needs further reviewers is written down and waits for them.
-    `seen` holds the revision by id of jobs that must still be what they were when they were shown.
+    `seen` holds the revision by id of jobs that must still be what they were when they were shown; then no other job is decided.
     """
     if not dry_run:
         observe(ctx)  # a job decided before any check was still received, and is told so
@@ -58,7 +60,8 @@ def decide(
     expected = seen or {}
 
     def unchanged(job: Job, record: Record) -> None:
-        expect(job, expected.get(job.id, ""))
+        if seen is not None:
+            expect(job, seen.get(job.id) or UNSEEN)
         check(job, record)
 
     chosen, errors, worst = _choose(shown, words, unchanged, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -14,6 +15,8 @@ from scq.model import STATUSES, Answer, Job, Peer
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{8}")
+"""A full id, or a short one. Eight digits alone may be a date in a name."""
 
 
 def job_of(record: Record) -> Job:
@@ -129,14 +132,16 @@ def sent_at(job: Job) -> datetime:
 def find(jobs: Mapping[str, Job], word: str) -> Job:
     """The one job meant by a full id, a unique prefix of at least four characters, or an unambiguous name.
 
-    Raises UsageError naming the candidates when the word fits several jobs, or none.
+    A word in the form of an id is never a name: a stranger may call a job by the id of another that is gone. Raises UsageError
+    naming the candidates when the word fits several jobs, or none.
     """
     word = word.strip()
     exact = [job for job in jobs.values() if job.id == word]
     if len(exact) == 1:
         return exact[0]
     fitting = [job for job in jobs.values() if len(word) >= SHORTEST_PREFIX and job.id.startswith(word.lower())]
-    fitting = fitting or [job for job in jobs.values() if job.name == word]
+    if _ID.fullmatch(word.lower()) is None:
+        fitting = fitting or [job for job in jobs.values() if job.name == word]
     fitting = fitting or [job for job in jobs.values() if f"{job.sighting.submitter}/{job.name}" == word]
     if len(fitting) == 1:
         return fitting[0]

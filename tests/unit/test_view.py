@@ -36,6 +36,20 @@ def test_an_ambiguous_word_names_the_candidates() -> None:
     assert find(jobs(TWO, TWIN), "second@example.net/beta") is TWIN
 
 
+@pytest.mark.parametrize("word", ["00000000-1111-4222-8333-444444444444", "0a0a0a0a", "0A0A0A0A"])
+def test_a_job_that_is_called_like_the_id_of_another_is_not_that_one(word: str) -> None:
+    stranger = job_of(record(name=word, id="bbbb3333-x"))
+    with pytest.raises(UsageError, match="no job"):
+        find(jobs(ONE, stranger), word)
+    assert find(jobs(ONE, stranger), "bbbb") is stranger
+    assert find(jobs(ONE, stranger), f"{THEM}/{word}") is stranger
+
+
+def test_a_date_may_be_a_name() -> None:
+    dated = job_of(record(name="20261122", id="bbbb3333-x"))
+    assert find(jobs(ONE, dated), "20261122") is dated
+
+
 @pytest.mark.parametrize("word", ["zzzz", "aaa", "", "\x1b[31m"])
 def test_an_unknown_word_is_refused_without_control_characters(word: str) -> None:
     with pytest.raises(UsageError) as caught:

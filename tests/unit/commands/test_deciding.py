@@ -214,6 +214,8 @@ def test_who_shows_a_job_first_is_told_when_it_is_another_one_by_then(world: Wor
         f"{two[:8]} changed since it was shown: it is pending now",
     ]
     assert cancel.run(ctx, [two], seen=shown).exit_code == 75
+    assert reject.run(ctx, [two], seen={}).exit_code == 75, "what was not shown is not decided"
+    assert reject.run(ctx, [two], seen={two: ""}).exit_code == 75
     assert reject.run(ctx, [two], seen={two: world.owner.job(two)["revision"]}).exit_code == 0
 
 
