@@ -30,7 +30,7 @@ OPEN = """async path => {
   return panel.id;
 }"""
 PANEL = "[...jupyterapp.shell.widgets('main')].find(panel => panel.id === id)"
-SHOW = f"id => jupyterapp.shell.activateById(id)"
+SHOW = "id => jupyterapp.shell.activateById(id)"
 IDLE = f"id => {PANEL}.sessionContext.session?.kernel?.status === 'idle'"
 RUN = f"""async ([id, source]) => {{
   const panel = {PANEL};
