@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from scq.clean import block, line
+from scq.clean import block, line, log
 from scq.comparing import Comparison, Reach, compare
 from scq.context import Context
 from scq.digest import manifest, read_entry, read_file
@@ -255,7 +255,7 @@ def _tail(path: str) -> str:
     with os.fdopen(open_regular(path), "rb") as file:
         length = os.fstat(file.fileno()).st_size
         file.seek(max(0, length - ERROR_BYTES))
-        text = block(file.read(ERROR_BYTES).decode("utf-8", "replace")).strip("\n")
+        text = log(file.read(ERROR_BYTES).decode("utf-8", "replace")).strip("\n")
     if length <= ERROR_BYTES:
         return text
     return f"[the beginning is left out: {size(length - ERROR_BYTES)}]\n{text.partition(chr(10))[2] or text}"
