@@ -89,9 +89,9 @@ def _walk(here: Session, *, file: str, submitter: str, tag: str, pager: bool) ->
         raise UsageError(
             "without a job, review asks on a terminal", "Name a job: scq review ID; scq pending lists those that wait."
         )
-    from scq.cli.faces import face
-    from scq.cli.terminal import Terminal
-    from scq.cli.walking import walk
+    from scq.cli.walk.faces import face
+    from scq.cli.walk.terminal import Terminal
+    from scq.cli.walk.walk import walk
 
     terminal = Terminal(sys.stdin, sys.stdout, os.environ, paging=pager)
     here.show(walk(here.context(), face(sys.stdout, os.environ), terminal, submitter=submitter, tag=tag))

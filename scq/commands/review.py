@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from scq.clean import block, line
 from scq.context import Context
 from scq.digest import manifest, read_entry
-from scq.errors import UsageError
+from scq.errors import IntegrityError, UsageError
 from scq.findings import denied, in_code
 from scq.looking import observe
 from scq.model import Content, FileEntry, Finding, Job, Manifest, Problem
@@ -56,10 +56,17 @@ def run(ctx: Context, word: str, *, file: str = "", paint: Paint | None = None, 
         lines.extend(
             ["", f"to approve exactly this:  scq approve {job.short_id}", f"to refuse:  scq reject {job.short_id} -r REASON"]
         )
-    if remember and not file and made.digest and record.sighting.owner == ctx.config.email:
-        observe(ctx)
-        ctx.store.update(lambda state: _reviewed(state, key, record, made.digest))
+    if remember and not file and made.digest:
+        _remember(ctx, key, record, made.digest)
     return Report("review", data, tuple(lines), (*shown.problems, *wanted.problems, *unknown_rules(ctx)))
+
+
+def note(ctx: Context, word: str, digest: str) -> None:
+    """Remember that this content of a job was read elsewhere, as `run` does. Raises IntegrityError when it is other by now."""
+    key, record, job, _ = select(ctx, word)
+    if job.digest != digest:
+        raise IntegrityError(f"{job.short_id} changed while you read it", "This is what it is now")
+    _remember(ctx, key, record, digest)
 
 
 def _on_drive(ctx: Context, job: Job, file: str, paint: Paint | None, problems: tuple[Problem, ...]) -> Report:
@@ -112,6 +119,12 @@ def _findings(found: tuple[Finding, ...], blocking: frozenset[Finding]) -> list[
         mark = "✗" if item in blocking else " "
         lines.append(f" {mark} {place.ljust(places)}  {rule.ljust(rules)}  {item.what}")
     return lines
+
+
+def _remember(ctx: Context, key: str, record: Record, digest: str) -> None:
+    if record.sighting.owner == ctx.config.email:
+        observe(ctx)
+        ctx.store.update(lambda state: _reviewed(state, key, record, digest))
 
 
 def _reviewed(state: State, key: str, seen: Record, digest: str) -> State:

@@ -13,6 +13,7 @@ from scq import digest
 from scq.commands import review
 from scq.config_values import Config
 from scq.context import Context
+from scq.errors import IntegrityError
 from tests.people import OWNER, World
 
 
@@ -54,6 +55,17 @@ class TestReview:
         data = world.owner.json("review", uid)
         assert world.owner.state()["jobs"].popitem()[1]["reviewed"] == data["digest"]
 
+    def test_what_was_read_elsewhere_is_remembered_only_while_it_is_that(self, world: World) -> None:
+        uid = world.submit(layout="a3", note__txt="old")
+        read = world.owner.job(uid)["digest"]
+        note_of(world).write_text("new")
+        with pytest.raises(IntegrityError, match="changed while you read it"):
+            review.note(context(world), uid, read)
+        assert world.owner.job(uid)["reviewed"] is None
+        now = world.owner.job(uid)["digest"]
+        review.note(context(world), uid, now)
+        assert world.owner.job(uid)["reviewed"] == now
+
     def test_reading_without_remembering_writes_nothing(self, world: World) -> None:
         world.submit()
         assert review.run(context(world), "count", remember=False).lines
@@ -87,7 +99,7 @@ class TestReview:
 
     def test_text_cannot_touch_the_terminal_but_programs_get_it_as_it_is(self, world: World) -> None:
         uid = world.submit(evil__txt="a\x1b[2J\u202eb\r\nc\td")
-        assert "a��b\nc\td" in world.owner.scq("review", uid).out
+        assert "a�[2J�b\nc\td" in world.owner.scq("review", uid).out
         (file,) = [file for file in world.owner.json("review", uid)["files"] if file["path"] == "code/evil.txt"]
         assert file["text"] == "a\x1b[2J\u202eb\nc\td" or file["text"] == "a\x1b[2J\u202eb\r\nc\td"
 
@@ -100,8 +112,8 @@ class TestReview:
             return f"<{text}>"
 
         lines = review.run(context(world), "count", paint=paint).lines
-        assert ("code/evil.txt", "a�b") in painted
-        assert "<a�b>" in lines
+        assert ("code/evil.txt", "a�[2Jb") in painted
+        assert "<a�[2Jb>" in lines
 
 
 class TestFindings:

@@ -34,22 +34,31 @@ scq approve:
 
 
 def choices(text: str) -> dict[str, Any]:
-    """The options behind `a`, as arguments of `approve`; words without an option are the reason. Raises UsageError."""
+    """The options behind `a`, as arguments of `approve`; other words belong to the reason. Raises UsageError."""
     try:
-        given, rest = getopt.gnu_getopt(shlex.split(text), "r:", list(OPTIONS))
-    except (ValueError, getopt.GetoptError) as error:
+        given, rest = getopt.gnu_getopt(_words(text), "r:", list(OPTIONS))
+    except getopt.GetoptError as error:
         options = ", ".join(f"--{option.rstrip('=')}" for option in OPTIONS)
         raise UsageError(line(str(error)), f"The options are those of scq approve: -r, {options}") from error
-    found: dict[str, Any] = {"reason": " ".join(rest)} if rest else {}
+    found: dict[str, Any] = {}
+    reason: list[str] = []
     for option, value in given:
-        name = {"-r": "reason", "--accept-finding": "accept"}.get(option, option.removeprefix("--").replace("-", "_"))
-        if name == "accept":
+        name = option.removeprefix("--").replace("-", "_")
+        if option in ("-r", "--reason"):
+            reason.append(value)
+        elif name == "accept_finding":
             found.setdefault("accept", []).append(value)
-        elif name == "max_runs":
-            found["max_runs"] = _number(value)
         else:
-            found[name] = value
-    return found
+            found[name] = _number(value) if name == "max_runs" else value
+    return found | ({"reason": " ".join([*reason, *rest])} if reason or rest else {})
+
+
+def _words(text: str) -> list[str]:
+    """As a shell reads them; an apostrophe that quotes nothing is a letter like others."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def _number(value: str) -> int:

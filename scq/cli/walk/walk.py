@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from scq.clean import line
-from scq.cli.choices import HELP, choices
-from scq.cli.faces import MOST_FILES, NARROWEST, Face
-from scq.cli.sheets import Opened, Shown
-from scq.cli.terminal import Terminal
+from scq.cli.walk.choices import HELP, choices
+from scq.cli.walk.faces import MOST_FILES, NARROWEST, Plain
+from scq.cli.walk.sheets import Opened, Shown
+from scq.cli.walk.terminal import Terminal
 from scq.commands import approve, pending, reject, review
 from scq.commands.status.screen import count
 from scq.context import Context
 from scq.digest import copy
 from scq.errors import IntegrityError, ScqError, UsageError
+from scq.machine import advice_on, words_of
 from scq.report import Report
 from scq.selecting import select
 
@@ -25,13 +26,15 @@ Move = Literal["stay", "again", "next", "back", "quit"]
 """What comes after a command: the same prompt, the same job once more from the start, another job, or the end."""
 MOST_EDITED = 50
 """Files that an editor is given at once."""
+NAMED = 4
+"""Files named that were not opened."""
 FIRM = "\N{NO-BREAK SPACE}"
 
 
 class Walk:
     """The jobs that wait, in order, and what became of each here."""
 
-    def __init__(self, ctx: Context, face: Face, terminal: Terminal, ids: list[str]) -> None:
+    def __init__(self, ctx: Context, face: Plain, terminal: Terminal, ids: list[str]) -> None:
         self.ctx = ctx
         self.face = face
         self.terminal = terminal
@@ -140,19 +143,16 @@ class Walk:
         if not files:
             self.terminal.say("It has no files that can be read.")
             return "stay"
-        self.terminal.page(self.face.code(files, self._width()))
-        return self._note(shown, files)
-
-    def _note(self, shown: Shown, files: list[dict[str, Any]]) -> Move:
-        """Files were opened. With the last of them the content counts as read, as after `scq review ID`."""
-        shown.opened.update(file["path"] for file in files)
-        if shown.read or shown.digest is None or len(shown.opened) < len(shown.files):
-            return "stay"
-        if review.run(self.ctx, shown.id, remember=False).data["digest"] != shown.digest:
-            raise _changed(shown)
-        review.run(self.ctx, shown.id)
-        shown.read = True
+        if self.terminal.page(self.face.code(files, self._width())):
+            self._note(shown, [file for file in files if file["whole"]])
         return "stay"
+
+    def _note(self, shown: Shown, files: list[dict[str, Any]]) -> None:
+        """Files were opened in full. With the last of them the content counts as read, as after `scq review ID`."""
+        shown.opened.update(file["path"] for file in files)
+        if not shown.read and shown.digest is not None and not shown.missing():
+            review.note(self.ctx, shown.id, shown.digest)
+            shown.read = True
 
     def _file(self, shown: Shown, word: str) -> dict[str, Any]:
         """The file of this number. Raises UsageError."""
@@ -170,7 +170,13 @@ class Walk:
         if len(files) > MOST_EDITED:
             raise UsageError(f"this job has {len(files)} files", "Name the one to open, such as e 3")
         self.terminal.say("This opens a copy: edits change nothing, and it is removed afterwards.")
-        return self._note(shown, files) if self.terminal.edit(lambda folder: self._copied(shown, files, folder)) else "stay"
+        try:
+            edited = self.terminal.edit(lambda folder: self._copied(shown, files, folder))
+        except OSError as error:
+            raise UsageError(f"no copy could be made: {words_of(error)}", advice_on(error) or "") from error
+        if edited:
+            self._note(shown, files)
+        return "stay"
 
     def _copied(self, shown: Shown, files: list[dict[str, Any]], folder: str) -> list[str]:
         """Paths of the files in a copy that nobody can write. Raises IntegrityError when they are not what is shown."""
@@ -178,14 +184,14 @@ class Walk:
         content = self.ctx.layout(record.sighting.ref.layout).content(record.sighting)
         made = copy(self.ctx.config.root, content, self.ctx.caps, folder)
         if made.digest != shown.digest:
-            raise _changed(shown)
+            raise IntegrityError(f"{shown.data['short_id']} changed while you read it", "This is what it is now")
         for entry in made.files:
             os.chmod(os.path.join(folder, entry.path), 0o400)
         return [os.path.join(folder, file["path"]) for file in files]
 
     def _diff(self, shown: Shown, rest: str) -> Move:
         report = shown.compared(self.ctx)
-        self.terminal.page(self.face.diff(report.lines[0], report.data["files"], self._width()))
+        self.terminal.page(self.face.diff(report.lines[0], report.data["files"]))
         return "stay"
 
     def _findings(self, shown: Shown, rest: str) -> Move:
@@ -214,14 +220,19 @@ class Walk:
         trial = approve.run(self.ctx, [shown.id], dry_run=True, **wanted)
         if trial.errors:
             return self._refused(shown, trial)
-        missing = len(shown.files) - len(shown.opened)
-        were = "was" if missing == 1 else "were"
-        if missing and not self.terminal.agrees(
-            f"{missing} of {len(shown.files)} files {were} not opened. Approve all the same?"
-        ):
+        if not self._read_enough(shown):
             return "stay"
         reason = self.terminal.ask("Reason (may be empty): ") if asked is None else asked
         return self._decided(shown, lambda: approve.run(self.ctx, [shown.id], reason=reason, **wanted))
+
+    def _read_enough(self, shown: Shown) -> bool:
+        """Whether everything was opened, or the person does without it."""
+        missing = shown.missing()
+        if not missing:
+            return True
+        were = f"{len(missing)} of {len(shown.files)} files {'was' if len(missing) == 1 else 'were'}"
+        names = ", ".join(line(path, 60) for path in missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
+        return self.terminal.agrees(f"{were} not opened in full: {names}. Approve all the same?")
 
     def _accepted(self, shown: Shown, given: list[str]) -> list[str] | None:
         """Rules whose findings are accepted; None when the person does not want to accept what `deny` blocks."""
@@ -230,10 +241,9 @@ class Walk:
             return given
         rules = sorted({hint.rule for hint in denied})
         self.terminal.say("`deny` in your configuration blocks this:")
-        self.terminal.page(self.face.findings(denied, self._width()))
-        if self.terminal.agrees(f"Accept all findings of {', '.join(rules)} in this job?"):
-            return [*given, *rules]
-        return None
+        shown_whole = self.terminal.page(self.face.findings(denied, self._width()))
+        agreed = shown_whole and self.terminal.agrees(f"Accept all findings of {', '.join(rules)} in this job?")
+        return [*given, *rules] if agreed else None
 
     def _reject(self, shown: Shown, rest: str) -> Move:
         reason = rest or self.terminal.ask("Reason, which the submitter will read: ")
@@ -254,6 +264,7 @@ class Walk:
             report = decide()
         except KeyboardInterrupt:
             short = shown.data["short_id"]
+            self.became[shown.id] = "interrupted"
             self.terminal.say(f"\nInterrupted while {short} was being decided: scq show {short} tells what became of it.")
             raise
         if not report.data["jobs"]:
@@ -304,7 +315,7 @@ class Walk:
         return self.terminal.size().columns
 
 
-def walk(ctx: Context, face: Face, terminal: Terminal, *, submitter: str = "", tag: str = "") -> Report:
+def walk(ctx: Context, face: Plain, terminal: Terminal, *, submitter: str = "", tag: str = "") -> Report:
     """Walk the waiting jobs, oldest first; only those of one submitter or with one tag where these are given."""
     found = pending.run(ctx)
     ids = [job["id"] for job in found.data["jobs"] if _fits(job, submitter, tag)]
@@ -317,7 +328,3 @@ def walk(ctx: Context, face: Face, terminal: Terminal, *, submitter: str = "", t
 
 def _fits(job: Mapping[str, Any], submitter: str, tag: str) -> bool:
     return (not submitter or job["submitter"].lower() == submitter.lower()) and (not tag or tag in job["tags"])
-
-
-def _changed(shown: Shown) -> IntegrityError:
-    return IntegrityError(f"{shown.data['short_id']} changed while you read it", "This is what it is now")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from scq.clean import line
-from scq.cli.faces import FileRow, Hint, Sheet
+from scq.cli.walk.faces import FileRow, Hint, Sheet
 from scq.commands import diff
 from scq.commands import list as listing
 from scq.commands.status.screen import ago, count
@@ -43,6 +43,10 @@ class Shown:
     def contents(self) -> Opened:
         """What was opened, by content."""
         return frozenset((file["path"], file["sha256"]) for file in self.files if file["path"] in self.opened)
+
+    def missing(self) -> list[str]:
+        """Paths of what was not opened in full."""
+        return [file["path"] for file in self.files if file["path"] not in self.opened]
 
     def compared(self, ctx: Context) -> Report:
         """What `diff` says about it, found once. Raises ScqError when it cannot be compared."""

@@ -128,7 +128,7 @@ def test_a_person_reads_with_their_own_programs_and_decides(
     assert decided == [("approved", "because it counts"), ("rejected", "because it does not"), ("pending", None)]
     assert (tmp_path / "options").read_text() == "-FRX -x\n"
     paged = COLOUR.sub("", (tmp_path / "paged").read_text())
-    assert "99)  # �name" in paged
+    assert "99)  # �[2Jname" in paged
     assert "\x1b" not in paged
     assert (tmp_path / "word").read_text() == "--wait\n"
     assert (tmp_path / "modes").read_text().split() == ["700", "400", "400"]

@@ -1,14 +1,14 @@
 """How the walk through waiting jobs looks: plain lines, or panels and tables where `rich` is installed.
 
-Both faces show the same and only draw: what goes in is clean already (scq.clean), or is cleaned here on its way.
+Both faces show the same and only draw, into text that ends with a line break: what goes in is clean already (scq.clean), or is
+cleaned here on its way. `width` is that of the terminal in columns.
 """
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ NARROWEST = 20
 LOOK: Any = {"theme": "ansi_dark", "background_color": "default", "line_numbers": True, "word_wrap": True}
 """How code is drawn: in the terminal's own colours."""
 COLOURED = 32 << 10
-"""Characters of one text that are coloured; with many more a person would wait for the colours."""
+"""Characters that are coloured at once; with many more a person would wait for the colours."""
 MOST_FILES, MOST_FINDINGS = 30, 12
 """Rows shown of a job at once; a command shows the others."""
 
@@ -76,25 +76,23 @@ class Sheet(Struct, frozen=True):
         return f"… and {left} more: l lists all" if left > 0 else ""
 
 
-class Face(Protocol):
-    """Draws into text that ends with a line break. `width` is that of the terminal in columns."""
-
-    def sheet(self, sheet: Sheet, width: int) -> str: ...
-    def files(self, files: Sequence[FileRow], width: int) -> str: ...
-    def findings(self, hints: Sequence[Hint], width: int) -> str: ...
-    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str: ...
-    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str: ...
-
-
-def face(out: TextIO, env: Mapping[str, str]) -> Face:
+def face(out: TextIO, env: Mapping[str, str]) -> Plain:
     """The face for a terminal: rich where it is installed and the terminal can show it."""
-    able = env.get("TERM", "dumb") != "dumb" and (out.encoding or "").lower().replace("-", "") == "utf8"
-    if able:
+    mark = marker(out)
+    if env.get("TERM", "dumb") != "dumb" and _has_all_letters(out):
         try:
             import rich  # noqa: F401 - whether it is there
         except ImportError:
-            able = False
-    return Rich(env) if able else Plain(painter(out), marker(out))
+            return Plain(painter(out), mark)
+        return Rich(mark, None if "NO_COLOR" in env else "auto")
+    return Plain(painter(out), mark)
+
+
+def _has_all_letters(out: TextIO) -> bool:
+    """True where both the stream and the locale, which pager and editor go by, are UTF-8."""
+    from locale import getencoding
+
+    return {word.lower().replace("-", "") for word in (out.encoding or "", getencoding())} == {"utf8"}
 
 
 class Plain:
@@ -137,29 +135,39 @@ class Plain:
 
     def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str:
         rows: list[str] = []
+        left = COLOURED
         for file in files:
-            rows.extend(["", self._mark("head", f"── {file_head(file)}")])
-            if file["text"]:
-                text = block(file["text"])
-                rows.append(numbered(text if len(text) > COLOURED else self._paint(file["path"], text)))
+            text = block(file["text"] or "").rstrip("\n")
+            coloured = len(text) <= left
+            left -= len(text) if coloured else 0
+            rows.extend(["", self._head(file_head(file))])
+            if text:
+                rows.append(self._source(file["path"], text, width) if coloured else numbered(text))
             rows.extend(file_notes(file))
         return "\n".join(rows).lstrip("\n") + "\n"
 
-    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str:
+    def diff(self, head: str, changes: Sequence[Mapping[str, Any]]) -> str:
         rows = [head]
         for change in changes:
-            rows.extend(["", self._mark("head", f"── {line(change['path'], 300)}  {change['change']}")])
+            rows.extend(["", self._head(f"{line(change['path'], 300)}  {change['change']}")])
             for row in block(change["diff"]).rstrip("\n").split("\n"):
                 meaning = {"+": "good", "-": "bad", "@": "dim"}.get(row[:1])
                 rows.append(self._mark(meaning, row) if meaning else row)
         return "\n".join(rows) + "\n"
 
+    def _head(self, title: str) -> str:
+        return self._mark("head", f"── {title}")
 
-class Rich:
+    def _source(self, path: str, text: str, width: int) -> str:
+        return numbered(self._paint(path, text))
+
+
+class Rich(Plain):
     """Panels, tables and syntax colours. Everything goes in as `Text`, in which no word is markup."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._colours: Any = None if "NO_COLOR" in env else "auto"
+    def __init__(self, mark: Paint | None = None, colours: Literal["auto"] | None = "auto") -> None:
+        super().__init__(mark=mark)
+        self._colours = colours
 
     def sheet(self, sheet: Sheet, width: int) -> str:
         from rich.console import Group
@@ -179,49 +187,15 @@ class Rich:
         parts.extend([Text(), self._files(sheet.files[:MOST_FILES])])
         parts.extend([Text(sheet.files_left, "dim")] if sheet.files_left else [])
         panel = Panel(Group(*parts), title=Text(sheet.title, "bold"), title_align="left", border_style="cyan")
-        return "\n" + self._drawn(panel, width=width)
-
-    def files(self, files: Sequence[FileRow], width: int) -> str:
-        return self._drawn(self._files(files), width=width)
+        return "\n" + self._drawn(panel, width)
 
     def findings(self, hints: Sequence[Hint], width: int) -> str:
-        return self._drawn(self._findings(hints), width=width)
+        return self._drawn(self._findings(hints), width)
 
-    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str:
+    def _source(self, path: str, text: str, width: int) -> str:
         from rich.syntax import Syntax
-        from rich.text import Text
 
-        parts: list[str] = []
-        for file in files:
-            parts.append(self._ruled(file_head(file), width))
-            text = block(file["text"] or "").rstrip("\n")
-            if len(text) > COLOURED:
-                parts.append(f"{numbered(text)}\n")
-            elif text:
-                parts.append(self._drawn(Syntax(text, _lexer(file["path"]), **LOOK), width=width))
-            parts.extend(self._drawn(Text(note, "dim"), width=width) for note in file_notes(file))
-            parts.append("\n")
-        return "".join(parts)
-
-    def diff(self, head: str, changes: Sequence[Mapping[str, Any]], width: int) -> str:
-        from rich.text import Text
-
-        parts = [self._drawn(Text(head, "bold"), width=width)]
-        for change in changes:
-            parts.append(self._ruled(f"{line(change['path'], 300)}  {change['change']}", width))
-            text = block(change["diff"]).rstrip("\n")
-            if len(text) > COLOURED:
-                parts.append(f"{text}\n")
-                continue
-            styles = ((row, {"+": "green", "-": "red", "@": "cyan"}.get(row[:1], "")) for row in text.split("\n"))
-            parts.append(self._drawn(*(Text(row, style, overflow="fold") for row, style in styles), width=width))
-        return "".join(parts)
-
-    def _ruled(self, title: str, width: int) -> str:
-        from rich.rule import Rule
-        from rich.text import Text
-
-        return self._drawn(Rule(Text(title, "bold", overflow="fold"), align="left", style="cyan"), width=width)
+        return self._drawn(Syntax(text, Syntax.guess_lexer(path), **LOOK), width).rstrip("\n")
 
     def _files(self, files: Sequence[FileRow]) -> Table:
         from rich.table import Table
@@ -249,16 +223,15 @@ class Rich:
             table.add_row(Text(place, style), Text(hint.rule, style or "yellow"), Text(hint.what, style))
         return table
 
-    def _drawn(self, *parts: RenderableType, width: int) -> str:
+    def _drawn(self, part: RenderableType, width: int) -> str:
         from io import StringIO
 
         from rich.console import Console
 
         drawn = StringIO()
-        console = Console(
-            file=drawn, force_terminal=True, width=max(NARROWEST, width), color_system=self._colours, legacy_windows=False
-        )
-        console.print(*parts, sep="\n", markup=False, emoji=False, highlight=False)
+        columns = max(NARROWEST, width)
+        console = Console(file=drawn, force_terminal=True, width=columns, color_system=self._colours, legacy_windows=False)
+        console.print(part, markup=False, emoji=False, highlight=False)
         return drawn.getvalue()
 
 
@@ -281,18 +254,6 @@ def file_notes(file: Mapping[str, Any]) -> list[str]:
     if not file["text"]:
         return ["   empty"]
     return [] if file["whole"] else ["   … this is the beginning; e opens all of it in your editor"]
-
-
-def _lexer(path: str) -> Any:
-    """The grammar for a file, by its name alone."""
-    from pygments.lexers import get_lexer_for_filename
-    from pygments.lexers.special import TextLexer
-    from pygments.util import ClassNotFound
-
-    try:
-        return get_lexer_for_filename(os.path.basename(path), stripnl=False)
-    except ClassNotFound:
-        return TextLexer(stripnl=False)
 
 
 def _wrapped(text: str, first: str, later: str, width: int) -> str:

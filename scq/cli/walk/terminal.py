@@ -61,20 +61,23 @@ class Terminal:
         """Ask something that only a clear yes allows."""
         return self.ask(f"{question} [y/N] ").lower() in ("y", "yes")
 
-    def page(self, text: str) -> None:
-        """Show a text through the pager; directly when it fits on the screen, or when there is no pager."""
+    def page(self, text: str) -> bool:
+        """Show a text through the pager; directly when it fits on the screen, or when there is no pager.
+
+        Returns whether it was shown: a pager that failed may have shown nothing.
+        """
         pager = self._pager()
         if not pager or not self.out.isatty() or self._fits(text):
             self.say(text)
-            return
+            return True
         self.out.flush()
-        encoding = self.out.encoding or "utf-8"
+        raw = text.encode(self.out.encoding or "utf-8", "replace")
         with self._lent():
-            ended = subprocess.run(
-                [SHELL, "-c", pager], input=text.encode(encoding, "replace"), env={"LESS": "-FRX", **self.env}, check=False
-            )
+            ended = subprocess.run([SHELL, "-c", pager], input=raw, env={"LESS": "-FRX", **self.env}, check=False)
         if ended.returncode in NOT_STARTED:
             self.say(f"The pager could not be started: {line(pager)}. This is the text without it:\n{text}")
+            return True
+        return self._went_well("pager", ended.returncode)
 
     def edit(self, fill: Callable[[str], Sequence[str]]) -> bool:
         """Open the files that `fill` writes into a private folder, and remove them when the editor has ended.
@@ -87,9 +90,13 @@ class Terminal:
             ended = subprocess.run([SHELL, "-c", f'{editor} "$@"', SHELL, *paths], env=dict(self.env), check=False)
         if ended.returncode in NOT_STARTED:
             raise UsageError(f"the editor could not be started: {line(editor)}", "Set VISUAL or EDITOR to one that is installed.")
-        if ended.returncode:
-            self.say(f"The editor ended with exit code {ended.returncode}.")
-        return ended.returncode == 0
+        return self._went_well("editor", ended.returncode)
+
+    def _went_well(self, program: str, code: int) -> bool:
+        if code:
+            how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            self.say(f"The {program} {how}.")
+        return code == 0
 
     def _pager(self) -> str:
         """The words that start the pager; empty for none."""
@@ -116,12 +123,15 @@ class Terminal:
 
     @contextmanager
     def _lent(self) -> Iterator[None]:
-        """While another program has the terminal: Ctrl+C is for that one, and an end of this call waits for what is tidied up."""
+        """While another program has the terminal: its keys are for it, and an end of this call waits for the tidying up."""
 
         def end(number: int, frame: object) -> None:
+            for other in (signal.SIGTERM, signal.SIGHUP):  # a second one must not come in the way of tidying up
+                signal.signal(other, signal.SIG_IGN)
             raise SystemExit(128 + number)
 
-        before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None)}
+        keys = (signal.SIGINT, signal.SIGQUIT)
+        before = {number: signal.signal(number, lambda number, frame: None) for number in keys}
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 before[number] = signal.signal(number, end)
