@@ -22,6 +22,7 @@ DOCS, ELSEWHERE = "docs/", "repository/"
 """Where the pages of the site come from, and the part of the site that holds what else is in the repository."""
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|[#/])([^)#\s]+)")
+LOADED = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*\s(?:src|href)=\"((?:https?:)?//[^\"]+)")
 FENCED = re.compile(r"^(```.*?^```)", re.S | re.M)
 
 
@@ -53,6 +54,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return posixpath.relpath(place(resolved(here, link[1])), folder)
 
     return "".join(part if part.startswith("```") else LINK.sub(led, part) for part in FENCED.split(markdown))
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """The site loads nothing from anywhere else: a page that would is a warning, which `--strict` makes a failure."""
+    for address in LOADED.findall(output):
+        logging.getLogger("mkdocs.plugins.site").warning("%s would load %s", page.file.src_uri, address)
+    return output
 
 
 def prose(markdown: str) -> str:

@@ -71,7 +71,8 @@ def notify_on_exit(
 ) -> Any:
     """Decorator, with or without arguments: tell how each call of a function ended. Also for `async` functions and generators.
 
-    `name` is that of the function where it is not given; the rest is as in `session`. The result stays as it is.
+    `name` is that of the function where it is not given; the rest is as in `session`. The result stays as it is. Raises
+    TypeError for an asynchronous generator, and ValueError for an unknown level, when the function is decorated.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -89,7 +89,10 @@ class DaemonManager:
         return state.running
 
     def logs(self, follow: bool = False, lines: int = 50) -> None:
-        """Print the last `lines` lines of the log; with `follow` also what comes, until interrupted."""
+        """Print the last `lines` lines of the log; with `follow` also what comes, until interrupted.
+
+        Raises UsageError when `lines` is no whole number from 0.
+        """
         if isinstance(lines, bool) or not isinstance(lines, int) or lines < 0:
             raise UsageError(f"lines: {ascii(lines)[:80]} is not allowed: a whole number from 0")
         with advice_as_note():
