@@ -40,7 +40,7 @@ test: $(VENV)/.dev bytecode
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict scq
+	$(BIN)/mypy --strict scq tests/typed_script.py
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -115,16 +116,17 @@ PUBLIC: dict[str, str] = {
 }
 """Public name to the module below `scq.library` that holds it."""
 
-__all__ = ["__version__", "alerts", *PUBLIC]
+if not TYPE_CHECKING:
+    # Type checkers have the imports above: to them a name that is not there is a mistake.
+    __all__ = ["__version__", "alerts", *PUBLIC]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "alerts":
-        return import_module("scq.alerts")
-    if name not in PUBLIC:
-        raise AttributeError(f"module 'scq' has no attribute {name!r}")
-    return getattr(import_module(f"scq.library.{PUBLIC[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name == "alerts":
+            return import_module("scq.alerts")
+        if name not in PUBLIC:
+            raise AttributeError(f"module 'scq' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+        return getattr(import_module(f"scq.library.{PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", "alerts", *PUBLIC])

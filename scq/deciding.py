@@ -61,7 +61,7 @@ def decide(
 
     def unchanged(job: Job, record: Record) -> None:
         if seen is not None:
-            expect(job, seen.get(job.id) or UNSEEN)
+            expect(job, seen.get(job.id, UNSEEN))
         check(job, record)
 
     chosen, errors, worst = _choose(shown, words, unchanged, before)

@@ -15,6 +15,7 @@ from scq.model import STATUSES, Answer, Job, Peer
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
+WILD = frozenset("*?[")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{8}")
 """A full id, or a short one. Eight digits alone may be a date in a name."""
 
@@ -97,12 +98,12 @@ def revision(job: Job) -> str:
     return sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def expect(job: Job, seen: str) -> None:
-    """Check that a job still is what was seen of it as `seen`, a revision; an empty one expects nothing.
+def expect(job: Job, seen: str | None) -> None:
+    """Check that a job still is what was seen of it as `seen`, a revision; None expects nothing.
 
     Raises BusyError saying what became of it meanwhile.
     """
-    if seen and seen != revision(job):
+    if seen is not None and seen != revision(job):
         raise BusyError(f"{job.short_id} changed since it was shown: {_now(job)}", "Look at it again, then decide.")
 
 
@@ -147,22 +148,24 @@ def find(jobs: Mapping[str, Job], word: str) -> Job:
         return fitting[0]
     if not fitting:
         raise UsageError(
-            f"no job {word!a}",
+            f"no job {word[:80]!a}",
             f"scq list shows the jobs; of an id a unique beginning of {SHORTEST_PREFIX} characters or more is enough.",
         )
     shown = ", ".join(f"{job.id} ({ascii(job.name)[1:-1]} from {ascii(job.sighting.submitter)[1:-1]})" for job in fitting[:5])
-    raise UsageError(f"{word!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
+    raise UsageError(f"{word[:80]!a} fits {len(fitting)} jobs: {shown}", "Give more of the id.")
 
 
 def status_word(status: str) -> str:
     """A status to narrow by, empty for all. Raises UsageError for a word that is none: it would hide every job."""
     if status and status not in STATUSES:
-        raise UsageError(f"{status!a} is not a status", f"They are {', '.join(STATUSES)}.")
+        raise UsageError(f"{status[:80]!a} is not a status", f"They are {', '.join(STATUSES)}.")
     return status
 
 
 def fits(path: str, pattern: str) -> bool:
     """True when a relative path is meant by a pattern: `*` stays within one folder, `**` stands for any folders."""
+    if WILD.isdisjoint(pattern):
+        return path == pattern
     return _fits(path.split("/"), pattern.split("/"))
 
 

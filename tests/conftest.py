@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -16,15 +19,49 @@ import pytest
 import typer.main
 from coverage import Coverage
 
+from scq import secrets
+
 MEMORY = "/dev/shm"
 ROOM = 4 << 30
 """Bytes that have to be free in memory before the folders of the tests are put there."""
+HERE = Path(__file__).resolve().parent
+LONG = ("integration/test_cycles_overlap.py", "notebook/", "crash/")
+"""What takes longest is begun first, so that at the end no worker is busy alone."""
 
 
 def pytest_configure() -> None:
     in_memory()
     if Coverage.current() is not None:
         forks_save_only_their_own()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Compile each file of tests in one worker only, and keep it for the next time: that is half of what collecting costs."""
+    unkept, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        for name in own_share(session.config):
+            with suppress(Exception, pytest.skip.Exception):  # collecting tells what is wrong with it
+                importlib.import_module(name)
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = unkept
+
+
+def own_share(config: pytest.Config) -> list[str]:
+    """Names of the modules this worker compiles for all, as each of the others does with as many; none without workers."""
+    worker: dict[str, Any] = getattr(config, "workerinput", {})
+    if not worker or not all(Path(argument).is_dir() for argument in config.args):
+        return []
+    left_out = [Path(path).resolve() for path in config.getoption("ignore") or []]
+    files = sorted({file.resolve() for argument in config.args for file in Path(argument).rglob("test_*.py")})
+    wanted = [file for file in files if not any(file.is_relative_to(path) for path in left_out)]
+    share = wanted[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+    return [".".join(file.relative_to(HERE.parent).with_suffix("").parts) for file in share]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.relative_to(HERE).as_posix().startswith(LONG))
 
 
 def forks_save_only_their_own() -> None:
@@ -75,6 +112,7 @@ def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     for name in ("SYFTBOX_CLIENT_CONFIG_PATH", "SYFT_DEFAULT_JOB_TIMEOUT_SECONDS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(secrets, "_READ", set())  # a call knows the secrets it read itself, not those of the tests before
     return home
 
 

@@ -176,7 +176,7 @@ def _run(ctx: Context, command: Sequence[str]) -> Ended:
             finally:
                 _end_group(child, signal.SIGKILL)  # what it left behind, too
             child.wait()
-    lines = clean.block(bytes(written).decode("utf-8", "replace")).splitlines()
+    lines = clean.log(bytes(written).decode("utf-8", "replace")).splitlines()
     said = tuple(line for line in lines if line.strip())
     return Ended(child.returncode if in_time else None, round(time.monotonic() - began, 3), said)
 

@@ -18,7 +18,7 @@ def run(
     outputs: bool = True,
     logs: bool = False,
     reason: str,
-    seen: str = "",
+    seen: str | None = None,
     dry_run: bool = False,
 ) -> Report:
     """Copy result files that fit `only` (all when empty), and the logs with `logs`, to where the submitter can read them.

@@ -141,7 +141,7 @@ def _wanted(made: Manifest, content: Content, file: str) -> list[FileEntry]:
     chosen = [entry for entry in ordered if entry.path == file]
     if not chosen:
         names = ", ".join(line(entry.path, 80) for entry in ordered[:20])
-        raise UsageError(f"no file {file!a} in this job", f"It has: {names}")
+        raise UsageError(f"no file {file[:300]!a} in this job", f"It has: {names}")
     return chosen
 
 

@@ -14,7 +14,7 @@ from scq.selecting import select
 from scq.view import expect
 
 
-def run(ctx: Context, word: str, *, reason: str, seen: str = "", dry_run: bool = False) -> Report:
+def run(ctx: Context, word: str, *, reason: str, seen: str | None = None, dry_run: bool = False) -> Report:
     """Tell the submitter that the results stay here, and why; what was released before is taken out of the SyftBox folder.
 
     With `seen`, its `revision`, the job must still be what it was when it was shown.

@@ -11,17 +11,18 @@ from uuid import UUID
 from scq.config_kinds import ADDRESS, DURATION
 from scq.errors import JOB_FAILED, ConfigError, UsageError
 from scq.library import submission
+from scq.library.given import absolute, count, text, words
 from scq.library.handbook import Text, handbook
-from scq.library.job import CodeJob
+from scq.library.job import CodeJob, Uid, word_of
 from scq.library.listings import Listings
 from scq.library.progress import Progress
 from scq.library.settings import QueueConfig, chosen_by
-from scq.library.verbs import Answer, Verbs, settle, text, words
+from scq.library.verbs import Answer, Verbs, settle
 
-Uid = str | UUID | CodeJob
-"""A job: its full id, a unique beginning of that (four characters at least), an unambiguous name, or a `CodeJob`."""
 Names = str | Iterable[str] | None
 """Several texts, or one."""
+Jobs = Uid | Iterable[Uid] | None
+"""Several jobs, or one."""
 
 
 def create_client(
@@ -35,16 +36,13 @@ def create_client(
 
     `config` counts for every call of this client, in every thread, before `configure`, config.yaml and the environment. `home`
     is the folder of configuration and state, `root` the SyftBox folder, `email` who calls; what is left out is what the
-    environment and config.yaml say at each call. Raises ConfigError.
+    environment and config.yaml say at each call. Raises ConfigError, or UsageError for a folder that is no path.
     """
-    if email and ADDRESS.parse(email) is None:
-        raise ConfigError(f"email: {ascii(email)[:80]} is not allowed: {ADDRESS.allowed}", "Write it like owner@example.org.")
-    places = {name: submission.absolute(path) if path else "" for name, path in (("home", home), ("root", root))}
-    return QueueClient(Verbs(**places, email=email, chosen=tuple(chosen_by(config).items())))
+    return QueueClient(config, home=home, root=root, email=email)
 
 
 class QueueClient(Listings):
-    """The calls of one person; `create_client` makes one, and each call is also `q.<name>` for the usual home.
+    """The calls of one person, made as `create_client` says; each call is also `q.<name>` for the usual home.
 
     Every call looks once, does what it was asked, writes it down, and comes back; none keeps a file open or a thread alive, so
     that one client serves any number of threads. They block: within asyncio use `await asyncio.to_thread(client.status)`.
@@ -54,6 +52,18 @@ class QueueClient(Listings):
     stored state cannot be used, and BusyError when another call does not let go of the state in time. What was wrong but did
     not stop a call is a `ProblemWarning`.
     """
+
+    def __init__(
+        self,
+        config: QueueConfig | None = None,
+        *,
+        home: str | os.PathLike[str] = "",
+        root: str | os.PathLike[str] = "",
+        email: str = "",
+    ) -> None:
+        if email not in ("", None) and ADDRESS.parse(email) is None:
+            raise ConfigError(f"email: {ascii(email)[:80]} is not allowed: {ADDRESS.allowed}", "Write it like owner@example.org.")
+        super().__init__(Verbs(_folder(home), _folder(root), email or "", tuple(chosen_by(config).items())))
 
     def submit_job(
         self,
@@ -68,7 +78,7 @@ class QueueClient(Listings):
         `~` in `code_folder` is expanded; `name` is made from its last part and the time unless it is given. Raises UsageError
         saying what is missing, or that the name is taken.
         """
-        return self._submit(target_email, submission.absolute(code_folder), name, description, tags)
+        return self._submit(target_email, absolute(code_folder), name, description, tags)
 
     def submit_script(
         self,
@@ -133,16 +143,16 @@ class QueueClient(Listings):
         >>> q.get_job("Age groups").requester_email
         'scientist@example.com'
         """
-        return CodeJob(self._verbs.show(_word(uid)), self._verbs)
+        return CodeJob(self._verbs.show(word_of(uid)), self._verbs)
 
     def get_job_output(self, uid: Uid) -> Path | None:
         """The folder of a job's result files; None when there are none (yet)."""
-        folder, files = self._verbs.output(_word(uid))
+        folder, files = self._verbs.output(word_of(uid))
         return folder if files else None
 
     def get_job_logs(self, uid: Uid) -> str:
         """What a job wrote while it ran, cleaned for a terminal. Raises UsageError when there are no logs."""
-        return self._verbs.logs(_word(uid))
+        return self._verbs.logs(word_of(uid))
 
     def wait_for_completion(self, uid: Uid, timeout: float = 600, interval: float = 2.0, progress: Progress = None) -> CodeJob:
         """Wait at most `timeout` seconds until a job is completed, looking every `interval` seconds.
@@ -158,7 +168,7 @@ class QueueClient(Listings):
 
         Nothing is remembered: it is not reviewed by this.
         """
-        return self._verbs.review(_word(uid), remember=False)
+        return self._verbs.review(word_of(uid), remember=False)
 
     def review_job(self, uid: Uid) -> Answer:
         """As `inspect_job`, and remembered as reviewed: `approve` refuses when the content is another one by then.
@@ -168,25 +178,25 @@ class QueueClient(Listings):
         >>> [file["path"] for file in q.review_job("Age groups")["files"]][0]
         'run.sh'
         """
-        return self._verbs.review(_word(uid))
+        return self._verbs.review(word_of(uid))
 
     def list_job_files(self, uid: Uid) -> list[str]:
         """Paths of the files of a job that can influence its execution, run.sh first."""
-        return self._verbs.files(_word(uid))
+        return self._verbs.files(word_of(uid))
 
     def read_job_file(self, uid: Uid, path: str) -> str:
         """The text of one of `list_job_files`, as its submitter wrote it: clean it before you show it.
 
         Raises UsageError for a file that is not there, is binary, or is longer than 256 KiB.
         """
-        return self._verbs.read_file(_word(uid), path)
+        return self._verbs.read_file(word_of(uid), path)
 
     def diff_job(self, uid: Uid, against: Uid = "") -> Answer:
         """What changed since the last approved job of the same submitter and name, or against another job.
 
         It is `diff` in docs/json.md; `against` is None when there is nothing to compare with.
         """
-        return self._verbs.diff(_word(uid), _word(against))
+        return self._verbs.diff(word_of(uid), word_of(against))
 
     def approve(
         self,
@@ -215,15 +225,15 @@ class QueueClient(Listings):
         'approved'
         """
         terms = {"digest": digest, "by": by, "expires": expires, "max_runs": max_runs, "timeout": timeout, "memory": memory}
-        return self.get_job(self._verbs.approve(_word(uid), reason, accept=accept, **terms))
+        return self.get_job(self._verbs.approve(word_of(uid), reason, accept=accept, **terms))
 
     def reject(self, uid: Uid, reason: str = "") -> CodeJob:
         """Refuse a job, with a reason its submitter will read. Raises UsageError when it is not waiting or approved."""
-        return self.get_job(self._verbs.reject(_word(uid), reason))
+        return self.get_job(self._verbs.reject(word_of(uid), reason))
 
     def cancel(self, uid: Uid, reason: str = "") -> CodeJob:
         """Withdraw a job before it has started. Raises UsageError when it is not yours, or that is not possible any more."""
-        return self.get_job(self._verbs.cancel(_word(uid), reason))
+        return self.get_job(self._verbs.cancel(word_of(uid), reason))
 
     def check(self, fetch: bool = False) -> Answer:
         """Look once at every source and remember what is there: `check` in docs/json.md, with `new_jobs` and `changed_jobs`.
@@ -238,8 +248,8 @@ class QueueClient(Listings):
     def run_approved(
         self,
         *,
-        jobs: Names = None,
-        skip: Names = None,
+        jobs: Jobs = None,
+        skip: Jobs = None,
         timeout: float | str | None = None,
         max_jobs: int | None = None,
         stream: bool = False,
@@ -248,21 +258,25 @@ class QueueClient(Listings):
     ) -> list[dict[str, Any]]:
         """Run every approved job, oldest first, and wait for their ends: `runs[]` of `run-approved` in docs/json.md.
 
-        `jobs` and `skip` name jobs, `timeout` is seconds per job (or "30m"), `stream` shows what they print. That a job failed is
-        a result, not an error. Raises IntegrityError when content was not what was approved (the other jobs were run),
-        ConfigError when the sandbox cannot be had, BusyError when another call is running jobs.
+        `jobs` and `skip` name jobs: an empty list names none, None means all. `timeout` is seconds per job (or "30m"), `stream`
+        shows what they print. That a job failed is a result, not an error. Raises UsageError for a timeout that is not allowed,
+        IntegrityError when content was not what was approved (the other jobs were run), ConfigError when the sandbox cannot be
+        had, BusyError when another call is running jobs.
         """
         from scq.commands import run_approved
 
+        only = _words_of(jobs)
+        if jobs is not None and not only:  # the verb would take that for all of them
+            return []
         wall = None if timeout is None else DURATION.parse(timeout)
         if timeout is not None and wall is None:
             raise UsageError(f"timeout: {ascii(timeout)[:80]} is not allowed", f"It is {DURATION.allowed}.")
         report = self._verbs.attempt(
             run_approved.run,
-            jobs=words(jobs),
-            skip=words(skip),
+            jobs=only,
+            skip=_words_of(skip),
             timeout=wall,
-            max_jobs=max_jobs,
+            max_jobs=count("max_jobs", max_jobs),
             stream=stream,
             share_outputs=share_outputs,
             share_logs=share_logs,
@@ -276,21 +290,21 @@ class QueueClient(Listings):
 
         Raises IntegrityError when it is not, UsageError when it is not over.
         """
-        return self.get_job(self._verbs.rerun(_word(uid)))
+        return self.get_job(self._verbs.rerun(word_of(uid)))
 
     def release(self, uid: Uid, reason: str, *, only: Names = None, outputs: bool = True, logs: bool = False) -> CodeJob:
         """Let results of a job leave: the files that fit the patterns `only` (`*.csv`, `tables/**`), else all; logs if asked.
 
-        Raises UsageError without a reason, when the job is not over, or when nothing fits.
+        Raises UsageError without a reason, when the job is not over, when nothing fits, or when `only` is an empty list.
         """
-        return self.get_job(self._verbs.release(_word(uid), reason, only=only, outputs=outputs, logs=logs))
+        return self.get_job(self._verbs.release(word_of(uid), reason, only=only, outputs=outputs, logs=logs))
 
     def withhold(self, uid: Uid, reason: str) -> CodeJob:
         """Answer a job without its results; its submitter reads the reason.
 
         Raises UsageError without a reason, or before the job is over.
         """
-        return self.get_job(self._verbs.withhold(_word(uid), reason))
+        return self.get_job(self._verbs.withhold(word_of(uid), reason))
 
     def status(self) -> Answer:
         """How the queue is doing: counts by status, the oldest wait, messages, sandbox; `status` in docs/json.md.
@@ -320,5 +334,15 @@ class QueueClient(Listings):
         return f"QueueClient(home={verbs.home!r}, root={verbs.root!r}, email={verbs.email!r})"
 
 
-def _word(uid: Uid) -> str:
-    return uid.uid if isinstance(uid, CodeJob) else str(uid)
+def _folder(path: str | os.PathLike[str]) -> str:
+    """A folder of a client, empty where it is left out."""
+    return "" if path in ("", None) else absolute(path)
+
+
+def _words_of(jobs: Jobs) -> tuple[str, ...]:
+    """How the command line would name these jobs. Raises UsageError."""
+    if isinstance(jobs, CodeJob | UUID):
+        return (word_of(jobs),)
+    if isinstance(jobs, Iterable) and not isinstance(jobs, str):
+        return tuple(word_of(job) for job in jobs)
+    return words(jobs)

@@ -9,6 +9,7 @@ from typing import Any
 
 from scq.clean import line
 from scq.errors import UsageError
+from scq.library.given import text
 
 GROUPS = {
     "Send code, and follow it": "submit_job submit_script submit_python submit_bash my_jobs my_pending my_running my_completed "
@@ -40,14 +41,15 @@ def handbook(name: str = "") -> Text:
     """Everything in one line each, or one name in full. Raises UsageError for a name that is not there."""
     import scq
 
+    text("name", name)
     if not name:
         return Text(
             "\n".join(["import scq as q", *_overview(), "", 'More of one: q.help("approve"). All of it: docs/library.md.'])
         )
     if name not in scq.PUBLIC:
-        close = get_close_matches(str(name), scq.PUBLIC, 1)
+        close = get_close_matches(name, scq.PUBLIC, 1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"there is no {line(str(name), 80)!r} here", f"{hint}q.help() lists every name.")
+        raise UsageError(f"there is no {line(name, 80)!r} here", f"{hint}q.help() lists every name.")
     return Text("\n".join(_in_full(name)))
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from scq.clean import line
+from scq.errors import UsageError
 from scq.formats import parse_time
 from scq.library.progress import Progress, teller
-from scq.library.verbs import HERE, Answer, Verbs
+from scq.library.verbs import HERE, Answer, Verbs, settle
 from scq.model import FINISHED
 
 
@@ -165,7 +167,7 @@ class CodeJob:
     ) -> CodeJob:
         """Let result files leave: those that fit the patterns `only`, else all; with `logs` the logs too.
 
-        Raises UsageError without a reason, when the job is not over, or when nothing fits.
+        Raises UsageError without a reason, when the job is not over, when nothing fits, or when `only` is an empty list.
         """
         self._verbs.release(self.uid, reason, only=only, outputs=outputs, logs=logs)
         return self.refresh()
@@ -188,9 +190,9 @@ class CodeJob:
         """As `review`, but nothing is remembered."""
         return self._verbs.review(self.uid, remember=False)
 
-    def diff(self, against: str = "") -> Answer:
-        """What changed since the last approved job of this submitter and name, or against the job with another id or name."""
-        return self._verbs.diff(self.uid, against)
+    def diff(self, against: Uid = "") -> Answer:
+        """What changed since the last approved job of this submitter and name, or against another job."""
+        return self._verbs.diff(self.uid, word_of(against))
 
     def files(self) -> list[str]:
         """Paths of the files that can influence its execution, run.sh first."""
@@ -221,19 +223,19 @@ class CodeJob:
 
         `progress` is told at the start and at each change of status: a callable gets the job, True shows a line to the person
         at the screen. Raises JobFailedError when it failed or was rejected, BusyError when time ran out; this object is up to
-        date then too.
+        date then too. Ctrl+C, or what `progress` raises, ends the waiting and nothing else.
         """
         tell = teller(progress)
         hear = (lambda facts: tell(CodeJob(facts, self._verbs))) if tell is not None else None
-        try:
-            self._verbs.wait(self.uid, timeout, interval, hear)
-        finally:
-            self.refresh()
+        report = self._verbs.wait(self.uid, timeout, interval, hear)
+        self._showing(report.data)
+        settle(report)
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """The job object of docs/json.md."""
-        return dict(self._facts)
+        """The job object of docs/json.md: a copy, which you may change."""
+        found: dict[str, Any] = _copied(self._facts)
+        return found
 
     def _showing(self, facts: Mapping[str, Any]) -> CodeJob:
         self._facts = dict(facts)
@@ -261,3 +263,23 @@ class CodeJob:
         from scq.library.notebook import mime
 
         return mime.html_of_job(self)
+
+
+Uid = str | UUID | CodeJob
+"""A job: its full id, a unique beginning of that (four characters at least), an unambiguous name, or a `CodeJob`."""
+
+
+def word_of(uid: Uid) -> str:
+    """How the command line would name a job. Raises UsageError: the text of anything else may be the name of a stranger's job."""
+    if isinstance(uid, CodeJob):
+        return uid.uid
+    if isinstance(uid, str | UUID):
+        return str(uid)
+    raise UsageError(f"{type(uid).__name__} where a job is meant", "Pass an id, a name or a CodeJob.")
+
+
+def _copied(value: Any) -> Any:
+    """A copy of JSON data, far quicker than `deepcopy`: a collection may hold thousands of jobs."""
+    if isinstance(value, dict):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value

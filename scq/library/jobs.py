@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from scq.errors import ScqError, UsageError
+from scq.library.given import count, text, words
 from scq.library.job import CodeJob
-from scq.library.verbs import HERE, Verbs, settle
+from scq.library.verbs import HERE, Verbs, hearing, note, settle
 from scq.model import STATUSES
 from scq.report import Report
 from scq.view import status_word
@@ -37,9 +38,14 @@ class RefusedJobsError(ScqError):
 
     def __init__(self, head: str, decided: JobCollection, refused: Mapping[str, str], exit_code: int) -> None:
         super().__init__("\n".join([head, *refused.values()]))
+        self.head = head
         self.decided = decided
         self.refused = dict(refused)
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it can come back from another process."""
+        return type(self), (self.head, self.decided, self.refused, self.exit_code), self.__dict__
 
 
 class JobCollection(Sequence[CodeJob]):
@@ -58,16 +64,18 @@ class JobCollection(Sequence[CodeJob]):
 
     def by_status(self, status: str) -> JobCollection:
         """Those with a status: `pending approved running completed failed rejected`. Raises UsageError for another word."""
-        status_word(status)
-        return self._those(lambda job: job.status == status)
+        status_word(text("status", status))
+        return self._those(lambda job: job.status == status or not status)
 
     def by_name(self, name: str) -> JobCollection:
         """Those whose name holds a text, in small or capital letters."""
-        return self._those(lambda job: name.lower() in job.name.lower())
+        wanted = text("name", name).lower()
+        return self._those(lambda job: wanted in job.name.lower())
 
     def by_tags(self, *tags: str) -> JobCollection:
         """Those with at least one of the tags."""
-        return self._those(lambda job: not set(tags).isdisjoint(job.tags))
+        wanted = set(words(tags))
+        return self._those(lambda job: not wanted.isdisjoint(job.tags))
 
     def pending(self) -> JobCollection:
         """Those that wait for a decision."""
@@ -99,8 +107,8 @@ class JobCollection(Sequence[CodeJob]):
         `field` is `name status requester_email target_email created_at updated_at started_at completed_at` or `duration`. Raises
         UsageError for another one.
         """
-        if field not in ORDERS:
-            raise UsageError(f"jobs cannot be sorted by {field!a}", f"They can by {', '.join(ORDERS)}.")
+        if text("field", field) not in ORDERS:
+            raise UsageError(f"jobs cannot be sorted by {field[:80]!a}", f"They can by {', '.join(ORDERS)}.")
         rows = [(ORDERS[field](job), job) for job in self.jobs()]
         known = sorted((row for row in rows if row[0] is not None), key=lambda row: row[0], reverse=reverse)
         return self._of(job for _, job in [*known, *(row for row in rows if row[0] is None)])
@@ -137,16 +145,20 @@ class JobCollection(Sequence[CodeJob]):
 
     def _decide(self, verb: Callable[..., Report], done: str, reason: str, **options: Any) -> JobCollection:
         """Decide all that wait in one call. The jobs of this collection are up to date afterwards."""
+        text("reason", reason)
         waiting = [job for job in self.jobs() if job.status == "pending"]
         seen = {job.uid: job.revision for job in waiting}
         if not seen:
             return self._of(())
         report = self._verbs.attempt(verb, list(seen), reason=reason, seen=seen, **options)
         made = {row["id"] for row in report.data["jobs"]}
-        decided = self._of(job for job in self._seen_again(waiting) if job.uid in made)
+        with hearing():  # what the deciding look found wrong is told below, once
+            decided = self._of(job for job in self._seen_again(waiting) if job.uid in made)
         if report.errors:
             refused = dict(zip((uid for uid in seen if uid not in made), report.errors, strict=True))
-            raise RefusedJobsError(_head(len(refused), len(seen), done), decided, refused, report.exit_code)
+            error = RefusedJobsError(_head(len(refused), len(seen), done), decided, refused, report.exit_code)
+            note(error, report.problems)
+            raise error
         settle(report)
         return decided
 
@@ -229,10 +241,10 @@ class LiveJobs(JobCollection):
         return self
 
     def __call__(self, status: str = "", limit: int | None = None) -> JobCollection:
-        """The jobs of this moment: only those with a status, only the newest so many. Raises UsageError for another status."""
-        status_word(status)
-        found = [job for job in self._look() if not status or job.status == status]
-        return self._of(found if limit is None else found[max(0, len(found) - limit) :])
+        """The jobs of this moment: only those with a status, only the newest so many. Raises UsageError as `my_jobs` does."""
+        count("limit", limit)
+        found = self.by_status(status)
+        return found if limit is None else found[max(0, len(found) - limit) :]
 
     _note = " at this moment (looks anew each time it is used)"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+from scq.library.given import count
 from scq.library.job import CodeJob
 from scq.library.jobs import JobCollection, LiveJobs
 from scq.library.verbs import Verbs
@@ -22,14 +24,14 @@ class Listings:
     def my_jobs(self, status: str = "", limit: int | None = None) -> JobCollection:
         """The jobs you submitted, oldest first: only those with a status, only the newest `limit`.
 
-        Raises UsageError for a word that is no status.
+        Raises UsageError for a word that is no status, and for a limit that is no whole number from 0.
         """
         return self._jobs(mine=True, status=status, limit=limit)
 
     def all_jobs_for_me(self, status: str = "", limit: int | None = None) -> JobCollection:
         """The jobs sent to you, oldest first: only those with a status, only the newest `limit`.
 
-        Raises UsageError for a word that is no status.
+        Raises UsageError for a word that is no status, and for a limit that is no whole number from 0.
         """
         return self._jobs(for_me=True, status=status, limit=limit)
 
@@ -56,20 +58,20 @@ class Listings:
     @property
     def my_pending(self) -> LiveJobs:
         """The jobs you submitted that wait for a decision; looks anew at each use."""
-        return self._live("my_pending", "Your jobs that wait", lambda: self.my_jobs("pending"))
+        return self._live("my_pending", "Your jobs that wait", partial(self.my_jobs, "pending"))
 
     @property
     def my_running(self) -> LiveJobs:
         """The jobs you submitted that run now; looks anew at each use."""
-        return self._live("my_running", "Your jobs that run", lambda: self.my_jobs("running"))
+        return self._live("my_running", "Your jobs that run", partial(self.my_jobs, "running"))
 
     @property
     def my_completed(self) -> LiveJobs:
         """The jobs you submitted that ended well; looks anew at each use."""
-        return self._live("my_completed", "Your jobs that are completed", lambda: self.my_jobs("completed"))
+        return self._live("my_completed", "Your jobs that are completed", partial(self.my_jobs, "completed"))
 
-    def _jobs(self, **options: Any) -> JobCollection:
-        return self._collection(self._verbs.rows(**options))
+    def _jobs(self, *, limit: int | None, **options: Any) -> JobCollection:
+        return self._collection(self._verbs.rows(limit=count("limit", limit), **options))
 
     def _pending(self) -> JobCollection:
         from scq.commands import pending
@@ -77,7 +79,7 @@ class Listings:
         return self._collection(self._verbs.call(pending.run).data["jobs"])
 
     def _approved(self) -> list[CodeJob]:
-        return [job for job in self.all_jobs_for_me() if (job.as_dict()["approval"] or {}).get("verdict") == "approve"]
+        return [job for job in self.all_jobs_for_me() if (job._facts["approval"] or {}).get("verdict") == "approve"]
 
     def _collection(self, rows: Iterable[dict[str, Any]]) -> JobCollection:
         return JobCollection((CodeJob(row, self._verbs) for row in rows), self._verbs)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from scq.clean import line
 from scq.errors import UsageError
 
 if TYPE_CHECKING:
-    from scq.library.jobs import CodeJob
+    from scq.library.job import CodeJob
 
 Tell = Callable[["CodeJob"], object]
-Progress = Tell | Literal[True] | None
+Progress = Tell | bool | None
 """Who is told: a callable that gets the job, `True` for the person at the screen, or nobody."""
 
 

@@ -15,8 +15,9 @@ from scq.clean import line
 from scq.config_kinds import ADDRESS, DURATION
 from scq.errors import JOB_FAILED, ConfigError, ScqError, UsageError
 from scq.formats import same_address
+from scq.library.given import words
 from scq.library.jobs import CodeJob, JobCollection
-from scq.library.verbs import Verbs, settle, words
+from scq.library.verbs import Verbs, settle
 from scq.syftbox import identity_of
 
 RULE = "-" * 50

@@ -5,27 +5,16 @@ from __future__ import annotations
 import os
 
 from scq.errors import UsageError
-from scq.library.verbs import text
+from scq.library.given import absolute, text
 
 SHELL = "#!/bin/bash\n"
 KINDS = {"python": (".py",), "bash": (".sh", ".bash")}
 """Kind of a script to the endings by which `submit` knows it."""
 
 
-def absolute(path: str | bytes | os.PathLike[str]) -> str:
-    """A path as a program gives it, `~` expanded. Raises UsageError for something else."""
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise UsageError(f"{type(path).__name__} where a path is needed", "Pass a str or a Path.")
-    return os.path.abspath(os.path.expanduser(os.fsdecode(path)))
-
-
 def encoded(script: str) -> bytes:
     """The text of a script as it is stored. Raises UsageError."""
-    try:
-        return text("the script", script).encode("utf-8")
-    except UnicodeEncodeError as error:
-        what = f"the script cannot be stored as UTF-8 text ({error.reason})"
-        raise UsageError(what, "Read it with encoding='utf-8'.") from error
+    return text("the script", script).encode("utf-8")
 
 
 def source(kind: str, script: str, path: str | os.PathLike[str] | None) -> tuple[str, bytes | None]:

@@ -32,6 +32,8 @@ from scq.errors import (
     UsageError,
 )
 from scq.library import settings
+from scq.library.given import bound, seconds, text, words
+from scq.machine import advice_on, words_of
 from scq.model import Problem
 from scq.report import Report
 
@@ -107,10 +109,10 @@ class Verbs(Struct, frozen=True):
             return verb(self.context(), *arguments, **options)
 
     def show(self, word: str) -> dict[str, Any]:
-        """The job object of one job."""
+        """The job object of one job. Nothing of it is opened: what `scq show` tells of its files is left out."""
         from scq.commands import show
 
-        return self.call(show.run, word).data
+        return self.call(show.run, word, files=False).data
 
     def rows(self, **options: Any) -> list[dict[str, Any]]:
         """The job objects that `scq list` gives, oldest first."""
@@ -123,7 +125,7 @@ class Verbs(Struct, frozen=True):
         """Approve one job; its full id. `terms` are the further options of the verb, numbers where it takes words."""
         from scq.commands import approve
 
-        bounds = {name: _as_word(terms.pop(name, "")) for name in ("expires", "timeout", "memory")}
+        bounds = {name: bound(terms.pop(name, "")) for name in ("expires", "timeout", "memory")}
         accept = words(terms.pop("accept", ()))
         return _decided(self.call(approve.run, [word], reason=reason, accept=accept, **bounds, **terms))
 
@@ -173,7 +175,10 @@ class Verbs(Struct, frozen=True):
         """Let results of one job leave; its full id."""
         from scq.commands import release
 
-        return _id(self.call(release.run, word, only=words(only), outputs=outputs, logs=logs, reason=reason))
+        patterns = words(only)
+        if only is not None and not patterns:  # the verb would take that for all of them
+            raise UsageError("only: names no file", "Leave it out for all files, or withhold the results.")
+        return _id(self.call(release.run, word, only=patterns, outputs=outputs, logs=logs, reason=reason))
 
     def withhold(self, word: str, reason: str) -> str:
         """Answer one job without its results; its full id."""
@@ -200,14 +205,15 @@ class Verbs(Struct, frozen=True):
         data = self.call(output.run, word).data
         return Path(self.context().config.root, data["folder"]), [row["path"] for row in data["outputs"]]
 
-    def wait(self, word: str, timeout: float, interval: float, tell: Callable[[dict[str, Any]], object] | None = None) -> None:
-        """Wait until one job is over; `tell` gets its job object at the start and whenever its status is another one.
+    def wait(self, word: str, timeout: float, interval: float, tell: Callable[[dict[str, Any]], object] | None = None) -> Report:
+        """Wait until one job is over or time has run out; the report, for `settle`, whose data are the job object.
 
-        Raises JobFailedError when it did not complete, BusyError when time ran out.
+        `tell` gets the job object at the start and whenever its status is another one.
         """
         from scq.commands import wait
         from scq.view import as_dict
 
+        limits = {"timeout": seconds("timeout", timeout), "interval": seconds("interval", interval)}
         known = ""
 
         def heard(facts: dict[str, Any]) -> bool:
@@ -220,29 +226,12 @@ class Verbs(Struct, frozen=True):
 
         while tell is not None and heard(self.show(word)):
             pass  # who was told may have taken long, or have decided about the job
-        limits = {"timeout": _seconds("timeout", timeout), "interval": _seconds("interval", interval)}
         report = self.attempt(wait.run, word, **limits, progress=lambda job: heard(as_dict(job)))
         heard(report.data)
-        settle(report)
+        return report
 
 
 HERE = Verbs()
-
-
-def words(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """A list of texts as callers give it: one text alone is one text, not its letters. Raises UsageError."""
-    if value is None or isinstance(value, str):
-        return () if value is None else (value,)
-    if not isinstance(value, Iterable):
-        raise UsageError(f"{type(value).__name__} where several texts are needed", "Pass a list of str.")
-    return tuple(text("one of several texts", each) for each in value)
-
-
-def text(name: str, value: object) -> str:
-    """A text given by a program. Raises UsageError: nothing else may get into what is stored."""
-    if isinstance(value, str):
-        return value
-    raise UsageError(f"{name}: {type(value).__name__} where text is needed", "Pass a str.")
 
 
 def shown(problem: Problem) -> str:
@@ -286,20 +275,32 @@ def _failure(report: Report) -> ScqError:
         error = kind(shown(report.problems[-1]), report.problems[-1].advice)
     else:
         error = kind("; ".join(line(said) for said in report.lines) or f"{report.command} failed")
-    for said in _few(report.problems if report.errors else report.problems[:-1]):
-        error.add_note(said)
+    note(error, report.problems if report.errors else report.problems[:-1])
     return error
+
+
+def note(error: ScqError, problems: tuple[Problem, ...]) -> None:
+    """Let a traceback show what else was wrong."""
+    for said in _few(problems):
+        error.add_note(said)
 
 
 @contextmanager
 def advice_as_note() -> Iterator[None]:
-    """Let a traceback show what to do next as well."""
+    """Let a traceback show what to do next as well; an error of the machine, such as a full disk, is an ScqError, too."""
     try:
         yield
     except ScqError as error:
-        if error.advice:
+        if error.advice and error.advice not in getattr(error, "__notes__", ()):
             error.add_note(error.advice)
         raise
+    except OSError as error:
+        advice = advice_on(error)
+        if advice is None:  # a bug of scq
+            raise
+        failure = ScqError(words_of(error), advice)
+        failure.add_note(advice)
+        raise failure from error
 
 
 def _decided(report: Report) -> str:
@@ -310,17 +311,6 @@ def _decided(report: Report) -> str:
 def _id(report: Report) -> str:
     identity: str = report.data["id"]
     return identity
-
-
-def _as_word(value: object) -> str:
-    """A bound as the command line takes it; a number that says nothing, such as 0, is refused there and never overlooked."""
-    return "" if value is None else str(value)
-
-
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    raise UsageError(f"{name}: {ascii(value)[:80]} is not allowed", "Give seconds from 0.")
 
 
 def _few(problems: tuple[Problem, ...]) -> list[str]:

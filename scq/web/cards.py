@@ -7,53 +7,32 @@ engine, wherever it came from; facts that are missing or of another type than do
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
 
 from scq import resources
 from scq.clean import block, line
 from scq.files import read_text
-from scq.formats import parse_time
 from scq.model import FINISHED, STATUSES
 from scq.showing import NO_PEER, ON_DRIVE, seconds, size
+from scq.web.nextsteps import getting, steps
 from scq.web.page import CAUSES
+from scq.web.seen import NAME, TEXT, Seen
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-ROWS, ITEMS = 100, 20
-"""The most jobs of a table, and the most of anything else there can be many of."""
-NAME, TEXT, LONG_TEXT = 120, 400, 2_000
-"""Characters that are shown of a name, of a sentence, and of a description."""
+ROWS = 100
+"""The most jobs of a table."""
+LONG_TEXT = 2_000
+"""Characters that are shown of a description."""
 VERDICTS = {"approve": "approved", "reject": "rejected"}
 METHODS = {"adopted": " with other software", "digest": " by digest", "cancel": " (cancelled)"}
 READ = {"read": "read here", "changed": "changed since it was read here", "unread": "not read here yet"}
 """Whether its owner read what can execute, with `scq review` or in a notebook."""
-
-
-class Step(Struct, frozen=True):
-    """One line of Python that can be the next, and what it does."""
-
-    code: str
-    what: str
-
-
-class Steps(Struct, frozen=True):
-    """The next steps of one person; `who` is empty for the one who is asking."""
-
-    who: str
-    steps: tuple[Step, ...]
-
-    @property
-    def text(self) -> str:
-        """Lines of Python, each with what it does as a comment."""
-        width = max(len(step.code) for step in self.steps)
-        return "\n".join(f"{step.code.ljust(width)}  # {step.what}" for step in self.steps)
 
 
 def job(facts: Mapping[str, Any], *, me: str = "") -> str:
@@ -63,8 +42,8 @@ def job(facts: Mapping[str, Any], *, me: str = "") -> str:
     whoever looks; without one the next steps of both its owner and its submitter are named. Raises ConfigError when the
     installation lacks its templates.
     """
-    seen = _Seen(facts)
-    return _rendered("job", job=_card(seen, me), steps=tuple(_steps(seen, me)), get=_get(seen))
+    seen = Seen(facts)
+    return _rendered("job", job=_card(seen, me), steps=steps(seen, me), get=getting(seen))
 
 
 def jobs(rows: Sequence[Mapping[str, Any]], *, title: str = "", total: int | None = None, me: str = "") -> str:
@@ -74,10 +53,10 @@ def jobs(rows: Sequence[Mapping[str, Any]], *, title: str = "", total: int | Non
     A column that would say the same of each, because it is always `me`, is left out. Raises ConfigError when the installation
     lacks its templates.
     """
-    newest = [_Seen(facts) for facts in rows[-ROWS:][::-1]]
+    newest = [Seen(facts) for facts in rows[-ROWS:][::-1]]
     shown = [_row(seen, me) for seen in newest]
     count = max(len(rows), total or 0)
-    counted = Counter(_status(_Seen(facts)) for facts in rows) if count == len(rows) else Counter()
+    counted = Counter(Seen(facts).status for facts in rows) if count == len(rows) else Counter()
     people = [name for name in ("submitter", "owner") if not me or any(row[name] != line(me, NAME) for row in shown)]
     return _rendered(
         "jobs",
@@ -87,89 +66,28 @@ def jobs(rows: Sequence[Mapping[str, Any]], *, title: str = "", total: int | Non
         rows=shown,
         people=people,
         more=count - len(shown),
-        get=_get(newest[0]) if newest else "",
+        get=getting(newest[0]) if newest else "",
     )
 
 
-class _Seen:
-    """Facts that may be anything, asked for as what they should be."""
-
-    def __init__(self, facts: object) -> None:
-        self._facts = facts if isinstance(facts, Mapping) else {}
-
-    def text(self, name: str) -> str:
-        """A text as it is; empty when there is none."""
-        found = self._facts.get(name)
-        return found if isinstance(found, str) else ""
-
-    def line(self, name: str, limit: int = TEXT) -> str:
-        return line(self.text(name), limit)
-
-    def lines(self, name: str) -> list[str]:
-        """The first texts of a list; how many were left out is the last."""
-        found = self._list(name)
-        more = len(found) - ITEMS
-        texts = [line(item, TEXT) for item in found[:ITEMS] if isinstance(item, str)]
-        return [text for text in texts if text] + ([f"and {more} more"] if more > 0 else [])
-
-    def parts(self, name: str) -> list[_Seen]:
-        return [_Seen(item) for item in self._list(name)[:ITEMS]]
-
-    def part(self, name: str) -> _Seen:
-        """Facts within these; empty ones when there are none."""
-        return _Seen(self._facts.get(name))
-
-    def number(self, name: str) -> float | None:
-        """A number that people can read."""
-        found = self._facts.get(name)
-        usable = isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e18
-        return found if usable else None
-
-    def is_set(self, name: str) -> bool:
-        return self._facts.get(name) is True
-
-    def time(self, name: str) -> datetime | None:
-        return parse_time(self.text(name)[:TEXT])
-
-    def _list(self, name: str) -> Sequence[Any]:
-        found = self._facts.get(name)
-        return found if isinstance(found, list | tuple) else ()
-
-    def __bool__(self) -> bool:
-        return bool(self._facts)
-
-
-def _status(seen: _Seen) -> str:
-    found = seen.text("status")
-    return found if found in STATUSES else "unknown"
-
-
-def _read(seen: _Seen) -> str:
-    """Whether its owner read here what it is now: `read`, `changed` or `unread`."""
-    digest, reviewed = seen.text("digest"), seen.text("reviewed")
-    if not reviewed:
-        return "unread"
-    return "read" if reviewed == digest else "changed"
-
-
-def _told_read(seen: _Seen, me: str) -> str:
+def _told_read(seen: Seen, me: str) -> str:
     """What its owner is told about having read it, while that matters; nobody else reads it here."""
-    read = _read(seen)
-    matters = _status(seen) in ("pending", "approved") and (seen.text("owner").lower() == me.lower() if me else read != "unread")
+    read = seen.read
+    matters = seen.status in ("pending", "approved") and (seen.text("owner").lower() == me.lower() if me else read != "unread")
     return READ[read] if matters else ""
 
 
-def _row(seen: _Seen, me: str) -> dict[str, Any]:
+def _row(seen: Seen, me: str) -> dict[str, Any]:
     """One line of the table."""
     notes = (
         "cannot be run" if seen.lines("invalid") else "",
         "changed since it was approved" if seen.is_set("changed") else "",
-        _told_read(seen, me) if _status(seen) == "pending" else "",
+        _told_read(seen, me) if seen.status == "pending" else "",
     )
     return {
         "name": seen.line("name", NAME),
         "short_id": seen.line("short_id", 8),
-        "status": _status(seen),
+        "status": seen.status,
         "submitter": seen.line("submitter", NAME),
         "owner": seen.line("owner", NAME),
         "submitted_at": seen.time("submitted_at") or seen.time("first_seen_at"),
@@ -178,9 +96,9 @@ def _row(seen: _Seen, me: str) -> dict[str, Any]:
     }
 
 
-def _card(seen: _Seen, me: str) -> dict[str, Any]:
+def _card(seen: Seen, me: str) -> dict[str, Any]:
     """All that is shown of one job."""
-    approval, status = seen.part("approval"), _status(seen)
+    approval, status = seen.part("approval"), seen.status
     return {
         **_row(seen, me),
         "updated_at": seen.time("updated_at"),
@@ -212,12 +130,12 @@ def _digest(text: str) -> str:
     return line(text.removeprefix("sha256:"), TEXT)[:12]
 
 
-def _asked_time(seen: _Seen) -> str:
+def _asked_time(seen: Seen) -> str:
     wanted = seen.number("timeout_s")
     return "" if wanted is None or wanted <= 0 else seconds(wanted)
 
 
-def _approval(seen: _Seen) -> dict[str, Any]:
+def _approval(seen: Seen) -> dict[str, Any]:
     return {
         "word": VERDICTS.get(seen.text("verdict"), "decided") + METHODS.get(seen.text("method"), ""),
         "by": seen.line("by", NAME),
@@ -229,7 +147,7 @@ def _approval(seen: _Seen) -> dict[str, Any]:
     }
 
 
-def _bounds(seen: _Seen) -> Iterator[str]:
+def _bounds(seen: Seen) -> Iterator[str]:
     """How far an approval reaches, one bound a phrase."""
     until, runs = seen.time("expires_at"), seen.number("max_runs")
     time, memory = seen.number("timeout_s"), seen.number("memory")
@@ -243,7 +161,7 @@ def _bounds(seen: _Seen) -> Iterator[str]:
         yield f"memory {size(int(memory))}"
 
 
-def _run(seen: _Seen) -> dict[str, Any]:
+def _run(seen: Seen) -> dict[str, Any]:
     """How the last run went, in plain words."""
     code, cause, ended = seen.number("exit_code"), seen.text("cause"), seen.time("finished_at")
     if ended is None and code is None and not cause:
@@ -263,76 +181,11 @@ def _run(seen: _Seen) -> dict[str, Any]:
     }
 
 
-def _results(seen: _Seen) -> str:
+def _results(seen: Seen) -> str:
     """What became of the results, as a sentence."""
     words = {"none": "none", "withheld": "held here", "released": "released"}
     parts = [(name, words.get(seen.part("results").text(name), "")) for name in ("outputs", "logs")]
     return ", ".join(f"{name}: {word}" for name, word in parts if word)
-
-
-def _get(seen: _Seen) -> str:
-    """Python that gives this job; empty when it has no id that could be written down."""
-    short = seen.text("short_id")
-    return f'job = q.get_job("{short}")' if re.fullmatch("[A-Za-z0-9_-]{4,64}", short) else ""
-
-
-def _steps(seen: _Seen, me: str) -> Iterator[Steps]:
-    """What can be done next, by whom."""
-    people = ((seen.text("owner"), "owner", _of_owner(seen)), (seen.text("submitter"), "submitter", _of_submitter(seen)))
-    for address, role, found in people:
-        steps = tuple(found)
-        if steps and (not me or address.lower() == me.lower()):
-            yield Steps("" if me else role, steps)
-
-
-def _of_owner(seen: _Seen) -> Iterable[Step]:
-    status = _status(seen)
-    if status in ("pending", "approved"):
-        return _deciding(seen, status)
-    if status == "running":
-        return (Step("job.wait()", "until it is over"),)
-    if status in ("completed", "failed"):
-        return _answering(seen)
-    return ()
-
-
-def _deciding(seen: _Seen, status: str) -> Iterator[Step]:
-    reject = Step('job.reject("reason")', "its submitter reads the reason")
-    if seen.lines("invalid"):
-        yield reject
-        return
-    if status == "approved" and not seen.is_set("changed"):
-        yield Step("q.run_approved()", "runs every approved job now")
-        yield reject
-        return
-    if _read(seen) != "read":
-        yield Step("job.review()", "read everything that can execute")
-    yield Step("job.diff()", "what changed since the last approved one of that name")
-    yield Step('job.approve("reason")', "allows exactly this content to run")
-    yield reject
-
-
-def _answering(seen: _Seen) -> Iterator[Step]:
-    yield Step("job.get_logs()", "what it wrote while it ran")
-    yield Step("job.output_files()", "its result files")
-    if not seen.part("answer") and "withheld" in (seen.part("results").text(name) for name in ("outputs", "logs")):
-        yield Step('job.release("reason")', "lets its submitter have the result files")
-        yield Step('job.withhold("reason")', "keeps them here")
-    approval = seen.part("approval")
-    if approval.text("verdict") == "approve":
-        yield Step("job.rerun()", "lets it run once more")
-
-
-def _of_submitter(seen: _Seen) -> Iterator[Step]:
-    status, results = _status(seen), seen.part("results")
-    if status not in (*FINISHED, "unknown"):
-        yield Step("job.wait()", "until it is over")
-    if status in ("pending", "approved"):
-        yield Step('job.cancel("reason")', "takes it back")
-    if results.text("logs") == "released":
-        yield Step("job.get_logs()", "what it wrote while it ran")
-    if results.text("outputs") == "released":
-        yield Step("job.get_output()", "the folder of its results")
 
 
 def _rendered(macro: str, **values: Any) -> str:
@@ -344,6 +197,7 @@ def _rendered(macro: str, **values: Any) -> str:
     return str(made)
 
 
+@cache
 def _template() -> tuple[Template, str]:
     """The template of cards and tables, and their style."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -2,6 +2,8 @@
 
 const NUMBERS = new Intl.NumberFormat("en-GB");
 const STATUSES = ["pending", "approved", "running", "completed", "failed", "rejected"];
+/** Each widget of a page runs a copy of this file of its own; a label must never belong to a box of another widget. */
+const ID_PREFIX = `scq-id-${Math.random().toString(36).slice(2)}`;
 let lastId = 0;
 
 /** A new element with its class and its children: elements, or texts. */
@@ -14,7 +16,7 @@ function make(tag, className = "", ...children) {
 
 function newId() {
   lastId += 1;
-  return `scq-id-${lastId}`;
+  return `${ID_PREFIX}-${lastId}`;
 }
 
 /** Text of a stranger, kept apart so that its writing direction cannot reorder what stands beside it. */

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +17,9 @@ from playwright.sync_api import Dialog, Locator, Page, sync_playwright
 
 from tests.chromium import PROGRAM
 
-PATIENCE = 60.0
+PATIENCE = 30.0
+KERNEL = "python3"
+NOT_INHERITED = ("JUPYTER", "SCQ_", "SYFT", "COVERAGE")
 TOKEN = "a-token-of-the-tests"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio")
 ENDS_WITH_US = 'exec 3<&0 </dev/null; { read -r -u 3; kill "$$"; } >/dev/null 2>&1 & exec "$@" 3<&-'
@@ -32,19 +33,16 @@ OPEN = """async path => {
 PANEL = "[...jupyterapp.shell.widgets('main')].find(panel => panel.id === id)"
 SHOW = "id => jupyterapp.shell.activateById(id)"
 IDLE = f"id => {PANEL}.sessionContext.session?.kernel?.status === 'idle'"
-RUN = f"""async ([id, source]) => {{
+START = f"""([id, source]) => {{
   const panel = {PANEL};
   const shared = panel.content.model.sharedModel;
   const place = shared.cells.length;
   shared.insertCell(place, {{cell_type: "code", source, metadata: {{}}}});
   panel.content.activeCellIndex = place;
-  await jupyterapp.commands.execute("notebook:run-cell");
+  window.lastRun = jupyterapp.commands.execute("notebook:run-cell");
   return place;
 }}"""
-EMPTY = f"""id => {{
-  const shared = {PANEL}.content.model.sharedModel;
-  shared.deleteCellRange(0, shared.cells.length);
-}}"""
+HAS_RUN = "async () => void (await window.lastRun)"
 
 
 def missing() -> str:
@@ -56,17 +54,17 @@ def missing() -> str:
 
 
 class Lab:
-    """A running JupyterLab. Each kernel of `kernels` is this Python with an environment of its own."""
+    """A running JupyterLab whose kernels are this Python."""
 
-    def __init__(self, folder: Path, kernels: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
         self.work = folder / "notebooks"
         self._runtime = folder / "runtime"
         self._log = folder / "jupyter.log"
-        for place in (self.work, self._runtime, folder / "home"):
+        for place in (self.work, self._runtime, self.home):
             place.mkdir(parents=True)
         _configure(folder / "config", self.work)
-        for name, environment in kernels.items():
-            _write(folder / "data" / "kernels" / name / "kernel.json", _kernel(name, environment))
+        _write(folder / "data" / "kernels" / KERNEL / "kernel.json", _kernel())
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["bash", "-c", ENDS_WITH_US, "jupyter", sys.executable, "-m", "jupyterlab"],
@@ -85,11 +83,14 @@ class Lab:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(PATIENCE)
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
 
-    def write(self, name: str, kernel: str) -> Path:
-        """An empty notebook for a kernel."""
-        spec = {"name": kernel, "display_name": kernel, "language": "python"}
+    def write(self, name: str) -> Path:
+        """An empty notebook."""
+        spec = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
         return _write(self.work / name, {"cells": [], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5})
 
     def _wait_until_it_listens(self) -> str:
@@ -107,11 +108,14 @@ class Desk:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.host = urlsplit(lab.url).netloc
         self.hosts: set[str] = set()
         self.dialogs: list[str] = []
         self.complaints: list[str] = []
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=PROGRAM, args=[*FLAGS])
+        self._browser = self._playwright.chromium.launch(
+            executable_path=PROGRAM, args=[*FLAGS], env={**os.environ, "HOME": str(lab.home)}
+        )
         self.page = self._browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(PATIENCE * 1000)
         self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
@@ -129,10 +133,9 @@ class Desk:
         self._browser.close()
         self._playwright.stop()
 
-    def open(self, name: str, kernel: str) -> Notebook:
-        """A new notebook, its kernel ready."""
-        path = self.lab.write(name, kernel)
-        return Notebook(self.page, path)
+    def open(self, name: str, environment: dict[str, str]) -> Notebook:
+        """A new notebook, its kernel ready for somebody with these variables."""
+        return Notebook(self.page, self.lab.write(name), environment)
 
     def theme(self, name: str) -> None:
         """Show JupyterLab in one of its themes."""
@@ -155,38 +158,35 @@ class Desk:
 class Notebook:
     """One notebook, open as one of the documents of the page."""
 
-    def __init__(self, page: Page, path: Path) -> None:
+    def __init__(self, page: Page, path: Path, environment: dict[str, str]) -> None:
         self.page = page
         self.path = path
-        self.open()
-
-    def open(self) -> None:
-        """Open it (again). A kernel that lives goes on."""
-        self._id: str = self.page.evaluate(OPEN, self.path.name)
-        self.page.wait_for_function(IDLE, arg=self._id)
+        self._id: str = page.evaluate(OPEN, path.name)
+        page.wait_for_function(IDLE, arg=self._id)
+        self._first = f"import os\nos.environ.update({environment!r})\nimport scq as q"
+        self.run(self._first)
 
     def show(self) -> None:
         """Bring it to the front."""
         self.page.evaluate(SHOW, self._id)
 
-    def close(self) -> None:
-        """Close it, its kernel goes on."""
-        self.command("docmanager:save")
-        self.page.evaluate(f"id => {PANEL}.close()", self._id)
-        self.page.locator(f"#{self._id}").wait_for(state="detached")
+    def start(self, source: str) -> Locator:
+        """Put a cell at the end, begin to run it, and give its output."""
+        self.show()
+        place = self.page.evaluate(START, [self._id, source])
+        return self.page.locator(f'#{self._id} .jp-Cell[data-windowed-list-index="{place}"] .jp-Cell-outputArea')
+
+    def finish(self) -> None:
+        """Wait until what was started is over."""
+        self.page.evaluate(HAS_RUN)
 
     def run(self, source: str) -> Locator:
         """Put a cell at the end, run it, wait until it has run, and give its output."""
-        self.show()
-        place = self.page.evaluate(RUN, [self._id, source])
-        output = self.page.locator(f'#{self._id} .jp-Cell[data-windowed-list-index="{place}"] .jp-Cell-outputArea')
+        output = self.start(source)
+        self.finish()
         errors = output.locator('[data-mime-type$=".error"], [data-mime-type$=".stderr"]')
         assert errors.count() == 0, output.inner_text()
         return output
-
-    def empty(self) -> None:
-        """Take every cell away, and what they showed."""
-        self.page.evaluate(EMPTY, self._id)
 
     def command(self, name: str) -> None:
         """What a person does through the menus."""
@@ -202,10 +202,11 @@ class Notebook:
     def restart_kernel(self) -> None:
         """What "Restart Kernel…" in the menu does, with its question answered."""
         self.show()
-        self.page.evaluate("void jupyterapp.commands.execute('kernelmenu:restart')")
+        self.page.evaluate("() => { window.lastRun = jupyterapp.commands.execute('kernelmenu:restart') }")
         self.page.locator(".jp-Dialog").get_by_role("button", name="Confirm Kernel Restart").click()
-        self.page.locator(".jp-Dialog").wait_for(state="detached")
+        self.finish()
         self.page.wait_for_function(IDLE, arg=self._id)
+        self.run(self._first)
 
 
 def _configure(folder: Path, work: Path) -> None:
@@ -226,13 +227,13 @@ def _configure(folder: Path, work: Path) -> None:
     _write(manager / "plugin.jupyterlab-settings", {"saveState": True})
 
 
-def _kernel(name: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    return {"argv": argv, "display_name": name, "language": "python", "env": dict(environment)}
+def _kernel() -> dict[str, Any]:
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--HistoryManager.enabled=False"]
+    return {"argv": argv, "display_name": KERNEL, "language": "python"}
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "SCQ_", "SYFT"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     return inherited | {
         "HOME": str(folder / "home"),
         "IPYTHONDIR": str(folder / "ipython"),

@@ -257,7 +257,7 @@ def test_rows_wait_for_their_digest_and_become_one() -> None:
     assert made.context["count"] == "2"
     assert made.context["items"].splitlines() == [
         "2026-03-02 10:29  job failed  n",
-        "2026-03-02 10:30  job completed  survey\ufffd (01234567)",
+        "2026-03-02 10:30  job completed  survey\ufffd[2J (01234567)",
     ]
     assert [(after[key].state, after[key].outcome, after[key].ended_at) for key in "ab"] == [("bundled", made.key, ELEVEN)] * 2
     assert after["c"] == row(key="c")

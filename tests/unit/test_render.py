@@ -580,7 +580,7 @@ def test_a_subject_is_shortened_in_the_name_only() -> None:
     assert len(subject("Re: Job: ", "n" * 300, "01234567")) == SUBJECT_LIMIT
     assert long.startswith("Job Not Approved: nnn")
     assert long.endswith("… [scq 01234567]")
-    assert subject("Job: ", "a\r\nb\x1b[0m", "x") == "Job: a\ufffd\ufffdb\ufffd [scq x]"
+    assert subject("Job: ", "a\r\nb\x1b[0m", "x") == "Job: a\ufffd\ufffdb\ufffd[0m [scq x]"
     assert subject("Jobs Waiting for Review", "", "") == "Jobs Waiting for Review [scq]"
 
 

@@ -159,7 +159,9 @@ def test_what_was_only_read_or_looked_at_is_still_the_same(change: dict[str, obj
     before, after = job_of(SHOWN), job_of(replace(SHOWN, **change))
     assert revision(after) == revision(before)
     expect(after, revision(before))
-    expect(after, "")
+    expect(after, None)
+    with pytest.raises(BusyError):
+        expect(after, "")
 
 
 @pytest.mark.parametrize(

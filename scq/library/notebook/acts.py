@@ -67,17 +67,10 @@ def _decided(asked: Asked, verb: Callable[..., Report], **options: Any) -> dict[
     refused = list(zip((identity for identity in named if identity not in decided), report.errors, strict=True))
     unread = [identity for identity, what in refused if what == f"{UNREAD}."]
     told = [{"id": identity, "what": line(what, 1_000), "advice": ""} for identity, what in refused if what != f"{UNREAD}."]
-    there = {each["id"]: each for each in (report.data["jobs"] if not refused else _looked(asked))}
+    # What a refused one has become nobody told yet.
+    there = {each["id"]: each for each in (report.data["jobs"] if not refused else asked.verbs.rows())}
     rows = [facts.row(there[identity]) for identity in named if identity in there]
     return {"done": done, "refused": told, "unread": unread, "rows": rows}
-
-
-def _looked(asked: Asked) -> list[dict[str, Any]]:
-    """Every job of this person as it is now: what a refused one has become nobody told yet."""
-    from scq.commands import list as verb
-
-    found: list[dict[str, Any]] = asked.verbs.call(verb.run).data["jobs"]
-    return found
 
 
 def _meant(asked: Asked, identity: str, names: Iterable[str]) -> list[str]:

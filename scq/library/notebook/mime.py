@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from scq.errors import ConfigError
@@ -28,14 +29,18 @@ def of_job(job: CodeJob) -> dict[str, Any]:
 
 def of_jobs(collection: JobCollection) -> dict[str, Any]:
     """The MIME bundle of a collection, from one look."""
-    held = _held(collection)
-    is_live = isinstance(collection, LiveJobs)
-    jobs = collection.jobs if is_live else _Held(held)
-    # Whatever looks anew for the same person under the same title shows the same jobs, whichever object does.
-    key = ("live", collection._verbs, _title(collection)) if is_live and _title(collection) else ("jobs", _Same(collection))
+    held, verbs, title = _held(collection), collection._verbs, _title(collection)
+    ids = [job.uid for job in held.jobs()]
     bundle = {"text/plain": repr(held), "text/html": _table(collection, held)}
-    desk = Desk(collection._verbs, jobs, [job.uid for job in held.jobs()])
-    return _with_view(bundle, key, desk, kind="jobs", title=_title(collection))
+    # What shows the same jobs is one view, whichever object shows them. Neither its key nor its desk holds a job: there may be
+    # ten thousand, displayed again and again.
+    key: Hashable
+    jobs: Callable[[], Sequence[CodeJob]]
+    if isinstance(collection, LiveJobs):
+        key, jobs = ("live", verbs, title or collection.jobs), collection.jobs
+    else:
+        key, jobs = ("jobs", verbs, sha256(repr(ids).encode()).digest()), lambda: _now(verbs, ids)
+    return _with_view(bundle, key, Desk(verbs, jobs, ids), kind="jobs", title=title)
 
 
 def html_of_job(job: CodeJob) -> str:
@@ -91,37 +96,11 @@ def _me(verbs: Verbs) -> str:
         return ""
 
 
-class _Held:
-    """The jobs of a collection that does not change: first as it holds them, from then on as they are now, by one verb."""
-
-    def __init__(self, collection: JobCollection) -> None:
-        self._verbs = collection._verbs
-        self._jobs = collection.jobs()
-        self._is_shown = False
-
-    def __call__(self) -> Sequence[CodeJob]:
-        from scq.commands import list as verb
-
-        if not self._is_shown:
-            self._is_shown = True
-            return self._jobs
-        found = {facts["id"]: facts for facts in self._verbs.call(verb.run).data["jobs"]}
-        there = [job.uid for job in self._jobs if job.uid in found]
-        gone = len(self._jobs) - len(there)
-        if gone:
-            what = f"{gone} of {len(self._jobs)} are not there any more"
-            settle(Report("list", problems=(Problem("jobs", what, "Look for them with scq list."),)))
-        return [CodeJob(found[uid], self._verbs) for uid in there]
-
-
-class _Same:
-    """Stands for one collection: equal to nothing but itself, where collections are equal by what they hold."""
-
-    def __init__(self, collection: JobCollection) -> None:
-        self._collection = collection
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._collection is self._collection
-
-    def __hash__(self) -> int:
-        return id(self._collection)
+def _now(verbs: Verbs, ids: Sequence[str]) -> Sequence[CodeJob]:
+    """These jobs as they are now, by one verb."""
+    found = {facts["id"]: facts for facts in verbs.rows()}
+    there = [uid for uid in ids if uid in found]
+    if gone := len(ids) - len(there):
+        what = f"{gone} of {len(ids)} are not there any more"
+        settle(Report("list", problems=(Problem("jobs", what, "Look for them with scq list."),)))
+    return [CodeJob(found[uid], verbs) for uid in there]

@@ -63,6 +63,12 @@ class Asked:
         self._check(found)
         return found
 
+    def facts(self) -> dict[str, Any]:
+        """The job object of that job; none of its files is opened, as open cards ask every few seconds."""
+        from scq.commands import show
+
+        return self.verbs.call(show.run, self.job(), files=False).data
+
     def revision(self) -> str:
         """What the job was when it was shown."""
         return _revision(self._question.get("revision"))
@@ -75,14 +81,16 @@ class Asked:
                 raise UsageError("jobs: one of them is no job", "Run the cell again.")
             identity = _text("id", each.get("id"), LONGEST_ID)
             self._check(identity)
+            if identity in found:
+                raise UsageError("jobs: one of them is named twice", "Run the cell again.")
             found[identity] = _revision(each.get("revision"))
         if not found:
             raise UsageError("no job is chosen", "Choose at least one.")
         return found
 
     def files(self) -> list[str] | None:
-        """The result files that are chosen, as they were shown; None for all of them."""
-        found = self._question.get("only")
+        """The result files that are chosen, as they were shown; None, which has to be said, for all of them."""
+        found = self._question.get("only", ())
         if found is None:
             return None
         names = [_text("only", each, LONGEST_NAME) for each in _list("only", found, MOST_FILES)]

@@ -80,7 +80,7 @@ def opened(key: Hashable, desk: Desk, **shown: str) -> JobsWidget:
     found = _OPEN.pop(key, None)
     if found is None or found.comm is None:
         found = JobsWidget(desk, **shown)
-        found.comm.on_close(lambda message: _OPEN.pop(key, None))  # the page let go of it, and never hears of it again
+        found.comm.on_close(lambda message: _let_go(key, found))
     elif found.desk is None:
         found.desk = desk
     _OPEN[key] = found
@@ -89,6 +89,13 @@ def opened(key: Hashable, desk: Desk, **shown: str) -> JobsWidget:
     while len(_OPEN) > MOST_OPEN:
         _OPEN.popitem(last=False)[1].close()
     return found
+
+
+def _let_go(key: Hashable, widget: JobsWidget) -> None:
+    """The page closed a widget: it never hears of it again. Another one may show the same by now."""
+    if _OPEN.get(key) is widget:
+        del _OPEN[key]
+    widget.close()
 
 
 def _too_old(request: object) -> dict[str, Any]:

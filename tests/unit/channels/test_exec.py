@@ -114,7 +114,7 @@ def test_a_program_need_not_read_what_it_is_given(tmp_path: Path) -> None:
 def test_the_exit_status_says_what_became_of_a_message(tmp_path: Path, status: int, kind: str) -> None:
     error = refusal(channel(script(tmp_path, f"echo first >&2; printf 'last \\033[2J word\\n\\n' >&2; exit {status}")))
     assert error.kind == kind
-    assert f"exit status {status}: last � word" in str(error)
+    assert f"exit status {status}: last �[2J word" in str(error)
     assert "first" not in str(error)
 
 

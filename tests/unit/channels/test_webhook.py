@@ -94,7 +94,7 @@ def test_an_answer_that_is_not_a_yes_is_a_failure_of_the_right_kind(status: int,
     assert f"{server.url} answered {status}" in str(error)
     assert bool(error.advice) == (kind == "config")
     if status != 304:
-        assert str(error).endswith(": no� really not")
+        assert str(error).endswith(": no�[31m really not")
     assert "secret-path" not in str(error)
 
 

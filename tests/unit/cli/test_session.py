@@ -75,7 +75,7 @@ def test_a_failure_without_advice_is_one_line() -> None:
 
 
 def test_several_lines_stay_several_and_text_is_cleaned() -> None:
-    assert guarded(raising(ConfigError("one\x1b[2J\ntwo")))[2] == "scq: one�\n     two\n"
+    assert guarded(raising(ConfigError("one\x1b[2J\ntwo")))[2] == "scq: one�[2J\n     two\n"
 
 
 def test_a_scheduled_call_that_meets_another_says_nothing() -> None:
@@ -163,7 +163,7 @@ REPORT = Report(
 
 
 def test_lines_go_to_stdout_and_problems_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = "! w�: is odd�\n  mend it\n  it is� bent\n! v: is bad\nscq: it broke\n"
+    expected = "! w�: is odd�[0m\n  mend it\n  it is�[0m bent\n! v: is bad\nscq: it broke\n"
     assert shown(REPORT, monkeypatch) == (1, "a\nb\n", expected)
     assert shown(REPORT, monkeypatch, quiet=True) == (1, "", expected)
 

@@ -662,7 +662,7 @@ def test_the_names_of_open_files_are_clean_and_the_advice_can_be_pasted(home: Pa
     (home / "a; rm \x1b[2J").touch(mode=0o644)
     check = one(doctor.run(context(home, str(programs))), "files")
     assert "\x1b" not in check["detail"] + check["advice"]
-    assert "'a; rm \N{REPLACEMENT CHARACTER}'" in check["advice"]
+    assert "'a; rm \N{REPLACEMENT CHARACTER}[2J'" in check["advice"]
 
 
 def install(home: Path, *entries: tuple[str, float], scheduler: str = "loop", at: datetime | None = None) -> None:

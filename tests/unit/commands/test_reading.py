@@ -195,7 +195,7 @@ class TestStatus:
         report = status.run(Context(Config(email=OWNER, root=str(tmp_path)), str(tmp_path), env={}))
         assert f"  channel relay: sign-in needed since {when(NOW)}" in report.lines
         assert "    -> Run: scq auth google --send" in report.lines
-        assert f"  x�: y since {when(NOW)}" in report.lines
+        assert f"  x�[0m: y since {when(NOW)}" in report.lines
         since = NOW.isoformat().replace("+00:00", "Z")
         advice = "Run: scq auth google --send"
         assert report.data["troubles"][0] == {

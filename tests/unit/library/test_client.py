@@ -13,41 +13,10 @@ import scq as q
 from scq.errors import BusyError, ConfigError, IntegrityError, JobFailedError, UsageError
 from scq.library.client import QueueClient
 from scq.library.settings import configure
-from tests.people import OWNER, SCIENTIST, Person, code_folder, syftbox
-from tests.unit.library.conftest import COUNTING
+from tests.people import OWNER, code_folder
+from tests.unit.library.conftest import COUNTING, Two
 
 HELLO = "print('hello')\n"
-
-
-class Two:
-    """An owner and a scientist, each with a client of their own: the environment says nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = syftbox(folder, OWNER, SCIENTIST)
-        self.owner = self.client(OWNER)
-        self.scientist = self.client(SCIENTIST)
-
-    def client(self, email: str, config: q.QueueConfig | None = None) -> QueueClient:
-        home = self.folder / email.partition("@")[0]
-        Person(home, self.root, email)
-        return q.create_client(config, home=home, root=self.root, email=email)
-
-    def submit(self, script: str = COUNTING, name: str = "survey") -> q.CodeJob:
-        """A job as its owner sees it."""
-        sent = self.scientist.submit_bash(OWNER, script, name, "how many", ["count"])
-        return self.owner.get_job(sent.uid)
-
-    def ended(self, script: str = COUNTING, name: str = "survey") -> q.CodeJob:
-        job = self.submit(script, name)
-        self.owner.approve(job)
-        self.owner.run_approved()
-        return job.refresh()
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Two:
-    return Two(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -373,7 +342,7 @@ class TestWaiting:
     def test_nobody_is_told_unless_asked(self, two: Two, capsys: pytest.CaptureFixture[str]) -> None:
         for progress in (None, False):
             with pytest.raises(BusyError):
-                two.submit(name=f"job {progress}").wait(timeout=0, progress=progress)  # type: ignore[arg-type]
+                two.submit(name=f"job {progress}").wait(timeout=0, progress=progress)
         assert capsys.readouterr() == ("", "")
 
     @pytest.mark.parametrize(

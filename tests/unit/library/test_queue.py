@@ -296,7 +296,7 @@ def test_help_about_a_name_that_is_not_there_proposes_one(name: str, says: str) 
 
 def test_type_checkers_see_every_public_name() -> None:
     tree = ast.parse(Path(q.__file__).read_text(encoding="utf-8"))
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.asname: node.module.removeprefix("scq.library.")
         for node in block.body

