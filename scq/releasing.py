@@ -242,7 +242,9 @@ def objection(ctx: Context, record: Record, run: Run, sighting: Sighting) -> str
     return next((f"{line(path, 200)}: {hint.rule}" for path, result in found.items() for hint in result.findings), "")
 
 
-def release(ctx: Context, command: str, word: str, choice: Choice, reason: str, *, seen: str | None = None, dry_run: bool) -> Report:
+def release(
+    ctx: Context, command: str, word: str, choice: Choice, reason: str, *, seen: str | None = None, dry_run: bool
+) -> Report:
     """Let chosen results of one job leave. Releasing again adds to what was released before.
 
     With `seen`, its revision, the job must still be what it was when it was shown.
