@@ -18,6 +18,7 @@ import jinja2
 import pytest
 import typer.main
 from coverage import Coverage
+from hypothesis import HealthCheck, settings
 
 from scq import secrets
 
@@ -31,6 +32,9 @@ LONG = ("integration/test_cycles_overlap.py", "notebook/", "crash/")
 
 def pytest_configure() -> None:
     in_memory()
+    # A busy machine is no finding.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     if Coverage.current() is not None:
         forks_save_only_their_own()
 

@@ -438,7 +438,7 @@ def test_what_is_too_much_is_refused_before_the_rest_is_looked_at() -> None:
 
 
 def test_files_that_are_too_long_together_are_refused() -> None:
-    half = "# x\n" * (READ_LIMIT // 8 + 1)
+    half = ("#" + "x" * 1022 + "\n") * (READ_LIMIT // 2048 + 1)
     assert names("pip install -r a.txt\npip install -r a.txt -c a.txt", a__txt=half) == []
     assert refused("pip install -r a.txt\npip install -r b.txt", a__txt=half, b__txt=half).startswith("b.txt: with it")
 
