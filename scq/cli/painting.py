@@ -16,19 +16,18 @@ def painter(stream: IO[str]) -> Paint | None:
     if not _wanted(stream):
         return None
     try:
-        from pygments import highlight
         from pygments.formatters import TerminalFormatter
-        from pygments.lexers import get_lexer_for_filename
-        from pygments.util import ClassNotFound
+        from pygments.token import Token
     except ImportError:
         return None
+    from io import StringIO
+
+    from scq.web.colours import pieces
 
     def paint(path: str, text: str) -> str:
-        try:
-            lexer = get_lexer_for_filename(path, stripnl=False)
-        except ClassNotFound:
-            return text
-        return str(highlight(text, lexer, TerminalFormatter()))
+        out = StringIO()
+        TerminalFormatter().format(((kind or Token.Text, part) for kind, part in pieces(path, text)), out)
+        return out.getvalue()
 
     return paint
 

@@ -51,10 +51,11 @@ function openLine(model, el) {
     else one.reject(reply.error ?? { kind: "bug", what: "Python gave no answer that can be read.", advice: "" });
   }
 
-  /** The event does not say which way it went; the mark on the view does, a moment later. */
+  /** The event does not say which way it went. Not every notebook marks its views, but none sends where no kernel is. */
   function liveChanged() {
     setTimeout(() => {
       if (disconnected(el)) return lose();
+      if (!post({ id: first, ask: "alive" })) return;
       line.connectedOnce = true;
       if (line.state === "lost") tell("ready");
     });

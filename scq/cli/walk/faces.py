@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NARROWEST = 20
-LOOK: Any = {"theme": "ansi_dark", "background_color": "default", "line_numbers": True, "word_wrap": True}
-"""How code is drawn: in the terminal's own colours."""
 COLOURED = 32 << 10
 """Characters that are coloured at once; with many more a person would wait for the colours."""
 MOST_FILES, MOST_FINDINGS = 30, 12
@@ -84,7 +82,7 @@ def face(out: TextIO, env: Mapping[str, str]) -> Plain:
             import rich  # noqa: F401 - whether it is there
         except ImportError:
             return Plain(painter(out), mark)
-        return Rich(mark, None if "NO_COLOR" in env else "auto")
+        return Rich(painter(out), mark, None if "NO_COLOR" in env else "auto")
     return Plain(painter(out), mark)
 
 
@@ -133,7 +131,7 @@ class Plain:
             rows.append((self._mark("bad", shown) if hint.denied else shown) + "\n")
         return "".join(rows)
 
-    def code(self, files: Sequence[Mapping[str, Any]], width: int) -> str:
+    def code(self, files: Sequence[Mapping[str, Any]]) -> str:
         rows: list[str] = []
         left = COLOURED
         for file in files:
@@ -142,7 +140,7 @@ class Plain:
             left -= len(text) if coloured else 0
             rows.extend(["", self._head(file_head(file))])
             if text:
-                rows.append(self._source(file["path"], text, width) if coloured else numbered(text))
+                rows.append(numbered(self._paint(file["path"], text) if coloured else text))
             rows.extend(file_notes(file))
         return "\n".join(rows).lstrip("\n") + "\n"
 
@@ -158,15 +156,12 @@ class Plain:
     def _head(self, title: str) -> str:
         return self._mark("head", f"── {title}")
 
-    def _source(self, path: str, text: str, width: int) -> str:
-        return numbered(self._paint(path, text))
-
 
 class Rich(Plain):
     """Panels, tables and syntax colours. Everything goes in as `Text`, in which no word is markup."""
 
-    def __init__(self, mark: Paint | None = None, colours: Literal["auto"] | None = "auto") -> None:
-        super().__init__(mark=mark)
+    def __init__(self, paint: Paint | None = None, mark: Paint | None = None, colours: Literal["auto"] | None = "auto") -> None:
+        super().__init__(paint, mark)
         self._colours = colours
 
     def sheet(self, sheet: Sheet, width: int) -> str:
@@ -191,11 +186,6 @@ class Rich(Plain):
 
     def findings(self, hints: Sequence[Hint], width: int) -> str:
         return self._drawn(self._findings(hints), width)
-
-    def _source(self, path: str, text: str, width: int) -> str:
-        from rich.syntax import Syntax
-
-        return self._drawn(Syntax(text, Syntax.guess_lexer(path), **LOOK), width).rstrip("\n")
 
     def _files(self, files: Sequence[FileRow]) -> Table:
         from rich.table import Table

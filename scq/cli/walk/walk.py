@@ -143,7 +143,7 @@ class Walk:
         if not files:
             self.terminal.say("It has no files that can be read.")
             return "stay"
-        if self.terminal.page(self.face.code(files, self._width())):
+        if self.terminal.page(self.face.code(files)):
             self._note(shown, [file for file in files if file["whole"]])
         return "stay"
 

@@ -75,6 +75,13 @@ class TestPainter:
         text = "\n\n  x = 1\n\n\n"
         assert re.sub(r"\x1b\[[0-9;]*m", "", paint("main.py", text)) == text
 
+    def test_the_name_of_a_file_chooses_among_few_languages_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TERM", "xterm")
+        paint = painter(Terminal())
+        assert paint is not None
+        assert paint("slow.lasso", "<?lasso 1 ?>") == "<?lasso 1 ?>"
+        assert paint("main.py", "x = 1" * 100_000) == "x = 1" * 100_000, "nobody reads such a line for its colours"
+
     @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("NO_COLOR", ""), ("TERM", "dumb")])
     def test_colours_can_be_refused(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
         monkeypatch.setenv("TERM", "xterm")
