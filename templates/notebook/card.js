@@ -179,6 +179,7 @@ function makeCard({ line, id, title = "", rowsChanged }) {
       return check();
     }
     rowsChanged({ patch: { status: data.status, revision: data.revision, digest: data.digest, read: data.read } });
+    closePanel(); // it may show code or results of before
     message.show(make("p", "", "This job changed meanwhile. It is shown as it is now."));
     load();
   }

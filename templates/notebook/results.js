@@ -67,7 +67,7 @@ function outputFinding(one) {
 
 /** Which files leave, with a reason; only the ticked ones, by their exact names. */
 function makeRelease({ line, id, data, done, close }) {
-  const boxes = data.files.map((file) => [file, checkbox("", !file.findings?.length && !file.released)]);
+  const boxes = data.files.map((file) => [file, checkbox("")]);
   const reason = textInput();
   const logs = checkbox("");
   const all = button("Tick all", () => tickAll(true), "scq-small");

@@ -47,11 +47,15 @@ def test_what_cannot_be_done_says_why_beside_the_buttons(browser: Browser) -> No
 
 def test_a_change_made_elsewhere_is_told_and_stops_the_open_form(browser: Browser) -> None:
     open_card(browser, JOB)
+    browser.run("answers.diff = { against: null, same: false, files: [] }; 1")
+    press(browser, "Compare")
+    says(browser, ".scq-panel", "Nothing like it was approved before")
     press(browser, "Approve…")
     now = JOB | {"status": "rejected", "revision": "f" * 12}
     why = free(approve="It is rejected already.")
     browser.run(f"answers.job = {json.dumps(card(now, why))}; answers.look = {json.dumps(look(now, why))}; 1")
     says(browser, ".scq-message", "This job changed meanwhile. It is shown as it is now.")
+    assert browser.run("all('.scq-panel').length") == 0, "code of before is not shown beside a job that is another one"
     browser.run("until(() => shows('.scq-cardhead').join().includes('rejected'))")
     assert stopped(browser, "Approve this job") == "It is rejected already."
 
@@ -162,9 +166,11 @@ def test_only_what_is_ticked_is_released_and_only_with_a_reason(browser: Browser
     open_card(browser, done, outputs=RESULTS, release={"row": None})
     press(browser, "Results")
     press(browser, "Release…")
-    assert browser.run("all('.scq-ticks .scq-check').map((box) => box.checked)") == [True, False]
+    assert browser.run("all('.scq-ticks .scq-check').map((box) => box.checked)") == [False, False]
     says(browser, ".scq-tick", "Line 1: looks like an identifier (identifier)")
     inside = "[...one('.scq-form').querySelectorAll('button')].find((one) => one.textContent === 'Release')"
+    assert browser.run(f"{inside}.title") == "Tick what is to leave."
+    press(browser, "Tick all")
     assert browser.run(f"{inside}.title") == "Give a reason first."
     press(browser, "Tick none")
     assert browser.run(f"{inside}.title") == "Tick what is to leave."
