@@ -131,6 +131,7 @@ def test_a_job_goes_from_one_notebook_to_the_other_and_its_result_comes_back(des
     press(table, "Results")
     expect(table.locator(".scq-output")).to_contain_text(["mean.txt"])
     press(table, "Release…")
+    table.get_by_role("checkbox", name="mean.txt").check()
     table.get_by_label("Reason", exact=False).fill("one number of many people")
     press(table, "Release")
     says(table, "Released.")
