@@ -110,7 +110,7 @@ def expect(job: Job, seen: str | None) -> None:
 def _now(job: Job) -> str:
     decision, status = job.decision, f"it is {job.status} now"
     if decision is None:
-        return status
+        return "it holds other content now" if job.status == "pending" else status
     verb = "approved" if decision.verdict == "approve" else "rejected"
     reason = f" ({line(decision.reason, 200)})" if decision.reason else ""
     return f"{line(decision.by, 100)} {verb} it{reason}" + ("" if job.status == verb else f", {status}")

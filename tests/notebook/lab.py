@@ -137,19 +137,6 @@ class Desk:
         """A new notebook, its kernel ready for somebody with these variables."""
         return Notebook(self.page, self.lab.write(name), environment)
 
-    def theme(self, name: str) -> None:
-        """Show JupyterLab in one of its themes."""
-        self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
-        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
-
-    def window(self, width: int, height: int = 900) -> None:
-        """Give the window this size."""
-        self.page.set_viewport_size({"width": width, "height": height})
-
-    def picture(self, path: Path) -> None:
-        """Keep what the page looks like, for people."""
-        self.page.screenshot(path=path)
-
     def _heard(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
         dialog.dismiss()

@@ -169,7 +169,8 @@ def test_what_was_only_read_or_looked_at_is_still_the_same(change: dict[str, obj
     [
         (record("rejected", "rejected", decision=decision("reject", reason="too broad")), f"{ME} rejected it (too broad)"),
         (record("completed", "completed", decision=decision()), f"{ME} approved it, it is completed now"),
-        (record(), "it is pending now"),
+        (record(), "it holds other content now"),
+        (record("running", "running"), "it is running now"),
     ],
 )
 def test_who_comes_second_is_told_what_the_first_did(now: Record, said: str) -> None:

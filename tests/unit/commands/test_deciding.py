@@ -211,7 +211,7 @@ def test_who_shows_a_job_first_is_told_when_it_is_another_one_by_then(world: Wor
     assert (report.exit_code, report.data["jobs"]) == (75, [])
     assert [text.partition(". Look")[0] for text in report.errors] == [
         f"{one[:8]} changed since it was shown: {OWNER} rejected it (too broad)",
-        f"{two[:8]} changed since it was shown: it is pending now",
+        f"{two[:8]} changed since it was shown: it holds other content now",
     ]
     assert cancel.run(ctx, [two], seen=shown).exit_code == 75
     assert reject.run(ctx, [two], seen={}).exit_code == 75, "what was not shown is not decided"
