@@ -108,9 +108,9 @@ class World:
         return word
 
     def _next_word(self) -> str:
-        """Names of one length; below status folders the name is a uid."""
+        """Names of one length; below status folders the name is a uid, and nowhere else may it look like one."""
         self.named += 1
-        return f"a{self.named:07d}-0000-4000-8000-{self.named:012d}"
+        return f"a{self.named:07d}-0000-4000-8000-{self.named:012d}" if self.layout == "a3" else f"job-{self.named:07d}"
 
 
 def wait_until_old(folder: Path) -> None:

@@ -54,7 +54,7 @@ class Past:
 
     def next_word(self) -> str:
         self.made += 1
-        return f"a{self.made:07d}-0000-4000-8000-000000000000"
+        return f"a{self.made:07d}-0000-4000-8000-000000000000" if self.generation == "a3" else f"job-{self.made:07d}"
 
 
 @pytest.fixture
