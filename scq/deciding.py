@@ -65,7 +65,6 @@ def decide(
         check(job, record)
 
     chosen, errors, worst = _choose(shown, words, unchanged, before)
-    problems: list[Problem] = list(shown.problems)
     said = Decision(
         verdict=verdict,
         digest="",
@@ -77,16 +76,17 @@ def decide(
         accepted=tuple(accepted),
     )
     decided = {key: _decided(ctx, record, said) for key, record in chosen.items()}
+    undone: Sequence[Problem] = ()
+    unsent: Sequence[Problem] = ()
     if chosen and not dry_run:
         saved = ctx.store.update(lambda state: _written_down(ctx, state, command, chosen, said, expected))
         decided = {key: replace(decided[key], decision=saved.jobs[key].decision, votes=saved.jobs[key].votes) for key in chosen}
-        problems.extend(carry_out(ctx, [key for key, record in decided.items() if record.decision is not None]))
-    failed = len(problems) > len(shown.problems)
-    if chosen and not dry_run:
-        problems.extend(send_back(ctx))  # what cannot be sent now goes out with the next call: it was decided all the same
+        undone = carry_out(ctx, [key for key, record in decided.items() if record.decision is not None])
+        unsent = send_back(ctx)  # what cannot be sent now goes out with the next call: it was decided all the same
     data = {"jobs": [_as_dict(ctx, record, verdict) for record in decided.values()], "dry_run": dry_run}
     lines = [_line(ctx, record, command, dry_run=dry_run) for record in decided.values()]
-    return Report(command, data, tuple(lines), tuple(problems), worst if errors else FAILED if failed else OK, tuple(errors))
+    code = worst if errors else FAILED if undone else OK
+    return Report(command, data, tuple(lines), (*shown.problems, *undone, *unsent), code, tuple(errors))
 
 
 def _decided(ctx: Context, record: Record, said: Decision) -> Record:
