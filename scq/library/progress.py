@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scq.clean import line
 from scq.errors import UsageError
+from scq.library.shell import is_notebook
 
 if TYPE_CHECKING:
     from scq.library.job import CodeJob
@@ -22,7 +23,7 @@ def teller(progress: object) -> Tell | None:
     if progress is None or progress is False:
         return None
     if progress is True:
-        return _Display() if _is_notebook() else _on_stderr
+        return _Display() if is_notebook() else _on_stderr
     if not callable(progress):
         what = f"progress: {type(progress).__name__} cannot be called"
         raise UsageError(what, "Pass True, or a function that takes a CodeJob.")
@@ -43,13 +44,6 @@ class _Display:
             self._handle = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call] # so in IPython
         else:
             self._handle.update(shown, raw=True)
-
-
-def _is_notebook() -> bool:
-    """True in a kernel; IPython that is not loaded stays so."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
 
 
 def _on_stderr(job: CodeJob) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from scq.errors import ConfigError
 from scq.library.jobs import CodeJob, JobCollection, LiveJobs
 from scq.library.notebook.desk import Desk
+from scq.library.shell import is_notebook
 from scq.library.verbs import Verbs, hearing, settle
 from scq.model import Problem
 from scq.report import Report
@@ -53,14 +53,8 @@ def html_of_jobs(collection: JobCollection) -> str:
     return _table(collection, _held(collection))
 
 
-def can_act() -> bool:
-    """Whether this is a notebook: IPython runs with a kernel, over which a page can ask. Loads nothing."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
-
-
 def _with_view(bundle: dict[str, Any], key: Hashable, desk: Desk, **shown: str) -> dict[str, Any]:
-    if not can_act():
+    if not is_notebook():
         return bundle
     try:
         from scq.library.notebook import widgets
