@@ -73,7 +73,7 @@ def test_a_hundred_cycles_at_once_under_load(tmp_path: Path) -> None:
                 assert call.returncode in (0, 75), err
                 codes[call.returncode] += 1
     assert codes.total() == CYCLES
-    assert codes.keys() == {0, 75}, "some did the work while others left it to them"
+    assert codes[75], "some left work to others"  # how many found no step taken by another is up to the machine
     place.owner.scq("cycle")
     assert place.ran() == Counter(names)
     ids = {job["name"]: job["short_id"] for job in place.owner.json("list")["jobs"]}
