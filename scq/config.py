@@ -26,9 +26,9 @@ from scq.config_keys import (
     nearest,
 )
 from scq.config_kinds import ADDRESS, CHANNEL_NAME, CREDENTIALS, DURATION, Key, Kind
-from scq.config_values import Automation, AutoRelease, Config, Drive, Health, Log, Notify
+from scq.config_values import Automation, AutoRelease, Config, Drive, Health, Log, Notify, Slurm
 from scq.errors import ConfigError
-from scq.model import DataFolder, Problem
+from scq.model import DataFolder, Placement, Problem
 from scq.syftbox import ClientConfig, expand, identity_of, lies_inside, read_client_config
 
 PLACES = ("drive_token_path", "gmail_token_path", "credentials_path")
@@ -42,6 +42,7 @@ HOLDERS: dict[str, tuple[str, Callable[..., Any]]] = {
     "drive": ("drive", Drive),
     "log": ("log", Log),
     "approve": ("automation", Automation),
+    "executor.slurm": ("slurm", Slurm),
 }
 """Group in the file to the attribute of `Config` that holds it, and what that is made of."""
 
@@ -237,11 +238,14 @@ class _Findings:
         own: dict[str, Any] = {name: self.expanded(getattr(Config(), name)) for name in PLACES}
         groups: dict[str, dict[str, Any]] = {name: {} for name in HOLDERS}
         for path, value in self.values.items():
-            groups.get(path.partition(".")[0], own)[BY_PATH[path].attribute] = value
+            groups.get(path.rpartition(".")[0], own)[BY_PATH[path].attribute] = value
         mailbox = ChannelSetting(path=self.expanded(ChannelSetting().path))
         own["channels"] = (mailbox,) if self.channels is None else self.channels
         if "data" in own:
             own["data"] = tuple(DataFolder(**{**entry, "path": self.expanded(entry["path"])}) for entry in own["data"])
+        slurm = groups["executor.slurm"]
+        if "rules" in slurm:
+            slurm["rules"] = tuple(Placement(**entry) for entry in slurm["rules"])
         return Config(**own, **{attribute: made(**groups[name]) for name, (attribute, made) in HOLDERS.items()})
 
 
@@ -330,5 +334,5 @@ def value_of(config: Config, path: str) -> Any:
 
 def _holder(config: Config, path: str) -> Any:
     """What holds the setting of a path: the settings themselves, or one of their groups."""
-    group = path.partition(".")[0]
+    group = path.rpartition(".")[0]
     return getattr(config, HOLDERS[group][0]) if group in HOLDERS else config

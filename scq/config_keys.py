@@ -29,6 +29,9 @@ from scq.config_kinds import (
     JOBS,
     LEVEL_CHANNELS,
     PATH,
+    PLACE,
+    PLACEMENTS,
+    PLAIN_FOLDER,
     PROCESSES,
     QUEUE,
     REVIEWS,
@@ -140,6 +143,34 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("sandbox.user", "sandbox_user", USER, "The user a job runs as when scq is started by root."),
     Key("sandbox.scratch", "sandbox_scratch", ABSOLUTE, "Where that user's private copies are made."),
+    Key(
+        "executor.name",
+        "executor",
+        word("local", "slurm"),
+        "Where jobs run: on this machine, or on a Slurm cluster (docs/cluster.md). Short: `executor: slurm`.",
+    ),
+    Key("executor.slurm.shared_dir", "shared_dir", PLAIN_FOLDER, "Folder that this machine and every node see under this name."),
+    Key("executor.slurm.python", "python", ABSOLUTE, "The Python on the nodes that has scq. Unset: the one scq runs with here."),
+    Key("executor.slurm.bin", "bin", ABSOLUTE, "Folder of `sbatch`, `squeue`, `scontrol` and `scancel`. Unset: `PATH`."),
+    Key("executor.slurm.conf", "conf", ABSOLUTE, "The `slurm.conf` they use. Unset: as Slurm finds it."),
+    Key("executor.slurm.partition", "partition", PLACE, "Partition of the jobs. Unset: that of the cluster."),
+    Key("executor.slurm.account", "account", PLACE, "Account they are charged to."),
+    Key("executor.slurm.qos", "qos", PLACE, "Quality of service."),
+    Key("executor.slurm.constraint", "constraint", PLACE, "Features their node must have."),
+    Key("executor.slurm.gres", "gres", PLACE, "Generic resources, such as `gpu:1`."),
+    Key("executor.slurm.cpus", "cpus", JOBS, "Processors of one job."),
+    Key("executor.slurm.tmp", "tmp", SIZE, "Local disk their node must have."),
+    Key("executor.slurm.devices", "devices", FOLDERS, "Device files that the box shows, such as `/dev/nvidia*`."),
+    Key(
+        "executor.slurm.rules",
+        "rules",
+        PLACEMENTS,
+        "Other places for jobs of some submitters, tags or queues. Where several fit, the later ones win.",
+    ),
+    Key("executor.slurm.max_queued", "max_queued", FILES, "How many jobs are on the cluster at once; the others wait here."),
+    Key("executor.slurm.others", "others", FLAG, "Look at the jobs of others too, which tells the place in the queue."),
+    Key("executor.slurm.command_timeout", "command_timeout", DURATION, "How long one command of Slurm may take."),
+    Key("executor.slurm.file_delay", "file_delay", DURATION_OR_ZERO, "How long a file of a node may take to be seen here."),
     Key("sandbox.interpreters", "sandbox_interpreters", FOLDERS, "Further folders a job may read, such as a Python."),
     Key("notify.interval", "interval", DURATION, "Pause between two looks where scq is run in a loop."),
     Key("notify.monitor_jobs", "monitor_jobs", FLAG, "Send messages about jobs."),
@@ -207,9 +238,11 @@ KEYS: tuple[Key, ...] = (
 CHANNELS = "channels"
 ALIASES = {"email": "do_email", "root": "syftbox_root", "interval": "notify.interval", "notify.channels": CHANNELS}
 """Other spellings of a key."""
-SHORTHANDS = {"sandbox": ("sandbox.type",), "results": ("results.outputs", "results.logs")}
+SHORTHANDS = {"executor": ("executor.name",), "sandbox": ("sandbox.type",), "results": ("results.outputs", "results.logs")}
 """Groups that may also be written as one word."""
-GROUPS: frozenset[str] = frozenset(key.path.partition(".")[0] for key in KEYS if "." in key.path)
+GROUPS: frozenset[str] = frozenset(
+    group for key in KEYS for group in (key.path.partition(".")[0], key.path.rpartition(".")[0]) if "." in key.path
+)
 BY_PATH: dict[str, Key] = {key.path: key for key in KEYS}
 
 

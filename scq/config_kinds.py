@@ -308,6 +308,51 @@ def _data_folder(entry: object) -> dict[str, Any] | None:
     return {"path": path, "at": at.rstrip("/"), "submitters": submitters, "tags": tags}
 
 
+_PLACE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,&|*@[]()=/+-")
+
+
+def _place(value: object) -> str | None:
+    """A word that goes to a command of Slurm: no option, nothing of another one."""
+    fits = isinstance(value, str) and 0 < len(value) <= 200 and not set(value) - _PLACE_LETTERS and value[0] not in "-+=/,:&|*)]"
+    return value if isinstance(value, str) and fits else None
+
+
+def _plain_folder(value: object) -> str | None:
+    """An absolute path that Slurm takes as it is: it replaces `%` in names of files, and a `\\` ends that."""
+    path = _absolute(value)
+    good = path is not None and len(path) > 1 and not {"%", "\\"} & set(path) and ".." not in path.split("/")
+    return path.rstrip("/") if path is not None and good else None
+
+
+def _placements(value: object) -> tuple[dict[str, Any], ...] | None:
+    """Entries `{submitters, tags, queues, partition, account, qos, constraint, gres, cpus, tmp, devices}`."""
+    if not isinstance(value, list) or len(value) > 100:
+        return None
+    found = [_placement(entry) for entry in value]
+    return tuple(entry for entry in found if entry is not None) if None not in found else None
+
+
+def _placement(entry: object) -> dict[str, Any] | None:
+    if not isinstance(entry, dict) or not entry or not all(isinstance(name, str) for name in entry):
+        return None
+    found = {name: parse(entry[name]) for name, parse in _PLACEMENT.items() if name in entry}
+    # A condition that is there but empty would fit every job, which nobody means by it.
+    if entry.keys() - _PLACEMENT.keys() or any(value is None or value == () for value in found.values()):
+        return None
+    return found
+
+
+_PLACEMENT: dict[str, Callable[[object], Any]] = {
+    "submitters": _addresses,
+    "tags": _words,
+    "queues": _words,
+    **dict.fromkeys(("partition", "account", "qos", "constraint", "gres"), _place),
+    "cpus": _count(1000),
+    "tmp": _size,
+    "devices": _folders,
+}
+
+
 def _is_free_place(path: str) -> bool:
     """True where the box shows nothing of its own."""
     parts = path.rstrip("/").split("/")
@@ -329,6 +374,13 @@ SEARCH_PATH = Kind("search path", "folders that begin with /, with : between the
 USER = Kind("user name", "the name of a user other than root", _user)
 QUEUE = Kind("name", "a name that can stand as a folder", _queue)
 JOBS = Kind("number", "a whole number from 1 to 1000", _count(1000))
+PLACE = Kind("text", "a word as Slurm takes it, such as short or gpu:1", _place)
+PLAIN_FOLDER = Kind("path", "a path that begins with /, without .. and %", _plain_folder)
+PLACEMENTS = Kind(
+    "list of placements",
+    "a list of entries with submitters, tags or queues and with partition, account, qos, constraint, gres, cpus, tmp or devices",
+    _placements,
+)
 PROCESSES = Kind("number", "a whole number from 1 to 100000", _count(100_000))
 BACKUPS = Kind("number", "a whole number from 1 to 100", _count(100))
 VERSION = Kind("number", "1; a newer scq wrote this file, so use that one (docs/upgrades.md)", _count(1))

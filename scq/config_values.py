@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from scq.config_channels import ChannelSetting
-from scq.model import DataFolder, Holding, Network
+from scq.model import DataFolder, Holding, Network, Placement
 from scq.secrets import Secret
 
 
@@ -80,6 +80,35 @@ class Drive(Struct, frozen=True):
     endpoint: str = "https://www.googleapis.com/"
 
 
+class Slurm(Struct, frozen=True):
+    """The `executor.slurm` group. Durations in seconds, sizes in bytes."""
+
+    shared_dir: str = ""
+    """Absolute; the same folder on this machine and on every node."""
+    python: str = ""
+    """Python of the nodes that has scq; empty: the one of this call."""
+    bin: str = ""
+    """Folder of Slurm's commands; empty: `PATH`."""
+    conf: str = ""
+    """slurm.conf; empty: as Slurm finds it."""
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    gres: str = ""
+    cpus: int = 1
+    tmp: int | None = None
+    devices: tuple[str, ...] = ()
+    rules: tuple[Placement, ...] = ()
+    """The later ones win over the earlier ones."""
+    max_queued: int = 200
+    others: bool = True
+    """Jobs of others are listed too, which tells the place in the queue."""
+    command_timeout: float = 20.0
+    file_delay: float = 60.0
+    """How long a file of a node may take to be seen here."""
+
+
 class AutoRelease(Struct, frozen=True):
     """What may leave without being asked for: nothing unless `types` (file endings such as `.csv`) are named."""
 
@@ -100,6 +129,8 @@ class Config(Struct, frozen=True):
     max_concurrent_jobs: int = 3
     job_timeout: float = 600.0
     cleanup_completed_after: float = 86_400.0
+    executor: str = "local"
+    slurm: Slurm = Slurm()
     sandbox: str = "bwrap"
     sandbox_user: str = "nobody"
     sandbox_scratch: str = "/var/tmp/scq"  # noqa: S108 - made by scq, its owner and rights are checked

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scq import layouts
 from scq.audit import head_after
@@ -14,9 +14,9 @@ from scq.config_file import remember_parsed
 from scq.digest import Caps
 from scq.errors import ConfigError
 from scq.journal import RUN, Journal
-from scq.model import AuditRow, Problem
+from scq.model import AuditRow, Problem, Whereabouts
 from scq.ports import Layout
-from scq.state import State
+from scq.state import Record, State
 from scq.store import Store, exclusive
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Context:
         self.layouts: dict[str, Layout] = layouts.every(config.queue_name)
         self.channels: dict[str, Channel] = {}
         """Those in use so far, by name. A program may put its own here."""
+        self._executors: dict[str, Executor] = {}
         self._drive: Drive | None = None
         self._drive_changes = False
 
@@ -81,22 +82,32 @@ class Context:
     def layout(self, family: str) -> Layout:
         return self.layouts[family]
 
-    def executor(self) -> Executor:
+    def executor(self, name: str = "") -> Executor:
+        """The executor that new runs are given to, or the one of this name, which a run was given to."""
         from scq import executors
 
-        return executors.get("local")
+        name = name or self.config.executor
+        if name not in self._executors:
+            self._executors[name] = executors.get(name, self.config.slurm if name == "slurm" else None)
+        return self._executors[name]
 
     def sandbox(self) -> Sandbox:
         from scq import sandbox
 
         if self.config.sandbox == "none":
             return sandbox.get("none")
-        return sandbox.get(
-            "bwrap",
-            user=self.config.sandbox_user,
-            scratch_root=self.config.sandbox_scratch,
-            interpreter_paths=self.config.sandbox_interpreters,
-        )
+        if self.config.executor == "slurm":
+            settings = self.box_settings() | {"scratch_root": self.config.slurm.shared_dir, "apart": True}
+            return sandbox.get("bwrap", **settings)
+        return sandbox.get("bwrap", **self.box_settings())
+
+    def box_settings(self) -> dict[str, Any]:
+        """Keyword arguments of the box on a machine whose own folders it uses."""
+        return {
+            "user": self.config.sandbox_user,
+            "scratch_root": self.config.sandbox_scratch,
+            "interpreter_paths": self.config.sandbox_interpreters,
+        }
 
     def channel(self, name: str) -> Channel:
         """The channel of this name. Raises ConfigError when there is none."""
@@ -152,6 +163,21 @@ class Context:
 
     def runs_folder(self) -> str:
         return os.path.join(self.home, "runs")
+
+    def whereabouts(self, records: Iterable[Record]) -> dict[str, Whereabouts]:
+        """Where the runs of these jobs are now that were handed to a cluster and are not over, by id of the job."""
+        out = {
+            os.path.join(self.runs_folder(), record.run.directory): record
+            for record in records
+            if record.run is not None and record.run.phase in ("claimed", "started") and record.run.executor != "local"
+        }
+        by_executor: dict[str, list[str]] = {}
+        for folder, record in out.items():
+            by_executor.setdefault(record.run.executor if record.run else "", []).append(folder)
+        found: dict[str, Whereabouts] = {}
+        for name, folders in by_executor.items():
+            found |= self.executor(name).whereabouts(folders)
+        return {out[folder].id: place for folder, place in found.items()}
 
 
 def audited(state: State, at: datetime, by: str, what: str, *, verb: str = "", **fields: str) -> State:

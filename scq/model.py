@@ -33,9 +33,15 @@ Cause = Literal[
     "integrity",
     "start",
     "dependencies",
+    "node",
+    "preempted",
+    "cancelled",
 ]
-"""How a run ended. `exit` by itself; `start` it never began; `dependencies` what it needs could not be had; the rest is a limit
+"""How a run ended. `exit` by itself; `start` it never began; `dependencies` what it needs could not be had; on a cluster `node`
+its machine failed, `preempted` it had to make room, `cancelled` somebody ended it there or with `scq cancel`; the rest is a limit
 that was reached, a signal, a runner that died, or content that was not what was approved."""
+INTERRUPTIONS: frozenset[Cause] = frozenset({"interrupted", "node", "preempted"})
+"""Ends that are no fault of the job and nobody's wish: it may be run again by itself where that is configured."""
 Where = Literal["local", "drive"]
 """Where a job lies: in the SyftBox folder, or only in a message on Google Drive."""
 PeerState = Literal["pending", "accepted", "rejected", "requested", "connected", "withdrawn"]
@@ -188,6 +194,45 @@ class DataFolder(Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
+class Placement(Struct, frozen=True):
+    """Where on a cluster jobs go. Empty `submitters`, `tags` and `queues` mean every job; else one of each that is named has to
+    fit. Empty words and None leave what is said elsewhere."""
+
+    submitters: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    """Families of layouts, such as `code-queue`."""
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    gres: str = ""
+    cpus: int | None = None
+    tmp: int | None = None
+    """Bytes of local disk that the node has to have."""
+    devices: tuple[str, ...] = ()
+    """Device files that the box shows, with `*`, such as `/dev/nvidia*`."""
+
+
+class Whereabouts(Struct, frozen=True, omit_defaults=True):
+    """Where a run that was handed over is now, as far as its executor says."""
+
+    state: Literal["waiting", "running", "ending", "unknown"]
+    """`ending`: over there, and not taken over yet; `unknown`: nobody can tell now, `why` says why."""
+    id: str = ""
+    """Number by which the cluster calls it."""
+    partition: str = ""
+    node: str = ""
+    why: str = ""
+    """Why it waits, a word of the cluster's such as `Resources`."""
+    position: int | None = None
+    """Place among the waiting jobs of its partition, from 1."""
+    starts_at: datetime | None = None
+    """Estimate, while it waits."""
+    since: datetime | None = None
+    """When it began, while it runs."""
+
+
 class Limits(Struct, frozen=True, omit_defaults=True):
     """What one run may use: seconds, bytes, counts. None means that nothing is said."""
 
@@ -297,6 +342,8 @@ class Run(Struct, frozen=True, omit_defaults=True):
     usage: Usage = Usage()
     detail: str = ""
     """One sentence on the cause where there is more to say: the limit that was reached, the package that is missing."""
+    node: str = ""
+    """Machine of a cluster it ran on; empty: this one."""
 
     @property
     def duration_s(self) -> float | None:
@@ -327,6 +374,8 @@ class Job(Struct, frozen=True):
     """Digest of the content that the owner last read with `scq review`."""
     answer: Answer | None = None
     """What was decided about the results of its run."""
+    place: Whereabouts | None = None
+    """Where its run is now, for one that was handed to a cluster and is not over."""
 
     @property
     def short_id(self) -> str:

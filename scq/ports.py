@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from scq.model import NO_LIMITS, Content, Decision, JobRef, Level, Limits, Problem, ResultFiles, Run, Sighting, Spot, Usage
+from scq.errors import ScqError
+from scq.model import (
+    NO_LIMITS,
+    Content,
+    Decision,
+    JobRef,
+    Level,
+    Limits,
+    Problem,
+    ResultFiles,
+    Run,
+    Sighting,
+    Spot,
+    Usage,
+    Whereabouts,
+)
 
 
 class Tree(Protocol):
@@ -232,6 +247,40 @@ class Ending(Struct, frozen=True):
     usage: Usage = Usage()
     enforced: tuple[str, ...] = ()
     """Each limit that really was in force and by what, such as `memory 2147483648: cgroup`."""
+    node: str = ""
+    """Machine of a cluster it ran on; empty: this one."""
+
+
+class Entrance(Struct, frozen=True):
+    """A run whose box is made on another machine: the sandbox, what its `wrap` gets there, and how the content is proven."""
+
+    sandbox: str
+    settings: dict[str, Any]
+    """Keyword arguments of the sandbox."""
+    command: tuple[str, ...]
+    work: str
+    cwd: str
+    env: dict[str, str]
+    mounts: tuple[Mount, ...]
+    network: bool
+    code: str
+    """Absolute folder that holds the private copy, which is proven there once more."""
+    run_sh: str
+    fields: tuple[tuple[str, str], ...]
+    digest: str
+    extra: tuple[str, ...] = ()
+    """Top-level names in `code` that were put there for the run and are no part of the submission."""
+    not_after: datetime | None = None
+    """End of the approval: it does not start later."""
+
+
+class Traits(Struct, frozen=True):
+    """What an executor may place a run by."""
+
+    queue: str = ""
+    """Family of the layout."""
+    submitter: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class Task(Struct, frozen=True):
@@ -241,6 +290,7 @@ class Task(Struct, frozen=True):
     """Shown before streamed lines."""
     directory: str
     invocation: Invocation
+    """Empty argument vector where there is an `entrance`."""
     timeout_s: float
     log_limit: int
     """Bytes kept of each log (head and tail)."""
@@ -249,18 +299,49 @@ class Task(Struct, frozen=True):
     """Beside `timeout_s` and `log_limit`, which are always kept."""
     work: str = ""
     """Absolute folder whose size counts against `limits.disk`; empty when it is not to be watched."""
+    entrance: Entrance | None = None
+    """For executors that are `remote`."""
+    traits: Traits = Traits()
 
 
 class Executor(Protocol):
-    """Where jobs run. Starts tasks in the foreground of the call and reports each end once."""
+    """Where jobs run. One that is not `remote` runs tasks in the foreground of the call and reports each end once.
+
+    A `remote` one hands them over and does not wait: the call ends, and a later one asks for the outcome. `directory` is always
+    that of a `Task`: absolute and private to the run.
+    """
 
     name: str
+    remote: bool
 
-    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
-        """Run all tasks, at most `limit` at once; `ended` is called in this process as each one ends."""
+    def check(self) -> Sequence[Problem]:
+        """What keeps every job from being taken, found without running one. Empty: nothing is known to."""
+
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending | ScqError], None]) -> None:
+        """Run all tasks, at most `limit` at once (a remote one: hand over at most `limit`).
+
+        `ended` is called in this process as each one ends, or with an error when it was not taken: nothing of it will ever run.
+        A task that is not reported at all was handed over, or may have been: `outcome` tells.
+        """
 
     def outcome(self, directory: str) -> Ending | bool | None:
-        """What became of a run of an earlier call: its ending, None while it is alive, False when its runner died."""
+        """What became of a run of an earlier call: its ending, None while it is alive, False when its runner died.
+
+        After False nothing of it will ever run. Raises BusyError when that cannot be told now.
+        """
+
+    def began(self, directory: str) -> bool:
+        """Whether the job itself was ever about to be started."""
+
+    def logs(self, directory: str) -> str:
+        """Folder in which `stdout.txt` and `stderr.txt` of a run lie now, growing while it runs. It may not be there yet."""
+
+    def whereabouts(self, directories: Sequence[str]) -> Mapping[str, Whereabouts]:
+        """Where these runs are now, with one question however many they are; those that are nowhere are left out."""
+
+    def stop(self, directory: str) -> None:
+        """Have a run ended that was handed over; `outcome` tells when it is. Raises UsageError where that is not possible,
+        BusyError when it cannot be done now."""
 
 
 class Attachment(Struct, frozen=True):

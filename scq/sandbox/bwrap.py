@@ -41,6 +41,7 @@ class BwrapSandbox:
 
     `user` is the account a call by root drops to, `scratch_root` the place for the private copies of its runs,
     `interpreter_paths` are further folders to show read-only at their own place, `temporary_bytes` caps `/tmp` and `/dev/shm`.
+    `apart`: private copies are made below `scratch_root` whoever calls.
     """
 
     name = "bwrap"
@@ -52,11 +53,13 @@ class BwrapSandbox:
         scratch_root: str = "/var/tmp/scq",  # noqa: S108 - made with its owner checked
         interpreter_paths: Sequence[str] = (),
         temporary_bytes: int = TEMPORARY_BYTES,
+        apart: bool = False,
     ) -> None:
         self.user = user
         self.scratch_root = scratch_root
         self.interpreter_paths = tuple(interpreter_paths)
         self.temporary_bytes = temporary_bytes
+        self.apart = apart
 
     def check(self) -> Sequence[Problem]:
         """Prove that the box holds on this machine, by trying to break out of one. Takes about 30 ms."""
@@ -67,7 +70,9 @@ class BwrapSandbox:
     def scratch(self, directory: str) -> str:
         """The directory of the run itself, or for root a folder that the dropped user can reach. Raises ConfigError."""
         dropped = self.dropped()
-        return directory if dropped is None else make_scratch(directory, self.scratch_root, *dropped)
+        if dropped is None and not self.apart:
+            return directory
+        return make_scratch(directory, self.scratch_root, *(dropped or (os.geteuid(), os.getegid())))
 
     def plan(
         self,
