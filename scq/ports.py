@@ -172,6 +172,8 @@ class Mount(Struct, frozen=True):
     source: str
     target: str
     writable: bool = False
+    device: bool = False
+    """A device file, which can be used as one in the box."""
 
 
 class Plan(Struct, frozen=True):
@@ -272,6 +274,8 @@ class Entrance(Struct, frozen=True):
     """Top-level names in `code` that were put there for the run and are no part of the submission."""
     not_after: datetime | None = None
     """End of the approval: it does not start later."""
+    devices: tuple[str, ...] = ()
+    """Device files of that machine to be shown, with `*`."""
 
 
 class Traits(Struct, frozen=True):
