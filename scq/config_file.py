@@ -204,7 +204,7 @@ def plan_change(path: str, settings: Mapping[str, Any]) -> Change:
         if get_value(values, place) == (value, True):
             continue
         values = _with_value(values, place, value)
-        text, kept = _edited(text, place, value, values, path)
+        text, kept = _edited(text, place, values, path)
         kept_form = kept_form and kept
     return Change(path, before, None if text == before else text, values, kept_form)
 
@@ -229,7 +229,8 @@ def _place_in_file(values: Mapping[str, Any], key: str, value: Any) -> tuple[tup
     if members == (key,) and not isinstance(word, dict):
         return (group,), value
     if members and isinstance(word, str):
-        return (group,), {**{member.partition(".")[2]: word for member in members}, name: value}
+        long = {member.partition(".")[2]: word for member in members}
+        return (group,), _with_value(long, tuple(name.split(".")), value)
     return tuple(alias.split(".")), value
 
 
@@ -263,11 +264,14 @@ def _with_value(values: Mapping[str, Any], key_path: tuple[str, ...], value: Any
     return changed
 
 
-def _edited(text: str, key_path: tuple[str, ...], value: Any, expected: dict[str, Any], path: str) -> tuple[str, bool]:
+def _edited(text: str, key_path: tuple[str, ...], expected: dict[str, Any], path: str) -> tuple[str, bool]:
     """The text with one value changed, and whether its form was kept. What an edit means is checked by reading it back."""
-    candidate = _edit_lines(text, key_path, _flow(value))
-    if _says(candidate, expected, path):
-        return candidate, True
+    for length in range(len(key_path), 0, -1):
+        # A group in braces is one value, and is written anew as a whole.
+        written, _ = get_value(expected, key_path[:length])
+        candidate = _edit_lines(text, key_path[:length], _flow(written))
+        if _says(candidate, expected, path):
+            return candidate, True
     import yaml
 
     return yaml.safe_dump(expected, sort_keys=False, allow_unicode=True, default_flow_style=False), False

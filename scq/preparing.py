@@ -232,10 +232,11 @@ class _Preparation:
         return self._reachable(found, "uv")
 
     def _reachable(self, source: str, name: str) -> str:
-        """A tool itself, or a copy where the user of the box cannot reach it, as in a home directory of root."""
+        """A tool itself, or a copy where it cannot be reached: in a home directory of root, or from a node of a cluster."""
         import shutil
 
-        if self.scratch == self.folder or open_to_all(source):
+        here = self.ctx.config.executor == "local"  # a node does not see the tools of this machine
+        if here and (self.scratch == self.folder or open_to_all(source)):
             return source
         copy = os.path.join(self.scratch, COPIED_TOOLS, name)
         if not os.path.exists(copy):

@@ -7,6 +7,7 @@ settling save comes last. A call killed anywhere is finished by the next one, an
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -22,14 +23,14 @@ from scq.authority import lapsed, runnable
 from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
 from scq.digest import copy
-from scq.errors import DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
-from scq.executors.rundir import STDERR, was_started, write_result
+from scq.errors import BUSY, FAILED, BusyError, DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
+from scq.executors.rundir import STDERR, write_result
 from scq.files import make_folder, write_atomic
 from scq.formats import parse_time
 from scq.looking import rules
-from scq.model import FINISHED, Answer, Cause, Problem, Run, Sighting
-from scq.ports import Ending, Executor, Sandbox, Task
-from scq.provision import BEGINNING, provide
+from scq.model import FINISHED, INTERRUPTIONS, Answer, Cause, Content, Problem, Run, Sighting
+from scq.ports import Ending, Entrance, Executor, Invocation, Sandbox, Task, Traits
+from scq.provision import BEGINNING, Provision, provide
 from scq.releasing import Leaving, at_end, audit_answer, ended
 from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
@@ -39,8 +40,13 @@ if TYPE_CHECKING:
     from scq.preparing import Prepared
 
 DETAIL_LIMIT = 500
+NODE_LIMIT = 200
+ELSEWHERE = Invocation((), {}, "/")
+"""Of a task whose box is made on another machine."""
 MOST_ATTEMPTS = 3
 """Of one job, where `run.retry_interrupted` is on: it may be the job that ends its runner."""
+SHOW_PROGRESS, STEP = 20, 25
+"""From how many jobs on it is said how far handing over is, and how often."""
 SETTLE_EVERY_S = 1.0
 """Endings are saved in batches of this many seconds at most; until then the run folder carries the truth."""
 
@@ -68,7 +74,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Runner:
-    """One call's worth of running. `outcomes` and `problems` fill up as jobs end."""
+    """One call's worth of running. `outcomes` and `problems` fill up as jobs end, `handed` when all were handed over."""
 
     def __init__(self, ctx: Context, sandbox: Sandbox, executor: Executor, options: Options) -> None:
         self.ctx = ctx
@@ -77,29 +83,52 @@ class Runner:
         self.options = options
         self.outcomes: list[Outcome] = []
         self.problems: list[Problem] = []
+        self.handed: list[Record] = []
+        self._passing = 0
         self._started: dict[str, tuple[str, Record]] = {}
+        self._refused: dict[str, tuple[Run, bool]] = {}
         self._unsaved: dict[str, tuple[Run, Leaving]] = {}
         self._saved_at = time.monotonic()
 
     def recover(self) -> None:
         """Finish what earlier calls began: publish ended runs, give unstarted claims back, mark cut-off runs as failed."""
+        silent: dict[str, str] = {}
         for key, record in self.ctx.store.load().jobs.items():
             run = record.run
-            if run is None or run.phase == "settled":
+            if run is None or run.phase == "settled" or run.executor in silent:
                 continue
-            folder = self._folder(run)
-            ending = self.executor.outcome(folder)
-            if ending is None:
-                continue
-            if isinstance(ending, Ending):
-                self._finish(key, record, ending)
-            elif was_started(folder) and self._shown(record) != "completed":
-                now = self.ctx.now().isoformat()
-                started = (run.started_at or run.claimed_at).isoformat()
-                self._finish(key, record, Ending(None, "interrupted", started, now))
-            else:
-                self._give_back(key, run, reshow=self._shown(record) not in FINISHED)
+            try:
+                self._recover(key, record, run)
+            except BusyError as error:  # nobody can be asked now: what is out stays out
+                silent[run.executor] = str(error)
+                self._trouble(run.executor, error)
+            if time.monotonic() - self._saved_at > SETTLE_EVERY_S:
+                self._settle()
         self._settle()
+
+    def _recover(self, key: str, record: Record, run: Run) -> None:
+        folder = self._folder(run)
+        executor = self.executor if run.executor == self.executor.name else self.ctx.executor(run.executor)
+        ending = executor.outcome(folder)
+        if ending is None:
+            return
+        if isinstance(ending, Ending):
+            self._finish(key, record, ending)
+        elif executor.began(folder) and self._shown(record) != "completed":
+            now = self.ctx.now().isoformat()
+            started = (run.started_at or run.claimed_at).isoformat()
+            self._finish(key, record, Ending(None, "interrupted", started, now))
+        else:
+            self._refused[key] = run, self._shown(record) not in FINISHED
+
+    def _trouble(self, where: str, error: ScqError) -> None:
+        self._passing += error.exit_code == BUSY
+        self.problems.append(Problem(where, str(error), error.advice))
+
+    @property
+    def exit_code(self) -> int:
+        """Of the problems: 75 when all of them may be over by the next call."""
+        return BUSY if self._passing == len(self.problems) else FAILED
 
     def _shown(self, record: Record) -> str:
         """The status that the folders of a job at work show. That it is over means that an older state was put back."""
@@ -107,12 +136,38 @@ class Runner:
         return "" if sighting is None else sighting.observed
 
     def run(self, keys: list[str]) -> None:
-        """Run the given jobs, oldest first, at most `max_concurrent_jobs` at once."""
+        """Run the given jobs, oldest first, at most `max_concurrent_jobs` at once; or hand over as many as a cluster may have."""
+        limit = self.ctx.config.max_concurrent_jobs
+        if self.executor.remote:
+            limit = self._room()
+            keys = keys[:limit]
         claimed = self._claim(keys)
         try:
-            self.executor.run(self._tasks(claimed), self.ctx.config.max_concurrent_jobs, self._ended)
+            self.executor.run(self._tasks(claimed), limit, self._ended)
+            if self.executor.remote:
+                self._handed_over(claimed)
         finally:
             self._settle()
+
+    def _room(self) -> int:
+        """How many more jobs may be on the cluster."""
+        records = self.ctx.store.load().jobs.values()
+        out = sum(one.run is not None and one.run.phase != "settled" and one.run.executor != "local" for one in records)
+        return max(0, self.ctx.config.slurm.max_queued - out)
+
+    def _handed_over(self, claimed: list[str]) -> None:
+        """Say which jobs are out now, and give back the claims of those that nothing was done for yet."""
+        jobs = self.ctx.store.load().jobs
+        begun = {key for key, _ in self._started.values()}
+        ended = {outcome.key for outcome in self.outcomes}
+        self.handed = [jobs[key] for key in claimed if key in begun - ended]
+        for key in claimed:
+            run = jobs[key].run
+            if key not in begun | ended and run is not None:
+                self._refused[key] = run, False
+        trouble = getattr(self.executor, "trouble", "")
+        if trouble:
+            self._trouble(self.executor.name, BusyError(trouble, "The next run-approved or cycle goes on."))
 
     def _claim(self, keys: list[str]) -> list[str]:
         """Write down which jobs are about to run; only those the ledger still allows."""
@@ -160,8 +215,11 @@ class Runner:
 
     def _tasks(self, keys: list[str]) -> Iterator[Task]:
         jobs = self.ctx.store.load().jobs
-        for key in keys:
+        shows = self.executor.remote and len(keys) > SHOW_PROGRESS and sys.stderr.isatty()
+        for number, key in enumerate(keys):
             record = jobs[key]
+            if shows and number % STEP == 0:
+                self.ctx.say(f"{number} of {len(keys)} jobs handed over")
             try:
                 task = self._prepare(record)
             except IntegrityError as error:
@@ -202,6 +260,7 @@ class Runner:
             raise IntegrityError(why, f"Look at it again: scq diff {record.id[:8]}")
         for name in form.outputs:
             make_folder(os.path.join(work, name))
+        before = set(os.listdir(code))
         layout.begin(ctx.config.root, sighting, run)
         prepared = self._supplied(sighting, code, folder)
         job = job_of(replace(record, sighting=sighting))
@@ -218,15 +277,38 @@ class Runner:
         plan = replace(plan, notes=(*plan.notes, *prepared.notes))
         write_atomic(os.path.join(folder, PLAN), msgspec.json.encode(plan), sync=False)
         limits = provision.limits
+        remote = self.executor.remote
         return Task(
             label=planning.label(job),
             directory=folder,
-            invocation=provision.enter(self.sandbox),
+            invocation=ELSEWHERE if remote else provision.enter(self.sandbox),
             timeout_s=limits.wall_s or self.options.timeout_s,
             log_limit=ctx.config.log_limit,
-            stream=self.options.stream,
+            stream=self.options.stream and not remote,
             limits=limits,
             work=work,
+            entrance=self._entrance(record, provision, content, code, before) if remote else None,
+            traits=Traits(sighting.ref.layout, sighting.submitter, sighting.tags),
+        )
+
+    def _entrance(self, record: Record, provision: Provision, content: Content, code: str, before: set[str]) -> Entrance:
+        """What another machine needs to make the box there. What lies in the private copy and was not there `before` is ours."""
+        decision = record.decision
+        return Entrance(
+            sandbox=self.sandbox.name,
+            settings=self.ctx.box_settings(),
+            command=provision.command,
+            work=provision.work,
+            cwd=provision.cwd,
+            env=provision.env,
+            mounts=provision.mounts,
+            network=provision.network,
+            code=code,
+            run_sh=content.run_sh,
+            fields=content.fields,
+            digest="" if decision is None else decision.digest,
+            extra=tuple(sorted(set(os.listdir(code)) - before)),
+            not_after=None if decision is None else decision.bounds.expires_at,
         )
 
     def _still_allowed(self, record: Record) -> None:
@@ -258,9 +340,12 @@ class Runner:
         write_result(folder, ending)
         self._finish(key, record, ending)
 
-    def _ended(self, task: Task, ending: Ending) -> None:
+    def _ended(self, task: Task, ending: Ending | ScqError) -> None:
         key, record = self._started[task.directory]
-        if ending.cause == "interrupted" and not was_started(task.directory):
+        if isinstance(ending, ScqError):
+            self._passing += ending.exit_code == BUSY
+            self._refuse(key, record, str(ending), ending.advice, reshow=True)
+        elif ending.cause == "interrupted" and not self.executor.began(task.directory):
             advice = "The next run-approved starts it."
             self._refuse(key, record, "its supervisor was stopped before it began", advice, reshow=True)
         else:
@@ -282,6 +367,7 @@ class Runner:
             cause=_cause(ending.cause),
             detail=ending.detail[:DETAIL_LIMIT],
             usage=ending.usage,
+            node=ending.node[:NODE_LIMIT],
         )
         try:
             collected = take_over(self.ctx, record.sighting, self._folder(run))
@@ -357,30 +443,35 @@ class Runner:
 
     def _refuse(self, key: str, record: Record, why: str, advice: str, *, integrity: bool = False, reshow: bool = False) -> None:
         if record.run is not None:
-            self._give_back(key, record.run, reshow=reshow)
+            self._refused[key] = record.run, reshow
         self.problems.append(Problem(record.sighting.path, f"was not run: {why}", advice))
         self.outcomes.append(Outcome(key, record, refused=why, integrity=integrity))
 
-    def _give_back(self, key: str, run: Run, *, reshow: bool) -> None:
-        """A claim whose job never started is taken back; with `reshow` its folders are set back to approved as well."""
-        remove_run(self._folder(run))
+    def _give_back(self) -> None:
+        """Claims whose jobs never started are taken back; where they were shown as running they are shown as approved again."""
+        refused, self._refused = self._refused, {}
+        for run, _ in refused.values():
+            remove_run(self._folder(run))
 
         def change(state: State) -> State:
-            record = state.jobs.get(key)
-            if record is None or record.run is None or record.run.directory != run.directory:
-                return state
-            # Without a content stamp the next look hashes everything again, whatever the time stamps say.
-            reset = replace(record, run=None, attempts=record.attempts - 1, runs=max(record.runs - 1, 0), content_stamp="")
-            if reshow:
-                reset = replace(reset, intents=("reopen",))
-            return replace(state, jobs={**state.jobs, key: reset})
+            jobs = dict(state.jobs)
+            for key, (run, reshow) in refused.items():
+                record = jobs.get(key)
+                if record is None or record.run is None or record.run.directory != run.directory:
+                    continue
+                # Without a content stamp the next look hashes everything again, whatever the time stamps say.
+                reset = replace(record, run=None, attempts=record.attempts - 1, runs=max(record.runs - 1, 0), content_stamp="")
+                jobs[key] = replace(reset, intents=("reopen",)) if reshow else reset
+            return replace(state, jobs=jobs)
 
-        self.ctx.store.update(change)
+        if refused:
+            self.ctx.store.update(change)
 
     def _settle(self) -> None:
-        """Save the endings that were published."""
+        """Save the endings that were published, and give back the claims of what was refused."""
         unsaved, self._unsaved = self._unsaved, {}
         self._saved_at = time.monotonic()
+        self._give_back()
         if not unsaved:
             return
         ctx, now, by = self.ctx, self.ctx.now(), self.ctx.config.email
@@ -401,7 +492,7 @@ class Runner:
 
     def _to_be_retried(self, record: Record, run: Run) -> Record | None:
         """An interrupted job is started again only where the owner configured it, and not for ever."""
-        if run.cause != "interrupted" or not self.ctx.config.retry_interrupted or run.attempt >= MOST_ATTEMPTS:
+        if run.cause not in INTERRUPTIONS or not self.ctx.config.retry_interrupted or run.attempt >= MOST_ATTEMPTS:
             return None
         return replace(record, run=None, intents=("reopen",), stamp="", content_stamp="")
 

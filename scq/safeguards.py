@@ -28,6 +28,8 @@ SECURITY: tuple[str, ...] = (
         "drive.endpoint",
         "approve.command",
     ),
+    "executor.name",
+    *(f"executor.slurm.{name}" for name in ("shared_dir", "python", "bin", "conf", "devices", "rules")),
 )
 """Settings whose change is an audit row."""
 OPT_OUTS = {"sandbox.type": "none", "network": "full"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from scq.clean import line
 from scq.errors import BusyError, UsageError
-from scq.model import STATUSES, Answer, Job, Peer
+from scq.model import STATUSES, Answer, Job, Peer, Whereabouts
 from scq.state import Record
 
 SHORTEST_PREFIX = 4
@@ -20,8 +20,8 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9
 """A full id, or a short one. Eight digits alone may be a date in a name."""
 
 
-def job_of(record: Record) -> Job:
-    """A record as the job it stands for."""
+def job_of(record: Record, place: Whereabouts | None = None) -> Job:
+    """A record as the job it stands for; `place` is where its run is now, where that was asked."""
     return Job(
         id=record.id,
         sighting=record.sighting,
@@ -37,6 +37,7 @@ def job_of(record: Record) -> Job:
         problems=(*record.sighting.problems, *record.problems),
         reviewed=record.reviewed,
         answer=record.answer,
+        place=place,
     )
 
 
@@ -77,8 +78,23 @@ def as_dict(job: Job) -> dict[str, Any]:
         "reason": sighting.reason or sighting.error,
         "approval": _approval(job),
         "run": _run(job),
+        "place": None if job.place is None else place_dict(job.place),
         "results": {"outputs": job.outputs, "logs": job.logs},
         "problems": [{"where": p.where, "what": p.what, "advice": p.advice} for p in job.problems],
+    }
+
+
+def place_dict(place: Whereabouts) -> dict[str, Any]:
+    """Where a run is now (docs/json.md)."""
+    return {
+        "state": place.state,
+        "id": place.id,
+        "partition": line(place.partition, 100),
+        "node": line(place.node, 200),
+        "why": line(place.why, 300),
+        "position": place.position,
+        "starts_at": _time(place.starts_at),
+        "since": _time(place.since),
     }
 
 
@@ -230,7 +246,8 @@ def _run(job: Job) -> dict[str, Any] | None:
         started, finished = sighting.started_at, sighting.finished_at
         duration = max(0.0, (finished - started).total_seconds()) if started and finished else None
         return _run_dict(0, started, finished, duration, sighting.exit_code, None)
-    return _run_dict(run.attempt, run.started_at, run.finished_at, run.duration_s, run.exit_code, run.cause)
+    times = (run.started_at, run.finished_at, run.duration_s)
+    return _run_dict(run.attempt, *times, run.exit_code, run.cause, run.executor, run.node)
 
 
 def _run_dict(
@@ -240,6 +257,8 @@ def _run_dict(
     duration: float | None,
     exit_code: int | None,
     cause: str | None,
+    executor: str = "",
+    node: str = "",
 ) -> dict[str, Any]:
     return {
         "attempt": attempt,
@@ -248,6 +267,8 @@ def _run_dict(
         "duration_s": duration,
         "exit_code": exit_code,
         "cause": cause,
+        "executor": executor,
+        "node": line(node, 200),
     }
 
 

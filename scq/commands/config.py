@@ -11,7 +11,7 @@ import msgspec
 from scq.config import Loaded, judge, keys, load, value_of
 from scq.config_channels import SECRETS, channel_keys
 from scq.config_file import parse, plan_change, write_change
-from scq.config_keys import CHANNELS, find_key, nearest
+from scq.config_keys import BY_PATH, CHANNELS, GROUPS, find_key, nearest
 from scq.config_kinds import Key
 from scq.context import Context
 from scq.errors import CONFIG, OK, ConfigError, UsageError
@@ -135,11 +135,14 @@ def is_secret(path: str) -> bool:
 
 def _known(key: str) -> Key:
     found = find_key(key)
-    if found is None:
-        close = nearest(key)
-        advice = f"Did you mean {close}?" if close else "`scq config show` lists every key."
-        raise UsageError(f"{key[:100]!a} is not a known key", advice)
-    return found
+    if found is not None:
+        return found
+    if key in GROUPS:
+        members = ", ".join(path for path in BY_PATH if path.startswith(f"{key}."))
+        raise UsageError(f"{key} is a group of keys", f"Name one of them: {members}.")
+    close = nearest(key)
+    advice = f"Did you mean {close}?" if close else "`scq config show` lists every key."
+    raise UsageError(f"{key[:100]!a} is not a known key", advice)
 
 
 def _allowed(key: Key, text: str) -> Any:

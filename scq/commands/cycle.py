@@ -18,7 +18,7 @@ from scq.report import Report
 from scq.state import Record
 from scq.steps.delivery import delivered
 from scq.steps.look import Look, look, report
-from scq.steps.runs import Choice, is_due, is_left, planned_jobs, recovered, report_of, run_jobs, runner_of
+from scq.steps.runs import Choice, is_due, is_left, nothing_run, planned_jobs, recovered, report_of, run_jobs, runner_of
 
 if TYPE_CHECKING:
     from scq.running import Options, Runner
@@ -93,13 +93,13 @@ class _Cycle:
         def begin() -> Report:
             running.enter_context(self.ctx.only_one("run-approved"))
             if not is_left(self.ctx):
-                return Report("run-approved", {"runs": []})
+                return Report("run-approved", nothing_run())
             runner = self._runner()
             return report_of(runner, recovered(self.ctx, runner))
 
         began = time.time()
         made = self._attempt("run-approved", begin)
-        if made != Report("run-approved", {"runs": []}):  # said at once: the look may fail
+        if made != Report("run-approved", nothing_run()):  # said at once: the look may fail
             self._add(made, began)
         return "runs" in made.data
 
@@ -114,7 +114,7 @@ class _Cycle:
     def run_jobs(self, made: Look) -> None:
         """Run what was approved. If anything was, look again, so that people hear of it in the same call."""
         if made.seen.source.ok and not is_due(self.ctx, made.seen):
-            self.step("run-approved", lambda: Report("run-approved", {"runs": []}))
+            self.step("run-approved", lambda: Report("run-approved", nothing_run()))
             return
         runners: list[Runner] = []
 
@@ -148,11 +148,12 @@ class _Cycle:
 
     def report(self) -> Report:
         """All steps as one report."""
-        data: dict[str, Any] = {"check": {}, "runs": [], "messages": [], "removed": [], "run": self.ctx.run_id}
+        data: dict[str, Any] = {"check": {}, "runs": [], "handed": [], "messages": [], "removed": [], "run": self.ctx.run_id}
         for made in self.reports:
             if made.command == "check":
                 data["check"] = _together(data["check"], made.data)
-            data["runs"] += made.data.get("runs", ())
+            for name in ("runs", "handed"):
+                data[name] += made.data.get(name, ())
             data.update({name: made.data[name] for name in ("messages", "removed", "planned") if name in made.data})
         data["steps"] = self._steps()
         data["dry_run"] = self.dry_run

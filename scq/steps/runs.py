@@ -13,7 +13,7 @@ from scq.acting import carry_out
 from scq.authority import CHANGED, runnable
 from scq.clean import line
 from scq.context import Context
-from scq.errors import BUSY, CONFIG, FAILED, INTEGRITY, JOB_FAILED, OK, ScqError
+from scq.errors import BUSY, CONFIG, INTEGRITY, JOB_FAILED, OK, ScqError
 from scq.exchanging import send_back
 from scq.looking import Observation
 from scq.model import Problem
@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from scq.running import Options, Outcome, Runner
 
 
+MOST_NAMED = 20
+"""Jobs handed over that are named one by one."""
+
+
 class Choice(Struct, frozen=True):
     """Which jobs are run, each by its id, a beginning of it, or its name; empty `only`: all. At most `most` of them."""
 
     only: Sequence[str] = ()
     skip: Sequence[str] = ()
     most: int | None = None
+
+
+def nothing_run() -> dict[str, Any]:
+    """What a report says of jobs where none was run."""
+    return {"runs": [], "handed": []}
 
 
 def runner_of(ctx: Context, options: Options) -> Runner:
@@ -72,24 +81,34 @@ def run_jobs(ctx: Context, runner: Runner, seen: Observation, problems: Sequence
     keys = choose(seen.state.jobs, ctx.config.email, only=choice.only, skip=choice.skip, max_jobs=choice.most)
     changed = _changed(seen, choice.only, choice.skip, ctx.config.email)
     if keys:
-        refusals = list(runner.sandbox.check())
+        refusals, why = _refusals(ctx, runner)
         if refusals:
-            advice = ("no job was run: the sandbox does not hold on this machine",)
-            return Report("run-approved", {"runs": []}, (), (*problems, *refusals), CONFIG, advice)
+            errors = (f"no job was run: {why}",)
+            return Report("run-approved", nothing_run(), (), (*problems, *refusals), CONFIG, errors)
         runner.run(keys)
     sent = send_back(ctx)
     news = {outcome.key for outcome in changed} if seen.first else {event.ref for event in seen.events}
     return _report(runner, [*problems, *sent], changed, news)
 
 
+def _refusals(ctx: Context, runner: Runner) -> tuple[list[Problem], str]:
+    """What keeps every job from being run, and that in a few words. The box of a job on a cluster is proven on its node."""
+    refused = list(runner.executor.check())
+    if refused:
+        return refused, f"{runner.executor.name} cannot be used as it is configured"
+    if runner.executor.remote and ctx.config.network != "prepare":
+        return [], ""
+    return list(runner.sandbox.check()), "the sandbox does not hold on this machine"
+
+
 def planned_jobs(ctx: Context, sandbox: Sandbox, options: Options, seen: Observation, choice: Choice) -> Report:
     """What `run_jobs` would run, each job with everything it would be given; nothing is started."""
     if not seen.source.ok:
-        return Report("run-approved", {"runs": []}, (), seen.problems, BUSY)
+        return Report("run-approved", nothing_run(), (), seen.problems, BUSY)
     keys = choose(seen.state.jobs, ctx.config.email, only=choice.only, skip=choice.skip, max_jobs=choice.most)
     planned = [_planned(ctx, sandbox, seen.state.jobs[key], options) for key in keys]
     lines = tuple(line for _, shown in planned for line in shown)
-    data = {"runs": [], "planned": [row for row, _ in planned], "dry_run": True}
+    data = nothing_run() | {"planned": [row for row, _ in planned], "dry_run": True}
     return Report("run-approved", data, lines, seen.problems)
 
 
@@ -134,6 +153,7 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     outcomes = [*runner.outcomes, *changed]
     rows = [_row(outcome) for outcome in outcomes]
     lines = [_line(outcome) for outcome in (*runner.outcomes, *(outcome for outcome in changed if outcome.key in news))]
+    lines += _handed_lines(runner)
     if any(awaits_answer(outcome.record) for outcome in runner.outcomes):
         lines.append("results wait for your answer: scq output ID, then scq release ID or scq withhold ID")
     if lines and runner.sandbox.name == "none":
@@ -141,9 +161,18 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     problems = [*problems, *runner.problems]
     refused = any(outcome.integrity for outcome in outcomes)
     failed = any(row["status"] == "failed" for row in rows)
-    code = INTEGRITY if refused else JOB_FAILED if failed else FAILED if runner.problems else otherwise
+    code = INTEGRITY if refused else JOB_FAILED if failed else runner.exit_code if runner.problems else otherwise
     errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)
-    return Report("run-approved", {"runs": rows}, tuple(lines), tuple(problems), code, errors)
+    handed = [{"id": record.id, "short_id": record.id[:8], "name": record.sighting.name} for record in runner.handed]
+    return Report("run-approved", {"runs": rows, "handed": handed}, tuple(lines), tuple(problems), code, errors)
+
+
+def _handed_lines(runner: Runner) -> list[str]:
+    """The jobs that were handed over in this call, one a line; of many only how many."""
+    handed, where = runner.handed, runner.executor.name
+    if len(handed) > MOST_NAMED:
+        return [f"{len(handed)} jobs handed over to {where}: scq list --status running shows where they are"]
+    return [f"{record.id[:8]}  handed over to {where}  {line(record.sighting.name)}" for record in handed]
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from scq.authority import runnable
 from scq.collecting import take_over
 from scq.config_values import Config
 from scq.context import Context
-from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError
-from scq.executors.rundir import STARTED, Started, write_started
+from scq.errors import BusyError, DependencyError, InvalidFileError, ScqError, UsageError
+from scq.executors.rundir import STARTED, Started, was_started, write_started
 from scq.files import write_atomic
 from scq.layouts.inbox_review import InboxReview
 from scq.looking import observe
-from scq.model import DataFolder, Run
+from scq.model import DataFolder, Problem, Run, Whereabouts
 from scq.ports import Ending, Plan, Task
 from scq.releasing import Leaving
 from scq.running import Options, Runner
@@ -41,6 +41,7 @@ class Player:
     """An executor that starts nothing: it writes what `script` says and reports `ending`."""
 
     name = "player"
+    remote = False
 
     def __init__(self, ending: Ending = GOOD, script: Callable[[Task], None] | None = None) -> None:
         self.ending = ending
@@ -48,7 +49,7 @@ class Player:
         self.tasks: list[Task] = []
         self.outcomes: dict[str, Ending | bool | None] = {}
 
-    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending | ScqError], None]) -> None:
         for task in tasks:
             self.tasks.append(task)
             write_started(task.directory, Started("now", 1, 1, "boot", 1, "/"))
@@ -57,6 +58,21 @@ class Player:
 
     def outcome(self, directory: str) -> Ending | bool | None:
         return self.outcomes.get(os.path.basename(directory), False)
+
+    def began(self, directory: str) -> bool:
+        return was_started(directory)
+
+    def check(self) -> Sequence[Problem]:
+        return ()
+
+    def logs(self, directory: str) -> str:
+        return directory
+
+    def whereabouts(self, directories: Sequence[str]) -> Mapping[str, Whereabouts]:
+        return {}
+
+    def stop(self, directory: str) -> None:
+        raise UsageError("it only plays")
 
 
 @pytest.fixture
