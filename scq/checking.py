@@ -236,7 +236,7 @@ def _is_busy(ctx: Context) -> bool:
     except (ConfigError, InvalidFileError):
         # The check `state` reports it.
         return False
-    return any(work.alive for work in at_work(ctx, records))
+    return any(work.keeps_a_call for work in at_work(ctx, records))
 
 
 def _installed(ctx: Context, service: str) -> Iterator[Check]:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from scq.config_channels import CHANNEL_KEYS, SECRETS, ChannelSetting, as_values, channel_keys, lacking
+from scq.config_cluster import cluster_errors, cluster_notes
 from scq.config_file import read_values
 from scq.config_keys import (
     ALIASES,
@@ -110,8 +111,11 @@ def judge(
     if root and lies_inside(home, root):
         # What lies in the SyftBox folder is sent to others: the ledger and the sign-in tokens must never be there.
         findings.errors.append(Problem(home, f"lies inside the SyftBox folder {root}", "Choose another one: --home or SCQ_HOME."))
+    config = findings.config()
+    findings.errors.extend(cluster_errors(config, home, findings.name))
+    findings.warnings.extend(cluster_notes(findings.values, findings.name))
     errors = tuple(findings.errors)
-    return Loaded(findings.config(), (*errors, *findings.warnings), "", findings.origins, errors)
+    return Loaded(config, (*errors, *findings.warnings), "", findings.origins, errors)
 
 
 class _Findings:
@@ -164,6 +168,8 @@ class _Findings:
         if parsed is None and isinstance(value, dict):
             # Of a mapping only what is wrong by itself is worth showing.
             value = next(({word: entry} for word, entry in value.items() if kind.parse({word: entry}) is None), value)
+        if parsed is None and isinstance(value, list) and len(value) <= 100:
+            value = next(([entry] for entry in value if kind.parse([entry]) is None), value)
         if parsed is None:
             self.error(spelled, value, kind.allowed, secret=secret)
         return self.expanded(parsed) if kind.name == "path" and parsed is not None else parsed

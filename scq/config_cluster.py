@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 
 from scq.config_values import Config
 from scq.model import Problem
@@ -20,9 +20,9 @@ def cluster_errors(config: Config, home: str, file: str = "config.yaml") -> tupl
     return (*_missing(config, file), *_shared_folder(config, home, file), *_devices(config, file))
 
 
-def cluster_notes(config: Config, found: Collection[str], file: str = "config.yaml") -> tuple[Problem, ...]:
-    """Settings among the key paths `found` that mean nothing on a cluster."""
-    if config.executor != "slurm" or "max_concurrent_jobs" not in found:
+def cluster_notes(values: Mapping[str, object], file: str = "config.yaml") -> tuple[Problem, ...]:
+    """Settings found, by key path, that mean nothing on a cluster."""
+    if values.get("executor.name") != "slurm" or "max_concurrent_jobs" not in values:
         return ()
     what = "means nothing with executor: slurm, where the cluster shares out its nodes"
     return (Problem(f"{file}: max_concurrent_jobs", what, "How many jobs are handed over at most: executor.slurm.max_queued"),)

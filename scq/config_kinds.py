@@ -339,6 +339,8 @@ def _placement(entry: object) -> dict[str, Any] | None:
     # A condition that is there but empty would fit every job, which nobody means by it.
     if entry.keys() - _PLACEMENT.keys() or any(value is None or value == () for value in found.values()):
         return None
+    if not found.keys() - {"submitters", "tags", "queues"}:  # it would place nothing
+        return None
     return found
 
 

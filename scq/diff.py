@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from scq.clean import line
 from scq.joining import NOT_ACCEPTED
-from scq.model import FINISHED, Event
+from scq.model import FINISHED, INTERRUPTIONS, Event
 from scq.state import Record
 
 WAITING = frozenset({"pending"})
@@ -184,7 +184,7 @@ def _lapsed(old: Record, new: Record, at: datetime) -> list[tuple[str, str]]:
 def _failure(new: Record) -> list[tuple[str, str]]:
     """The failure, after what the owner hears instead of it."""
     cause = new.run.cause if new.run is not None and new.run.cause is not None else "exit"
-    first = {"interrupted": "job.interrupted", "integrity": "job.integrity"}.get(cause)
+    first = "job.interrupted" if cause in INTERRUPTIONS else "job.integrity" if cause == "integrity" else ""
     return [*([(first, cause)] if first else []), ("job.failed", cause)]
 
 

@@ -22,7 +22,7 @@ from scq.findings import denied
 from scq.model import Content, FileEntry, Manifest, Notification, Run
 from scq.releasing import kept_outputs
 from scq.reviewing import code_findings
-from scq.showing import size
+from scq.showing import size, when, where_words
 from scq.state import Record
 
 FILE_BYTES = 50 << 10
@@ -58,10 +58,13 @@ def extra(ctx: Context, row: Notification) -> dict[str, Any]:
 
     All texts are clean and capped. Nothing is shown of a job whose content is no longer what the row is about.
     """
-    if row.role != "do" or row.kind not in ("job.received", "job.failed", "outputs.withheld"):
+    wanted = ("job.started", "job.received", "job.failed", "outputs.withheld") if row.role == "do" else ("job.started",)
+    if row.kind not in wanted:
         return {}
     try:
         record = _record(ctx, row.job_id)
+        if row.kind == "job.started":
+            return {} if record is None else _whereabouts(ctx, record, row)
         if record is None:
             return {"unseen": ["The job is no longer there, so its files cannot be shown."]} if row.kind == "job.received" else {}
         if row.kind == "job.received":
@@ -259,6 +262,18 @@ def _tail(path: str) -> str:
     if length <= ERROR_BYTES:
         return text
     return f"[the beginning is left out: {size(length - ERROR_BYTES)}]\n{text.partition(chr(10))[2] or text}"
+
+
+def _whereabouts(ctx: Context, record: Record, row: Notification) -> dict[str, Any]:
+    """Where a job that was handed to a cluster is now. The submitter hears only that it waits: machines have names."""
+    place = ctx.whereabouts((record,)).get(record.id)
+    if place is None:
+        return {}
+    waits = place.state == "waiting"
+    if row.role == "do":
+        return {"place": where_words(place), "waits": waits, "node": line(place.node)}
+    start = f", expected to start at {when(place.starts_at)}" if place.starts_at is not None else ""
+    return {"place": f"waits for a free machine{start}", "waits": True} if waits else {}
 
 
 def _results(ctx: Context, record: Record) -> dict[str, Any]:

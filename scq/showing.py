@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from scq.clean import line
 from scq.joining import NOT_ACCEPTED
-from scq.model import Answer, Bounds, Job, Limits, Notification, Peer, Usage
+from scq.model import Answer, Bounds, Job, Limits, Notification, Peer, Usage, Whereabouts
 from scq.ports import Plan
 from scq.state import RemoteFolder
 
 ON_DRIVE = "on Google Drive, not in the SyftBox folder yet"
+NODE, WHY = 100, 300
+"""Characters that are shown of a name a cluster gave, and of what it says."""
 NO_PEER = "its sender is not an accepted peer; scq peers shows who asks"
 
 
@@ -49,6 +51,7 @@ def card(job: Job) -> list[str]:
         ("decision", _decision(job)),
         ("reason", line(sighting.reason or sighting.error or "", 500) if job.decision is None else ""),
         ("run", _run(job)),
+        ("where", "" if job.place is None else where_words(job.place)),
         ("results", f"outputs {job.outputs}, logs {job.logs}" if job.run is not None else ""),
     ]
     width = max(len(name) for name, _ in facts)
@@ -251,8 +254,9 @@ def _run(job: Job) -> str:
     if run.finished_at is None:
         return f"attempt {run.attempt}, claimed {when(run.claimed_at)}"
     code_text = "no exit code" if run.exit_code is None else f"exit code {run.exit_code}"
-    sandbox = "without a sandbox" if run.sandbox == "none" else f"in {run.sandbox}"
-    parts = [f"attempt {run.attempt}", str(run.cause), code_text, seconds(run.duration_s), *usage_words(run.usage), sandbox]
+    place = "without a sandbox" if run.sandbox == "none" else f"in {run.sandbox}"
+    place += f" on {line(run.node, NODE)}" if run.node else ""
+    parts = [f"attempt {run.attempt}", str(run.cause), code_text, seconds(run.duration_s), *usage_words(run.usage), place]
     return ", ".join(parts) + (f": {line(run.detail, 300)}" if run.detail else "")
 
 
@@ -277,10 +281,57 @@ def _other(job: Job, me: str) -> str:
     return f"to {line(sighting.owner, 60)}"
 
 
+def where_words(place: Whereabouts, when: Callable[[datetime], str] = when) -> str:
+    """Where a run that was handed over is now, in words; what a cluster says is cleaned. `when` shows a time."""
+    if place.state == "waiting":
+        return _waits(place, when)
+    if place.state == "running":
+        job = f" (job {line(place.id, NODE)})" if place.id else ""
+        return f"runs on {_machine(place)}" + (f" since {when(place.since)}" if place.since else "") + job
+    if place.state == "ending":
+        return "is over on the cluster; the next scq run-approved takes it over"
+    return "cannot be told now" + (f": {line(place.why, WHY)}" if place.why else "")
+
+
+def where_note(place: Whereabouts) -> str:
+    """Where such a run is now, in two or three words."""
+    if place.state == "waiting":
+        turn = "" if place.position is None else ordinal(place.position)
+        parts = [part for part in (turn, line(place.why, 40)) if part]
+        return "waits" + (f" ({', '.join(parts)})" if parts else "")
+    if place.state == "running":
+        return f"on {_machine(place)}"
+    return "over, to be taken over" if place.state == "ending" else "cannot be told now"
+
+
+def _waits(place: Whereabouts, when: Callable[[datetime], str]) -> str:
+    facts = (
+        f"job {line(place.id, NODE)}" if place.id else "",
+        f"partition {line(place.partition, NODE)}" if place.partition else "",
+        "" if place.position is None else f"{ordinal(place.position)} in line",
+    )
+    known = ", ".join(fact for fact in facts if fact)
+    why = f" ({line(place.why, NODE)})" if place.why else ""
+    start = f", expected to start at {when(place.starts_at)}" if place.starts_at else ""
+    return "waits on the cluster" + (f": {known}" if known else "") + why + start
+
+
+def _machine(place: Whereabouts) -> str:
+    return line(place.node, NODE) or "the cluster"
+
+
+def ordinal(number: int) -> str:
+    """A place in a line: 1st, 2nd, 3rd, 4th, 11th."""
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
 def _note(job: Job) -> str:
+    """What is special about it, the rest of a line of the table."""
     if job.invalid:
         return "! cannot be run: " + line(job.invalid[0], 80)
     if job.sighting.where == "drive":
         stranger = ", sender not accepted" if NOT_ACCEPTED in job.sighting.flags else ""
         return f"on Google Drive{stranger}" + (f" ! {line(job.problems[0].what, 80)}" if job.problems else "")
-    return f"! {line(job.problems[0].what, 80)}" if job.problems else ""
+    place = where_note(job.place) if job.place is not None else ""
+    return f"{place} ! {line(job.problems[0].what, 80)}".lstrip() if job.problems else place

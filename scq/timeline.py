@@ -13,8 +13,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from scq.model import FINISHED, STATUSES, Event, ReleasedFile, Role, Status
-from scq.showing import seconds
+from scq.model import FINISHED, STATUSES, Event, ReleasedFile, Role, Status, Whereabouts
+from scq.showing import seconds, where_words
 from scq.state import Record
 from scq.view import awaits_answer, job_of, sent_at
 from scq.wording import words_of
@@ -71,6 +71,8 @@ class Story(Struct, frozen=True):
     cause: str = ""
     detail: str = ""
     """One sentence on a failure, for the owner."""
+    where: str = ""
+    """Where it runs or ran on a cluster, for the owner."""
     results: Results = Results()
     notes: tuple[str, ...] = ()
     """What is wrong with it, one sentence each."""
@@ -160,8 +162,8 @@ class Summary(Struct, frozen=True):
     released_bytes: int
 
 
-def story(record: Record, role: Role) -> Story:
-    """What a report tells about one job to the owner (`do`) or to its submitter (`ds`)."""
+def story(record: Record, role: Role, place: Whereabouts | None = None) -> Story:
+    """What a report tells about one job to the owner (`do`) or to its submitter (`ds`); `place` is where its run is now."""
     seen, run = record.sighting, record.run
     failed = record.status == "failed"
     return Story(
@@ -179,9 +181,16 @@ def story(record: Record, role: Role) -> Story:
         exit_code=run.exit_code if run is not None else seen.exit_code,
         cause=(run.cause or "") if run is not None and failed else "",
         detail=(run.detail if run is not None else seen.error or seen.reason or "") if failed and role == "do" else "",
+        where=_where(record, place) if role == "do" else "",
         results=_results(record, role),
         notes=_notes(record, role),
     )
+
+
+def _where(record: Record, place: Whereabouts | None) -> str:
+    if place is not None:
+        return where_words(place)
+    return f"on {record.run.node}" if record.run is not None and record.run.node else ""
 
 
 def _verdict(record: Record, role: Role) -> Verdict | None:

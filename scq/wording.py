@@ -38,6 +38,8 @@ def words_of(event: Event, job: Job | None, role: Role, owner: str) -> dict[str,
         words |= _own(event)
     else:
         words |= _job_words(job) | _detail(event, job, role)
+        if role == "do" and job.run is not None:
+            words["node"] = clean.line(job.run.node)
     return {name: word for name, word in words.items() if word}
 
 

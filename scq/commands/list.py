@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from scq.context import Context
-from scq.looking import view
+from scq.looking import View, view
 from scq.model import Job
 from scq.report import Report
 from scq.showing import jobs_table
@@ -32,9 +34,16 @@ def run(
         for job in oldest_first(shown.jobs().values())
         if _concerns(job, ctx.config.email, mine=mine, for_me=for_me) and _fits(job, status, submitter, tag, text)
     ]
-    jobs = wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
+    jobs = _placed(ctx, shown, wanted if limit is None else wanted[max(0, len(wanted) - limit) :])
     data = {"jobs": [as_dict(job) for job in jobs], "total": len(wanted)}
     return Report("list", data, tuple(jobs_table(jobs, ctx.config.email)), shown.problems)
+
+
+def _placed(ctx: Context, shown: View, jobs: list[Job]) -> list[Job]:
+    """The jobs, those on a cluster with where they are there: it is asked once for all of them, and not at all without one."""
+    listed = {job.id for job in jobs if job.status == "running"}
+    places = ctx.whereabouts(record for record in shown.records.values() if record.id in listed)
+    return [replace(job, place=places[job.id]) if job.id in places else job for job in jobs]
 
 
 def _concerns(job: Job, me: str, *, mine: bool, for_me: bool) -> bool:

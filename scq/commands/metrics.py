@@ -116,6 +116,7 @@ def _families(figures: Figures) -> Iterator[Family]:
     yield from _schedule(figures)
     cut_off = sum(work.alive is False for work in figures.work)
     yield _one("scq_runs_cut_off", "Runs whose runner is gone; the next call that runs jobs ends them.", cut_off)
+    yield from _cluster(figures)
     room = "Room for scq's own folder and for the SyftBox folder; given once where that is one disk."
     yield _by("scq_disk_free_bytes", room, "folder", {str(disk.name): disk.free for disk in figures.disks})
 
@@ -127,6 +128,17 @@ def _schedule(figures: Figures) -> Iterator[Family]:
     yield _by("scq_schedule_interval_seconds", "How often a task is called.", "task", {call.name: call.every for call in calls})
     overdue = "For how long a good end of a task has been overdue; 0: it is not."
     yield _by("scq_schedule_overdue_seconds", overdue, "task", {call.name: call.late_s for call in calls})
+
+
+def _cluster(figures: Figures) -> Iterator[Family]:
+    """Nothing where no cluster is used."""
+    cluster = figures.cluster
+    if cluster is None:
+        return
+    states = {name: getattr(cluster, name) for name in ("waiting", "running", "ending", "unknown")}
+    yield _by("scq_cluster_runs", "Runs on the cluster, by their state there.", "state", states)
+    yield _one("scq_cluster_runs_out", "Runs that were handed to the cluster and are not over.", cluster.out)
+    yield _one("scq_cluster_runs_most", "How many runs may be on the cluster at once.", cluster.most)
 
 
 def _one(name: str, help: str, value: float, **labels: str) -> Family:

@@ -21,7 +21,7 @@ from scq.errors import BusyError, InvalidFileError, UsageError
 from scq.files import write_atomic
 from scq.looking import View, view
 from scq.measuring import measure
-from scq.model import STATUSES, AuditRow, Problem, Role
+from scq.model import STATUSES, AuditRow, Problem, Role, Whereabouts
 from scq.report import Report
 from scq.showing import size
 from scq.state import Record
@@ -101,8 +101,8 @@ def _page(ctx: Context, now: datetime, begin: datetime | None, address: str) -> 
     records, remembered = _records(ctx, shown, address)
     role: Role = "ds" if address else "do"
     zone = UTC if address else None
-    stories = within((story(record, role) for record in records), begin)
-    own, problems = (None, shown.problems) if address else _own(ctx, shown)
+    own, problems, places = (None, shown.problems, {}) if address else _own(ctx, shown)
+    stories = within((story(record, role, places.get(record.id)) for record in records), begin)
     # What of somebody else could not be read is nothing to tell a submitter; a folder that shows nothing at all is.
     lacking = remembered or any(problem.where == "." for problem in shown.problems) if address else not shown.source.complete
     complete = shown.source.ok and not lacking
@@ -141,7 +141,8 @@ def _is_told(ctx: Context, record: Record, address: str) -> bool:
     return not address or its_own
 
 
-def _own(ctx: Context, shown: View) -> tuple[Own, tuple[Problem, ...]]:
+def _own(ctx: Context, shown: View) -> tuple[Own, tuple[Problem, ...], dict[str, Whereabouts]]:
+    """(what only the owner's page shows, what is wrong, where runs on a cluster are by the id of their job)."""
     figures = measure(ctx)
     audit, wrong = _audit(ctx)
     problems = tuple(dict.fromkeys((*shown.problems, *figures.problems, *wrong)))
@@ -156,7 +157,7 @@ def _own(ctx: Context, shown: View) -> tuple[Own, tuple[Problem, ...]]:
         audit=audit,
         problems=problems,
     )
-    return own, problems
+    return own, problems, {work.job.id: work.place for work in figures.work if work.place is not None}
 
 
 def _audit(ctx: Context) -> tuple[AuditEnd, tuple[Problem, ...]]:

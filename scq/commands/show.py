@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from scq.clean import line
 from scq.context import Context
 from scq.digest import manifest
@@ -14,6 +16,7 @@ from scq.view import answer_dict, as_dict
 def run(ctx: Context, word: str, *, files: bool = True) -> Report:
     """Show one job and the files that can influence its execution; without `files` none of them is opened, and none is named."""
     _, record, job, shown = select(ctx, word)
+    job = replace(job, place=ctx.whereabouts([record]).get(record.id))
     data = as_dict(job) | {"answer": answer_dict(record.answer)}
     lines = card(job)
     if record.answer is not None:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from scq.clean import line
 from scq.context import Context
@@ -41,6 +42,7 @@ def run(ctx: Context, word: str) -> Report:
     """
     record, job, shown = _found(ctx, word)
     facts, problems = _facts(ctx, record, shown)
+    job = replace(job, place=facts.place)
     said = explain(record, facts)
     rows = [row for row in ctx.store.load().outbox.values() if row.job_id == record.id]
     messages = tidings(rows, facts)
@@ -89,7 +91,7 @@ def _facts(ctx: Context, record: Record, shown: View) -> tuple[Facts, tuple[Prob
     own = [other for other in shown.records.values() if other.sighting.owner == ctx.config.email and other.missing_since is None]
     work = list(at_work(ctx, own))
     this = next((item for item in work if item.job.id == record.id), None)
-    plan, problems = plan_of(ctx, last_ended(ctx.home), busy=any(item.alive for item in work))
+    plan, problems = plan_of(ctx, last_ended(ctx.home), busy=any(item.keeps_a_call for item in work))
     call = _runs_jobs(plan.calls) if plan is not None else None
     denied, unread = _denied(ctx, record)
     facts = Facts(
@@ -98,10 +100,13 @@ def _facts(ctx: Context, record: Record, shown: View) -> tuple[Facts, tuple[Prob
         next_run=call.next_at if call is not None else None,
         scheduler=plan.scheduler if plan is not None and call is not None else "",
         late_s=call.late_s if call is not None else 0.0,
-        at_work=tuple(item.job.short_id for item in work if item.alive and item.job.id != record.id),
+        at_work=tuple(item.job.short_id for item in work if item.keeps_a_call and item.job.id != record.id),
         alive=this.alive if this is not None else None,
         began=this is not None and this.began,
         started_at=this.started_at if this is not None else None,
+        place=this.place if this is not None else None,
+        out=sum(item.on_cluster for item in work),
+        most=None if ctx.config.executor == "local" else ctx.config.slurm.max_queued,
         wall_s=_wall_s(ctx, this),
         retry=ctx.config.retry_interrupted,
         sandbox=ctx.config.sandbox,
@@ -134,7 +139,8 @@ def _wall_s(ctx: Context, work: Work | None) -> float | None:
 
 def _sandbox_missing(ctx: Context) -> str:
     """Why there can be no sandbox, without trying one."""
-    if ctx.config.sandbox == "none":
+    elsewhere = ctx.config.executor != "local" and ctx.config.network != "prepare"  # the box is made on its node only
+    if ctx.config.sandbox == "none" or elsewhere:
         return ""
     from scq.sandbox.program import INSTALL, find_bwrap
 

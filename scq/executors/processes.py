@@ -174,10 +174,19 @@ def become_supervisor(parent: int) -> bool:
 
     Raises OSError when the kernel refuses.
     """
+    inherit_orphans()
+    _control(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    return os.getppid() == parent
+
+
+def inherit_orphans() -> None:
+    """Make this process the parent of descendants whose own parent dies. Raises OSError when the kernel refuses."""
+    _control(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _control(option: int, value: int) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_CHILD_SUBREAPER, 1), (PR_SET_PDEATHSIG, int(signal.SIGTERM))):
-        if libc.prctl(option, value, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl {option}")
-    return os.getppid() == parent
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")

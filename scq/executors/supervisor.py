@@ -1,6 +1,7 @@
 """The process that watches over one job: starts it, keeps its output, holds it to its time limit, writes down how it ended.
 
-It is a fork of the calling process without exec, so it costs a few milliseconds. It never returns into the caller's code.
+On this machine it is a fork of the calling process without exec, so it costs a few milliseconds. It never returns into the
+caller's code. On the node of a cluster it is the process that the cluster started.
 """
 
 from __future__ import annotations
@@ -62,6 +63,29 @@ def supervise_and_exit(task: Task, parent: int, alive_fd: int, *, scopes: bool =
         os._exit(code)
 
 
+def supervise_here(task: Task, node: str) -> None:
+    """Supervise in this process, which a cluster started on that node, and return when the result is written.
+
+    It stays in its session and process group, by which the cluster may know it, and takes the death of its parent for a request
+    to stop. Raises BusyError or FileExistsError when somebody else has this run, and OSError when it cannot be written down; no
+    process of the job is left then.
+    """
+    processes.inherit_orphans()
+    try:
+        Supervisor(task, keeper=os.getppid(), node=node).run()
+    except BaseException:
+        processes.end_all(PATIENCE_S)
+        raise
+
+
+def claim(directory: str, started_at: datetime, cwd: str = "") -> None:
+    """Make this process the one that answers for a run. Raises FileExistsError when another one does, or it was taken back."""
+    me = processes.read_process(os.getpid())
+    ticks = 0 if me is None else me.ticks
+    record = rundir.Started(started_at.isoformat(), os.getpid(), os.getsid(0), processes.boot_id(), ticks, cwd)
+    rundir.write_started(directory, record)
+
+
 def _close_inherited(keep: int) -> None:
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
@@ -73,10 +97,15 @@ def _close_inherited(keep: int) -> None:
 
 
 class Supervisor:
-    """One job under watch. The fields are its state; `run` is its life."""
+    """One job under watch. The fields are its state; `run` is its life.
 
-    def __init__(self, task: Task, *, scopes: bool = False) -> None:
+    `keeper` is the parent whose end stops the job too, where the kernel does not tell of it.
+    """
+
+    def __init__(self, task: Task, *, scopes: bool = False, keeper: int = 0, node: str = "") -> None:
         self.task = task
+        self.keeper = keeper
+        self.node = node
         self.started_at = datetime.now(UTC)
         self.began = time.monotonic()
         self.kill_at: float | None = None
@@ -97,7 +126,7 @@ class Supervisor:
     def run(self) -> None:
         """Start the job, watch it to its end, write the result."""
         self._listen()
-        self._remember_start()
+        claim(self.task.directory, self.started_at, self.task.invocation.cwd)
         paths = [os.path.join(self.task.directory, name) for name in (rundir.STDOUT, rundir.STDERR)]
         logs = [CappedLog(path, self.task.log_limit) for path in paths]
         try:
@@ -130,13 +159,6 @@ class Supervisor:
     def _told_to_stop(self, _number: int, _frame: object) -> None:
         self.stops += 1
 
-    def _remember_start(self) -> None:
-        me = processes.read_process(os.getpid())
-        ticks = 0 if me is None else me.ticks
-        cwd = self.task.invocation.cwd
-        record = rundir.Started(self.started_at.isoformat(), os.getpid(), os.getsid(0), processes.boot_id(), ticks, cwd)
-        rundir.write_started(self.task.directory, record)
-
     def _start(self) -> subprocess.Popen[bytes]:
         invocation = self.task.invocation
         held = kernel_limits(self.task.limits, machine_tasks())
@@ -166,6 +188,8 @@ class Supervisor:
         deadline = self.began + self.task.timeout_s
         while self.status is None:
             now = time.monotonic()
+            if self.keeper and os.getppid() != self.keeper:
+                self.stops = max(self.stops, 1)
             if self.cause is None and (self.stops or now >= deadline):
                 self.cause = "interrupted" if self.stops else "timeout"
                 self.kill_at = now + GRACE_S
@@ -229,7 +253,7 @@ class Supervisor:
         code, cause = self._verdict(used)
         started_at = self.started_at.isoformat()
         held = enforced(self.task, in_group=self.scope is not None and self.scope.folder is not None)
-        ending = Ending(code, cause, started_at, finished_at.isoformat(), sizes[0], sizes[1], self.detail, used, held)
+        ending = Ending(code, cause, started_at, finished_at.isoformat(), sizes[0], sizes[1], self.detail, used, held, self.node)
         rundir.write_result(self.task.directory, ending)
 
     def _used(self) -> Usage:
@@ -243,6 +267,9 @@ class Supervisor:
         if self.cause is not None or self.status is None:
             return None, self.cause or "interrupted"
         code = os.waitstatus_to_exitcode(self.status)
+        if self.stops and code != 0:
+            # Whoever asked us to stop may have asked the job as well, and it was faster.
+            return None, "interrupted"
         if code >= 0 and self.report is not None and self.report.exit_code is None:
             self.detail = self.outputs[1].last_line() or "the box ended without a word"
             return None, "start"

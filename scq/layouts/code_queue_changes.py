@@ -28,6 +28,9 @@ _CAUSES = {
     "integrity": "the code is not what was approved",
     "start": "could not be started",
     "output": "the results could not be collected",
+    "node": "the machine it ran on failed",
+    "preempted": "it had to make room for other jobs",
+    "cancelled": "it was ended on request",
 }
 
 

@@ -14,6 +14,8 @@ from scq.formats import parse_time
 from scq.library.progress import Progress, teller
 from scq.library.verbs import HERE, Answer, Verbs, settle
 from scq.model import FINISHED
+from scq.showing import where_words
+from scq.web.seen import Seen
 
 
 class CodeJob:
@@ -115,6 +117,18 @@ class CodeJob:
         """Exit code of its last run; None when it was not run or was killed."""
         found: int | None = self._run("exit_code")
         return found
+
+    @property
+    def place(self) -> str:
+        """Where its run waits or runs on a cluster, in words; empty when it was not handed to one, and when it is over."""
+        found = Seen(self._facts).place
+        return "" if found is None else where_words(found)
+
+    @property
+    def node(self) -> str:
+        """Machine of a cluster it runs or ran on; empty for others, and while it waits."""
+        found = Seen(self._facts)
+        return found.part("place").line("node") or found.part("run").line("node")
 
     @property
     def reason(self) -> str:
@@ -252,7 +266,8 @@ class CodeJob:
 
     def __repr__(self) -> str:
         people = f"from {line(self.requester_email, 60) or '(unknown)'} to {line(self.target_email, 60)}"
-        return f"<CodeJob {self.short_id} {self.status} {line(self.name, 60)!r} {people}>"
+        place = f", {self.place}" if self.place else ""
+        return f"<CodeJob {self.short_id} {self.status} {line(self.name, 60)!r} {people}{place}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         from scq.library.notebook import mime

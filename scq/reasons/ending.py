@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from scq.authority import lapsed
 from scq.clean import line
-from scq.model import Run
-from scq.reasons.facts import Explanation, Facts, decided, next_run, on_disk_at, sentence
+from scq.model import INTERRUPTIONS, Run
+from scq.reasons.cluster import handed_over
+from scq.reasons.facts import Explanation, Facts, decided, next_run, on_disk_at, sentence, time_left
 from scq.showing import seconds, when
 from scq.state import Record
 from scq.view import awaits_answer
@@ -22,6 +23,9 @@ CAUSES: dict[str, str] = {
     "integrity": "its content was not what was approved",
     "start": "it could not be started",
     "dependencies": "what it wants installed cannot be had",
+    "node": "the machine it ran on failed",
+    "preempted": "it had to make room for another job of the cluster",
+    "cancelled": "somebody ended it, on the cluster or with scq cancel",
 }
 """Why a job is over that did not end by itself."""
 MENDED_BY_LIMIT = ("timeout", "cpu", "memory", "processes", "disk", "output")
@@ -37,6 +41,8 @@ def running(record: Record, facts: Facts) -> Explanation:
             return Explanation("runner-elsewhere", (f"Other software took it up{since}.", *problems), advice)
         return Explanation("end", (f"It is run by other software{since}.",), ("scq tells how it ended when its folder says so.",))
     attempt = f"attempt {run.attempt}" + (" without a sandbox" if run.sandbox == "none" else f" in {run.sandbox}")
+    if run.executor != "local":
+        return handed_over(run, attempt, short, facts)
     if not facts.alive:
         return _cut_off(run, attempt, facts)
     if facts.started_at is None:
@@ -44,11 +50,9 @@ def running(record: Record, facts: Facts) -> Explanation:
         return Explanation("end", reasons, ("It starts as soon as what it needs is there.",))
     ran = max(0.0, (facts.now - facts.started_at).total_seconds())
     reasons = (f"It has been running for {seconds(ran)}, since {when(facts.started_at)} ({attempt}).",)
+    then = time_left(facts, ran)
     if facts.wall_s is None:
-        return Explanation("end", reasons, ("It is ended when it reaches its time limit.",))
-    left = facts.wall_s - ran
-    limit = f"It may run for {seconds(facts.wall_s)}"
-    then = f"{limit}; {seconds(left)} are left." if left > 0 else f"{limit}, which is over: it is being ended."
+        return Explanation("end", reasons, (then,))
     return Explanation("end", reasons, (then, "Then its results are kept here until you release them, or as configured."))
 
 
@@ -76,7 +80,7 @@ def over(record: Record, facts: Facts) -> Explanation:
     reasons = [_ended(run)]
     then = []
     if record.status == "failed":
-        then += _mending(record, run)
+        then += _mending(record, run, facts)
     if awaits_answer(record):
         reasons.append("Its results are held here; nothing of them has left.")
         then += [f"Look at them: scq output {short}", f"Then scq release {short} -r REASON, or scq withhold {short} -r REASON"]
@@ -86,8 +90,9 @@ def over(record: Record, facts: Facts) -> Explanation:
 
 
 def _ended(run: Run) -> str:
+    where = f" on {line(run.node, 100)}" if run.node else ""
     took = f" after {seconds(run.duration_s)}" if run.duration_s is not None else ""
-    at = f" on {when(run.finished_at)}" if run.finished_at else ""
+    at = f"{where} on {when(run.finished_at)}" if run.finished_at else where
     if run.cause == "exit":
         good = run.exit_code == 0
         return f"It {'ended well' if good else f'failed by itself with exit code {run.exit_code}'}{at}{took}."
@@ -95,7 +100,7 @@ def _ended(run: Run) -> str:
     return f"It failed{at}{took}: {cause}{f' ({line(run.detail, 300)})' if run.detail else ''}."
 
 
-def _mending(record: Record, run: Run) -> list[str]:
+def _mending(record: Record, run: Run, facts: Facts) -> list[str]:
     short = record.id[:8]
     if run.cause == "exit":
         return [f"What it said: scq logs {short} --stderr. Its submitter has to mend it."]
@@ -105,7 +110,16 @@ def _mending(record: Record, run: Run) -> list[str]:
         return ["Its submitter has to correct the packages, or they have to be made available (docs/dependencies.md)."]
     if run.cause == "integrity":
         return [f"Compare it with what was approved: scq diff {short}"]
-    return ["That was not its own fault: it can be run again as it is."]
+    if run.cause == "cancelled":
+        return ["Somebody wanted it to end: find out why before it is run again."]
+    then = ["That was not its own fault: it can be run again as it is."]
+    if run.cause in INTERRUPTIONS and facts.retry:
+        then.append(f"By itself it is not started again: this was attempt {run.attempt}.")
+    elif run.cause in INTERRUPTIONS:
+        then.append("With run.retry_interrupted such a job is started again by itself.")
+    if run.cause == "preempted":
+        then.append("A partition or qos that need not make room keeps it from happening again (executor.slurm).")
+    return then
 
 
 def _answered(record: Record) -> str:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from scq.authority import Rules
 from scq.clean import line
-from scq.model import Decision, Network
+from scq.model import Decision, Network, Whereabouts
 from scq.showing import seconds, when
 from scq.state import Record
 
@@ -38,6 +38,12 @@ class Facts(Struct, frozen=True):
     """Seconds it may run, where that is known."""
     retry: bool = False
     """Interrupted jobs are started again."""
+    place: Whereabouts | None = None
+    """Where its run is, for one that was handed to a cluster; None: not handed over yet, as far as is known."""
+    out: int = 0
+    """Runs that are on the cluster now."""
+    most: int | None = None
+    """How many may be there; None: jobs are run on this machine."""
     sandbox: str = "bwrap"
     sandbox_missing: str = ""
     """Why there can be no sandbox, as far as that can be told without trying; empty: nothing is known to be wrong."""
@@ -59,15 +65,25 @@ class Explanation(Struct, frozen=True):
     next: tuple[str, ...]
 
 
-def next_run(facts: Facts) -> str:
+def next_run(facts: Facts, does: str = "runs it", do: str = "run it") -> str:
+    """When the next call comes, and that it `does` what there is to `do`."""
     if facts.next_run is None and facts.scheduler:
-        return "What calls scq is stopped: scq start, or run it with scq run-approved."
+        return f"What calls scq is stopped: scq start, or {do} with scq run-approved."
     if facts.next_run is None:
-        return "Nothing calls scq by itself: run it with scq run-approved, or see scq schedule install."
+        return f"Nothing calls scq by itself: {do} with scq run-approved, or see scq schedule install."
     by = f" by {facts.scheduler}" if facts.scheduler else ""
     if facts.late_s:
-        return f"The next call{by} runs it, but that is overdue for {seconds(facts.late_s)}: see scq status notify."
-    return f"The next call{by} runs it, at about {when(max(facts.next_run, facts.now))}."
+        return f"The next call{by} {does}, but that is overdue for {seconds(facts.late_s)}: see scq status notify."
+    return f"The next call{by} {does}, at about {when(max(facts.next_run, facts.now))}."
+
+
+def time_left(facts: Facts, ran: float) -> str:
+    """How much longer a job may run that has been running for `ran` seconds."""
+    if facts.wall_s is None:
+        return "It is ended when it reaches its time limit."
+    left = facts.wall_s - ran
+    limit = f"It may run for {seconds(facts.wall_s)}"
+    return f"{limit}; {seconds(left)} are left." if left > 0 else f"{limit}, which is over: it is being ended."
 
 
 def decided(decision: Decision, word: str) -> str:

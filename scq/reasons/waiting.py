@@ -108,15 +108,22 @@ def approved(record: Record, facts: Facts) -> Explanation:
         reasons.append("Its folder does not show that yet; the next call writes it there.")
     blocked = _blocked(record, facts)
     reasons += blocked
-    then = [next_run(facts)]
+    then = [next_run(facts) if facts.most is None else next_run(facts, "hands it to the cluster", "hand it to the cluster")]
     if record.sighting.dependencies:
         then.append(_packages(record.sighting.dependencies, facts.network))
     if decision.bounds.expires_at is not None:
         then.append(f"Unless it starts before {when(decision.bounds.expires_at)}, it has to be approved again.")
     if not blocked and facts.sandbox != "none":
-        then.append("If the sandbox does not hold on this machine, nothing is run; scq doctor tries it.")
+        machine = "this machine" if facts.most is None else "its node of the cluster"
+        then.append(f"If the sandbox does not hold on {machine}, nothing is run; scq doctor tries it.")
     then.append(f"To take the approval back: scq reject {short} -r REASON")
-    return Explanation("mending" if facts.sandbox_missing else "runner" if facts.at_work else "run", tuple(reasons), tuple(then))
+    word = "mending" if facts.sandbox_missing else "runner" if facts.at_work else "room" if _is_full(facts) else "run"
+    return Explanation(word, tuple(reasons), tuple(then))
+
+
+def _is_full(facts: Facts) -> bool:
+    """Whether the cluster has as many jobs as it may have."""
+    return facts.most is not None and facts.out >= facts.most
 
 
 def _blocked(record: Record, facts: Facts) -> list[str]:
@@ -125,6 +132,9 @@ def _blocked(record: Record, facts: Facts) -> list[str]:
         found.append(f"It cannot be run here: {line(facts.sandbox_missing, 300)}")
     if facts.at_work:
         found.append(f"Another call is running {some(facts.at_work)}; it starts when that call is over.")
+    if _is_full(facts):
+        out = f"{facts.out} job{' is' if facts.out == 1 else 's are'} on the cluster"
+        found.append(f"{out}, and at most {facts.most} may be (executor.slurm.max_queued); it waits here until one is over.")
     if facts.sandbox == "none":
         found.append("It would run WITHOUT a sandbox: `sandbox: none` is configured.")
     return found

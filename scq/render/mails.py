@@ -79,6 +79,9 @@ CAUSES: Mapping[str, str] = {
     "processes": "it started more processes than allowed",
     "disk": "it wrote more than allowed",
     "dependencies": "a package it needs could not be had",
+    "node": "the machine it ran on failed",
+    "preempted": "it had to make room for other jobs",
+    "cancelled": "it was ended before it was over, by the data owner or by an operator of the cluster",
 }
 """What a submitter is told about a failure: the kind of cause, never the owner's paths or logs."""
 BLOCKS = frozenset({"reason", "error_output", "run_sh", "files", "waiting", "items", "advice"})
@@ -125,6 +128,10 @@ def template_context(row: Notification) -> dict[str, Any]:
         "duration": _number(words.get("duration_s")),
         "return_code": words.get("exit_code"),
         "cause": CAUSES.get(words.get("cause", ""), ""),
+        "cause_word": words["cause"] if words.get("cause") in CAUSES else "",
+        "node": words.get("node", "") if owners else "",
+        "place": words.get("place", ""),
+        "waits": bool(words.get("waits")),
         "error_output": words.get("error_output") if owners else None,
         "reason": words.get("reason", ""),
         "friendly_reason": words.get("reason", ""),

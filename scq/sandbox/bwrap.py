@@ -172,12 +172,17 @@ class BwrapSandbox:
         for path in shown.TEMPORARY:
             yield from ("--size", str(self.temporary_bytes), "--tmpfs", path)
         for mount in plan.mounts:
-            yield from ("--bind" if mount.writable else "--ro-bind", mount.source, mount.target)
+            yield from (_binding(mount), mount.source, mount.target)
         for target, path in shown.links():
             yield from ("--symlink", target, path)
         yield from ("--chdir", plan.cwd)
         # What bubblewrap itself mounts there has no cap: nothing but the capped folders and the job's own stays writable.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
+
+
+def _binding(mount: Mount) -> str:
+    """The option that shows it. Only `--dev-bind` leaves a device usable."""
+    return "--dev-bind" if mount.device else "--bind" if mount.writable else "--ro-bind"
 
 
 def _as_feed(options: Iterator[str]) -> bytes:

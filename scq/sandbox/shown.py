@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 
 from scq.errors import ConfigError
@@ -27,7 +29,10 @@ NETWORK_FILES = (
 """What names and certificates are looked up with. Only the public parts: keys of this machine lie beside them."""
 TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - inside the box
 OWN = ("/usr", "/proc", "/dev", *SYSTEM_LINKS)
-"""Where nothing else can be shown."""
+"""Where nothing else can be shown, but device files below `/dev`."""
+DEVICES = "/dev"
+OWN_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "core", "fd", "stdin", "stdout", "stderr")
+"""What every box has there, as files of its own."""
 
 
 def system(*, network: bool) -> Iterator[Mount]:
@@ -59,6 +64,31 @@ def interpreters(paths: Iterable[str]) -> Iterator[Mount]:
             yield Mount(real, real)
 
 
+def devices(patterns: Sequence[str], folder: str = DEVICES) -> tuple[Mount, ...]:
+    """The character devices directly below `/dev` that one of the patterns, such as `/dev/nvidia*`, stands for now, by name.
+
+    Links and what every box has anyway are passed over. Raises ConfigError for a pattern of another place.
+    """
+    wanted = [pattern.removeprefix(f"{DEVICES}/") for pattern in patterns]
+    for pattern, name in zip(patterns, wanted, strict=True):
+        if name == pattern or "/" in name or name in ("", ".", ".."):
+            advice = f"Name devices directly below {DEVICES}, such as {DEVICES}/nvidia*."
+            raise ConfigError(f"{pattern}: is no device that can be shown to jobs", advice)
+    names = [name for name in sorted(os.listdir(folder)) if any(fnmatch.fnmatchcase(name, one) for one in wanted)]
+    return tuple(
+        Mount(f"{folder}/{name}", f"{folder}/{name}", device=True)
+        for name in names
+        if name not in OWN_DEVICES and _is_device(f"{folder}/{name}")
+    )
+
+
+def _is_device(path: str) -> bool:
+    try:
+        return stat.S_ISCHR(os.lstat(path).st_mode)
+    except OSError:  # it was unplugged
+        return False
+
+
 def ordered(given: Sequence[Mount], taken: Sequence[Mount], work: str) -> Iterator[Mount]:
     """The given mounts, outer folders before the inner ones.
 
@@ -74,6 +104,9 @@ def ordered(given: Sequence[Mount], taken: Sequence[Mount], work: str) -> Iterat
 
 def _check_place(mount: Mount, taken: Sequence[str], given: Sequence[str]) -> None:
     target = mount.target
+    if mount.device:
+        _check_device(mount, given)
+        return
     advice = "Choose a place of its own, such as /data/name."
     if target[:1] != "/" or target[:2] == "//" or posixpath.normpath(target) != target or "\0" in target:
         raise ConfigError(f"{mount.source}: {target!r} is no place in the box", advice)
@@ -81,6 +114,15 @@ def _check_place(mount: Mount, taken: Sequence[str], given: Sequence[str]) -> No
     clash += [one for one in (*given, *TEMPORARY) if one == target]
     if clash:
         raise ConfigError(f"{mount.source}: cannot be shown at {target}, {clash[0]} is there already", advice)
+
+
+def _check_device(mount: Mount, given: Sequence[str]) -> None:
+    """Devices stand where this machine has them, beside those of the box itself."""
+    folder, name = posixpath.split(mount.target)
+    own = name in (*OWN_DEVICES, *(posixpath.basename(one) for one in TEMPORARY), "pts", "mqueue", "", ".", "..")
+    if mount.source != mount.target or folder != DEVICES or own or "\0" in name or mount.target in given:
+        advice = f"Only device files directly below {DEVICES} can be shown, each at its own place."
+        raise ConfigError(f"{mount.source}: cannot be shown as a device at {mount.target}", advice)
 
 
 def _check_point(mount: Mount, placed: Sequence[Mount]) -> None:

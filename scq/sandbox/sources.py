@@ -26,9 +26,11 @@ def prove_readable(mounts: Iterable[Mount], dropped: tuple[int, int] | None, use
 
     `dropped` is user and group the job runs as, None for the caller itself. One short process tries all sources.
     """
+    mounts = tuple(mounts)
     sources = sorted({mount.source for mount in mounts})
+    devices = {mount.source for mount in mounts if mount.device}
     for source in sources:
-        _check_kind(source)
+        _check_kind(source, is_device=source in devices)
     refused = _refused(sources) if dropped is None else _refused_to(sources, *dropped)
     if refused:
         source = shlex.quote(refused[0])
@@ -38,16 +40,19 @@ def prove_readable(mounts: Iterable[Mount], dropped: tuple[int, int] | None, use
         )
 
 
-def _check_kind(source: str) -> None:
+def _check_kind(source: str, *, is_device: bool) -> None:
     try:
-        mode = os.stat(source).st_mode
+        mode = os.lstat(source).st_mode if is_device else os.stat(source).st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{source}: is to be shown to jobs but is not there", "Bring it back, or take it out of data or sandbox.interpreters."
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{source}: cannot be shown to jobs ({error})", "Correct the path or its access rights.") from error
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if is_device:
+        if not stat.S_ISCHR(mode):
+            raise ConfigError(f"{source}: is not a character device", "Take it out of the devices that are shown to jobs.")
+    elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ConfigError(f"{source}: is neither a file nor a folder", "Only files and folders can be shown to jobs.")
 
 

@@ -190,6 +190,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "detail": "" if run is None else run.detail,
         "usage": None if run is None else {"cpu_s": run.usage.cpu_s, "memory": run.usage.memory},
         "results": {"outputs": record.outputs, "logs": record.logs, "waits": outcome.waits},
+        "node": "" if run is None else line(run.node, 200),
         "left": list(outcome.left),
     }
 
@@ -202,7 +203,8 @@ def _line(outcome: Outcome) -> str:
     run = outcome.record.run
     code = "no exit code" if run is None or run.exit_code is None else f"exit code {run.exit_code}"
     used = usage_words(run.usage) if run is not None else []
-    text = f"{head}  ({', '.join([str(row['cause']), code, seconds(run.duration_s if run else None), *used])})"
+    where = [f"on {row['node']}"] if row["node"] else []
+    text = f"{head}  ({', '.join([str(row['cause']), code, seconds(run.duration_s if run else None), *used, *where])})"
     if run is not None and run.detail:
         text += f"  {line(run.detail, 300)}"
     if outcome.waits:

@@ -17,7 +17,7 @@ from scq import resources
 from scq.clean import block, line
 from scq.files import read_text
 from scq.model import FINISHED, STATUSES
-from scq.showing import NO_PEER, ON_DRIVE, seconds, size
+from scq.showing import NODE, NO_PEER, ON_DRIVE, seconds, size, where_note, where_words
 from scq.web.nextsteps import getting, steps
 from scq.web.page import CAUSES
 from scq.web.seen import NAME, TEXT, Seen
@@ -83,6 +83,7 @@ def _row(seen: Seen, me: str) -> dict[str, Any]:
         "cannot be run" if seen.lines("invalid") else "",
         "changed since it was approved" if seen.is_set("changed") else "",
         _told_read(seen, me) if seen.status == "pending" else "",
+        where_note(seen.place) if seen.place is not None else "",
     )
     return {
         "name": seen.line("name", NAME),
@@ -113,7 +114,7 @@ def _card(seen: Seen, me: str) -> dict[str, Any]:
         "remarks": [NO_PEER] if "not_a_peer" in seen.lines("flags") else [],
         "approval": _approval(approval) if approval else None,
         "reason": "" if approval else seen.line("reason"),
-        "run": _run(seen.part("run")) if seen.part("run") else None,
+        "run": _run(seen) if seen.part("run") else None,
         "results": _results(seen) if status in FINISHED and status != "rejected" else "",
         "changed": seen.is_set("changed"),
         "cannot": seen.lines("invalid"),
@@ -161,18 +162,20 @@ def _bounds(seen: Seen) -> Iterator[str]:
         yield f"memory {size(int(memory))}"
 
 
-def _run(seen: Seen) -> dict[str, Any]:
-    """How the last run went, in plain words."""
+def _run(job: Seen) -> dict[str, Any]:
+    """How the last run of a job went, in plain words, or where it is now."""
+    seen = job.part("run")
     code, cause, ended = seen.number("exit_code"), seen.text("cause"), seen.time("finished_at")
     if ended is None and code is None and not cause:
-        how = "has not ended yet"
+        how = "has not ended yet" if job.place is None else where_words(job.place, when=_when)
     elif code == 0 and cause in ("", "exit"):
         how = "ended well"
     else:
         how = CAUSES.get(cause, "ended in another way")
+    node = seen.line("node", NODE)
     length = seen.number("duration_s")
     return {
-        "how": how,
+        "how": how + (f" on {node}" if node and ended is not None else ""),
         "exit_code": "" if code is None else str(int(code)),
         "took": "" if length is None else seconds(max(0.0, length)),
         "attempt": int(seen.number("attempt") or 0),

@@ -56,6 +56,9 @@ CAUSES = {
     "integrity": "was not what had been approved",
     "start": "could not be started",
     "dependencies": "needs packages that could not be had",
+    "node": "lost the machine it ran on",
+    "preempted": "had to make room",
+    "cancelled": "was cancelled while it ran",
     "": "failed with other software",
 }
 OUTBOX_WORDS = {

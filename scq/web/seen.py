@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from scq.clean import line
 from scq.formats import parse_time
-from scq.model import STATUSES
+from scq.model import STATUSES, Whereabouts
 
+PLACES: tuple[Literal["waiting", "running", "ending", "unknown"], ...] = ("waiting", "running", "ending", "unknown")
 ITEMS = 20
 """The most that is shown of anything there can be many of."""
 NAME, TEXT = 120, 400
@@ -72,6 +73,22 @@ class Seen:
         """One of `STATUSES`, else `unknown`."""
         found = self.text("status")
         return found if found in STATUSES else "unknown"
+
+    @property
+    def place(self) -> Whereabouts | None:
+        """Where the run of a job object is on a cluster; None where that is not said in words that are known."""
+        found = self.part("place")
+        state = next((state for state in PLACES if state == found.text("state")), None)
+        if state is None:
+            return None
+        position = found.number("position")
+        return Whereabouts(
+            state,
+            **{name: found.text(name) for name in ("id", "partition", "node", "why")},
+            position=None if position is None else int(position),
+            starts_at=found.time("starts_at"),
+            since=found.time("since"),
+        )
 
     @property
     def read(self) -> str:

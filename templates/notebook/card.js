@@ -172,8 +172,8 @@ function makeCard({ line, id, title = "", rowsChanged }) {
     if (now.loading || !now.job) return;
     if (data.revision === now.job.revision && data.status === now.job.status) {
       now.whyNot = data.why_not;
-      if (data.read !== now.job.read) {
-        now.job.read = data.read;
+      if (data.read !== now.job.read || data.place !== now.job.place) {
+        Object.assign(now.job, { read: data.read, place: data.place });
         facts.replaceChildren(...jobFacts(now.job, now.me));
       }
       return check();
@@ -285,7 +285,7 @@ function readNote(job, me = job.owner) {
 function waitsFor(job, me) {
   if (job.status === "pending") return me && me !== job.owner ? make("span", "", "Waits for a decision of ", bdi(job.owner), ".") : "Waits for your decision.";
   if (job.status === "approved") return "Approved. It waits to be run.";
-  if (job.status === "running") return "It is running.";
+  if (job.status === "running") return job.place ? make("span", "", "It ", bdi(job.place), ".") : "It is running.";
   if (job.status === "rejected") return "Rejected.";
   return job.results?.outputs === "withheld" ? "It has run. Its results wait to be released." : "It has run.";
 }
@@ -315,6 +315,7 @@ function verdictWords(approval) {
 function runWords(run) {
   const words = [when(run.started_at)];
   if (typeof run.duration_s === "number") words.push(`, took ${run.duration_s < 10 ? run.duration_s.toFixed(1) : count(Math.round(run.duration_s))} s`);
+  if (run.node) words.push(" on ", bdi(run.node));
   if (run.exit_code !== null && run.exit_code !== undefined) words.push(`, exit code ${run.exit_code}`);
   if (run.cause && run.cause !== "exit") words.push(`, ended by: ${run.cause}`);
   return words;

@@ -802,6 +802,13 @@ def test_a_one_word_group_grows_when_another_key_is_set(home: Path) -> None:
     assert plan_change(path, {"sandbox.user": "bob"}).values == {"sandbox": {"type": "none", "user": "bob"}}
 
 
+def test_a_group_in_braces_changes_without_the_loss_of_comments(home: Path) -> None:
+    path = write(home, "# mine\nsandbox: {type: bwrap}  # a box\nqueue_name: q  # short\n")
+    change = plan_change(path, {"sandbox.user": "bob"})
+    assert change.kept_form
+    assert change.text == "# mine\nsandbox: {type: bwrap, user: bob}  # a box\nqueue_name: q  # short\n"
+
+
 def test_nothing_to_change_writes_nothing(home: Path) -> None:
     path = write(home, "queue_name: q\n")
     change = plan_change(path, {"queue_name": "q"})
@@ -876,7 +883,7 @@ def test_every_setting_has_a_key_and_every_key_a_setting() -> None:
         group = getattr(config, attribute)
         assert group == made()
         assert {key.attribute for key in KEYS if key.path.startswith(f"{name}.")} == set(group.__struct_fields__), name
-    own = {key.attribute for key in KEYS if key.path.partition(".")[0] not in HOLDERS}
+    own = {key.attribute for key in KEYS if key.path.rpartition(".")[0] not in HOLDERS}
     assert own == set(config.__struct_fields__) - {attribute for attribute, _ in HOLDERS.values()} - {"channels"}
 
 

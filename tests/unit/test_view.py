@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from scq.errors import BusyError, UsageError
-from scq.model import Answer, Job, Problem
+from scq.model import Answer, Job, Problem, Whereabouts
 from scq.state import Record
 from scq.view import as_dict, expect, find, fits, job_of, oldest_first, revision, sent_at
 from tests.making import ME, NOW, THEM, decision, record, run
@@ -78,6 +78,8 @@ def test_decision_run_and_problems_are_shown() -> None:
         "duration_s": 90.0,
         "exit_code": 0,
         "cause": "exit",
+        "executor": "local",
+        "node": "",
     }
     assert shown["problems"] == [{"where": "a", "what": "b", "advice": "c"}]
     assert shown["updated_at"] == "2026-11-21T12:01:30Z"
@@ -177,3 +179,18 @@ def test_who_comes_second_is_told_what_the_first_did(now: Record, said: str) -> 
     with pytest.raises(BusyError) as caught:
         expect(job_of(now), "0" * 12)
     assert str(caught.value) == f"count-00 changed since it was shown: {said}"
+
+
+def test_the_place_of_a_run_is_shown_without_control_characters() -> None:
+    assert as_dict(job_of(record()))["place"] is None
+    place = Whereabouts("waiting", id="412", partition="main", why="Resour\x1bces", position=3, starts_at=NOW)
+    shown = as_dict(job_of(record(), place))["place"]
+    assert "\x1b" not in shown["why"]
+    assert (shown["state"], shown["id"], shown["partition"], shown["node"], shown["position"]) == (
+        "waiting",
+        "412",
+        "main",
+        "",
+        3,
+    )
+    assert (shown["starts_at"], shown["since"]) == ("2026-11-21T12:00:00Z", None)

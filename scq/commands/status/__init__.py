@@ -19,6 +19,7 @@ from scq.measuring import Call, Figures, SignIn, Work, measure, plan_of, sign_in
 from scq.model import Trouble
 from scq.report import Report
 from scq.services import SERVICES
+from scq.view import place_dict
 
 if TYPE_CHECKING:
     from scq.serving import ServiceState
@@ -107,6 +108,7 @@ def _data(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> dict[st
         },
         "source": {"name": figures.source.name, "ok": figures.source.ok},
         "running": [_work(work) for work in figures.work],
+        "cluster": None if figures.cluster is None else msgspec.to_builtins(figures.cluster),
         "sources": [msgspec.to_builtins(source) for source in figures.sources],
         "schedule": None if figures.plan is None else msgspec.to_builtins(figures.plan),
         "channels": [
@@ -126,6 +128,7 @@ def _work(work: Work) -> dict[str, Any]:
         "attempt": 0 if run is None else run.attempt,
         "started_at": _iso(work.started_at),
         "alive": work.alive,
+        "place": None if work.place is None else place_dict(work.place),
     }
 
 

@@ -105,6 +105,9 @@ def _failures(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Ite
             yield Notice(
                 "failure", f"{work.job.short_id} {line(work.job.name, 60)} was cut off", "The next scq run-approved ends it."
             )
+    if figures.cluster is not None and figures.cluster.unknown:
+        what = f"where {count(figures.cluster.unknown, 'job is', 'jobs are')} on the cluster cannot be told now"
+        yield Notice("failure", what + (f": {line(figures.cluster.why, 300)}" if figures.cluster.why else ""), "scq doctor")
     for disk in figures.disks:
         if disk.state != "ok":
             yield Notice("failure", f"only {size(disk.free)} free at {disk.path}", "Make room, for example with scq cleanup.")

@@ -9,16 +9,23 @@ from scq.clean import line
 from scq.commands.status.notices import DRIVES
 from scq.commands.status.screen import Row, ago, count, interval, lasting
 from scq.context import Context
-from scq.measuring import Figures, SignIn, Source, Work
+from scq.measuring import Cluster, Figures, SignIn, Source, Work
 from scq.model import STATUSES
-from scq.showing import seconds, size, when
+from scq.showing import seconds, size, when, where_note
+
+SHOWN_OUT = 8
+"""Jobs on a cluster that are shown one by one."""
 
 
 def rows_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Iterator[Row]:
     now = ctx.now()
     yield Row("jobs", text="  ".join(f"{figures.counts[word]} {word}" for word in STATUSES))
-    for work in figures.work:
+    shown = [work for work in figures.work if not work.on_cluster]
+    out = [work for work in figures.work if work.on_cluster]
+    for work in (*shown, *out[:SHOWN_OUT]):
         yield _work_row(work, now)
+    if figures.cluster is not None:
+        yield Row("cluster", text=_cluster(figures.cluster, len(out) - SHOWN_OUT))
     for source in figures.sources:
         yield _source_row(source, figures, now)
     yield from _plan_rows(figures, now)
@@ -44,12 +51,33 @@ def rows_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Itera
 def _work_row(work: Work, now: datetime) -> Row:
     run = work.job.run
     head = f"{work.job.short_id} {line(work.job.name, 40)}"
+    if work.on_cluster:
+        return Row("running", head, "", _cluster_words(work, now))
     if work.alive is None:
         return Row("running", head, "", "by other software" + (f", {lasting(work.started_at, now)}" if work.started_at else ""))
     attempt = f", attempt {run.attempt}" if run is not None and run.attempt > 1 else ""
     if not work.alive:
         return Row("running", head, "FAIL", f"its runner is gone{attempt}")
     return Row("running", head, "", (lasting(work.started_at, now) if work.started_at else "being prepared") + attempt)
+
+
+def _cluster_words(work: Work, now: datetime) -> str:
+    """Where a job on a cluster is, and for how long it has been running."""
+    run, place = work.job.run, work.place
+    attempt = f", attempt {run.attempt}" if run is not None and run.attempt > 1 else ""
+    if place is None:
+        return f"about to be handed over to the cluster{attempt}"
+    ran = f", {lasting(work.started_at, now)}" if work.started_at else ""
+    return f"{where_note(place)}{ran}{attempt}"
+
+
+def _cluster(cluster: Cluster, more: int) -> str:
+    """`12 jobs out (9 waiting, 3 running); at most 200 (executor.slurm.max_queued)`."""
+    words = (("waiting", "waiting"), ("running", "running"), ("ending", "over and to be taken over"), ("unknown", "not known"))
+    parts = [f"{getattr(cluster, name)} {word}" for name, word in words if getattr(cluster, name)]
+    states = f" ({', '.join(parts)})" if parts else ""
+    rest = f"; {more} more: scq list --status running" if more > 0 else ""
+    return f"{count(cluster.out, 'job', 'jobs')} out{states}; at most {cluster.most} (executor.slurm.max_queued){rest}"
 
 
 def _source_row(source: Source, figures: Figures, now: datetime) -> Row:

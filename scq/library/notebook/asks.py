@@ -44,7 +44,7 @@ def job(asked: Asked) -> dict[str, Any]:
 def look(asked: Asked) -> dict[str, Any]:
     """Whether one job is still what it was when it was shown."""
     found, me = asked.facts(), asked.me()
-    word = {"me": me, "read": facts.read_word(found), "why_not": facts.why_not(found, me)}
+    word = {"me": me, "read": facts.read_word(found), "place": facts.place(found), "why_not": facts.why_not(found, me)}
     return {name: found[name] for name in ("status", "revision", "digest")} | word
 
 

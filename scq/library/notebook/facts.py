@@ -11,6 +11,8 @@ from typing import Any
 from scq.clean import block, line
 from scq.errors import BUG, BUSY, CONFIG, INTEGRITY, SIGN_IN, USAGE
 from scq.model import Problem
+from scq.showing import where_words
+from scq.web.seen import Seen
 
 FIELDS = (
     "id",
@@ -76,7 +78,13 @@ def card(facts: Mapping[str, Any]) -> dict[str, Any]:
     """A job with all that its card shows."""
     more = {name: cleaned(facts[name]) for name in ("approval", "run", "results", "invalid", "where")}
     problems = [problem_object(Problem(**each)) for each in facts["problems"][:SHOWN_PROBLEMS]]
-    return row_object(facts) | more | {"reason": line(facts["reason"] or "", 2_000), "problems": problems}
+    return row_object(facts) | more | {"reason": line(facts["reason"] or "", 2_000), "problems": problems, "place": place(facts)}
+
+
+def place(facts: Mapping[str, Any]) -> str:
+    """Where its run is on a cluster, in words; empty elsewhere."""
+    found = Seen(facts).place
+    return "" if found is None else where_words(found)
 
 
 def cleaned(value: Any) -> Any:

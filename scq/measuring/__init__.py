@@ -14,12 +14,28 @@ from scq.context import COLAB, Context
 from scq.errors import ConfigError, ScqError
 from scq.lastcalls import Ended, last_ended
 from scq.looking import view
+from scq.measuring.work import Cluster, Work, at_work, cluster_of
 from scq.model import STATUSES, Job, Notification, PeerState, Problem, SourceReport, Trouble
-from scq.state import Record, State
+from scq.state import State
 from scq.view import awaits_answer, job_of, oldest_first, sent_at
 
 if TYPE_CHECKING:
     from scq.signin.purposes import Purpose
+
+__all__ = [
+    "OUTBOX_STATES",
+    "Call",
+    "Cluster",
+    "Figures",
+    "SignIn",
+    "Source",
+    "Work",
+    "at_work",
+    "lateness",
+    "measure",
+    "plan_of",
+    "sign_ins",
+]
 
 OUTBOX_STATES = ("queued", "deferred", "ambiguous", "sent", "dead", "dropped", "bundled")
 """As they are counted: what is handed over just now counts as queued."""
@@ -55,16 +71,6 @@ class Plan(Struct, frozen=True):
     scheduler: str
     at: datetime
     calls: tuple[Call, ...]
-
-
-class Work(Struct, frozen=True):
-    """A job at work. `alive` says whether its runner lives; None: it is run by other software."""
-
-    job: Job
-    alive: bool | None
-    started_at: datetime | None
-    """None while it is prepared, or where nobody knows, such as after a power cut."""
-    began: bool = False
 
 
 class Disk(Struct, frozen=True):
@@ -142,6 +148,8 @@ class Figures(Struct, frozen=True):
     problems: tuple[Problem, ...]
     work: tuple[Work, ...]
     """Jobs at work now."""
+    cluster: Cluster | None
+    """None where none is configured and no run is out."""
     plan: Plan | None
     """None where nothing is installed, or where nobody can tell."""
     plan_damage: tuple[Problem, ...]
@@ -162,7 +170,7 @@ def measure(ctx: Context) -> Figures:
     counts, unanswered = _counts(ctx, state, jobs)
     ended = last_ended(ctx.home)
     work = tuple(at_work(ctx, records))
-    plan, damage = plan_of(ctx, ended, busy=any(job.alive for job in work))
+    plan, damage = plan_of(ctx, ended, busy=any(job.keeps_a_call for job in work))
     return Figures(
         counts=counts,
         oldest=waiting[0] if waiting else None,
@@ -181,6 +189,7 @@ def measure(ctx: Context) -> Figures:
         source=shown.source,
         problems=(*shown.problems, *damage),
         work=work,
+        cluster=cluster_of(ctx, work),
         plan=plan,
         plan_damage=damage,
         sources=tuple(_sources(ctx, state, None if shown.source.ok else shown.problems[-1], ended)),
@@ -220,23 +229,6 @@ def _call(name: str, every: float, at: datetime, ended: Mapping[str, Ended], now
     since = at if last is None else max(at, last.at)
     late = 0.0 if busy and name == "run" else lateness(every, since, now)
     return Call(name, every, last, late, since + timedelta(seconds=every))
-
-
-def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
-    """The jobs among these that are running, oldest first."""
-    running = [record for record in records if record.status == "running"]
-    if not running:
-        return
-    from scq.executors import rundir
-    from scq.formats import parse_time
-
-    for record in sorted(running, key=lambda record: (record.first_seen_at, record.id)):
-        if record.run is None:
-            yield Work(job_of(record), None, record.sighting.started_at)
-            continue
-        folder = os.path.join(ctx.runs_folder(), record.run.directory)
-        at = parse_time(started.started_at) if (started := rundir.read_started(folder)) is not None else None
-        yield Work(job_of(record), rundir.is_locked(folder), at, rundir.was_started(folder))
 
 
 def _sources(ctx: Context, state: State, wrong: Problem | None, ended: Mapping[str, Ended]) -> Iterator[Source]:
