@@ -95,5 +95,6 @@ def _writable(ctx: Context, user: str) -> tuple[str, ...]:
     files = (settings.state_file, settings.drive_token_path, settings.gmail_token_path)
     boxes = [channel.path for channel in settings.channels if channel.type == "file"]
     scratch = settings.sandbox_scratch if as_root and settings.sandbox != "none" else ""
-    folders = (settings.root, scratch, *(os.path.dirname(path) for path in (*files, *boxes) if path))
+    shared = settings.slurm.shared_dir if settings.executor == "slurm" else ""
+    folders = (settings.root, scratch, shared, *(os.path.dirname(path) for path in (*files, *boxes) if path))
     return tuple(dict.fromkeys(path for path in folders if path and not f"{path}/".startswith(f"{ctx.home}/")))

@@ -60,4 +60,6 @@ def _devices(config: Config, file: str) -> Iterator[Problem]:
     named += [("rules", path) for rule in config.slurm.rules for path in rule.devices]
     for key, path in named:
         if not path.startswith("/dev/") or posixpath.normpath(path) != path:
-            yield Problem(f"{file}: executor.slurm.{key}", f"{path} is no device file", "Name files in /dev, such as /dev/nvidia*.")
+            yield Problem(
+                f"{file}: executor.slurm.{key}", f"{path} is no device file", "Name files in /dev, such as /dev/nvidia*."
+            )

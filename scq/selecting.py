@@ -5,7 +5,7 @@ from __future__ import annotations
 from scq.context import Context
 from scq.errors import UsageError
 from scq.looking import View, view
-from scq.model import Job
+from scq.model import Job, Run
 from scq.state import Record
 from scq.view import find
 
@@ -20,3 +20,17 @@ def select(ctx: Context, word: str) -> tuple[str, Record, Job, View]:
         job = find(shown.jobs(), word)
     key = next(key for key, record in shown.records.items() if record.id == job.id and record.missing_since is None)
     return key, shown.records[key], job, shown
+
+
+def is_out(run: Run | None) -> bool:
+    """Whether a run was handed to a cluster and is not over, as far as is known here."""
+    return run is not None and run.phase != "settled" and run.executor != "local"
+
+
+def advice_at_work(run: Run | None, short_id: str) -> str:
+    """What somebody can do about a job that is at work and for that reason is left alone."""
+    if is_out(run):
+        return f"It is out on the cluster. To end it there: scq cancel {short_id}"
+    if run is not None and run.phase != "settled":
+        return f"To wait for it: scq wait {short_id}. Ctrl-C in the call that runs it ends it."
+    return f"See scq show {short_id}"

@@ -51,7 +51,7 @@ def card(job: Job) -> list[str]:
         ("decision", _decision(job)),
         ("reason", line(sighting.reason or sighting.error or "", 500) if job.decision is None else ""),
         ("run", _run(job)),
-        ("where", "" if job.place is None else where_words(job.place)),
+        ("where", where(job) if job.place is not None else ""),
         ("results", f"outputs {job.outputs}, logs {job.logs}" if job.run is not None else ""),
     ]
     width = max(len(name) for name, _ in facts)
@@ -279,6 +279,13 @@ def _other(job: Job, me: str) -> str:
     if sighting.owner == me:
         return line(sighting.submitter, 60) or "(unknown)"
     return f"to {line(sighting.owner, 60)}"
+
+
+def where(job: Job) -> str:
+    """Where the run of a job is on a cluster, or which machine of one it ran on; empty where it is or was here."""
+    if job.place is not None:
+        return where_words(job.place)
+    return f"on {line(job.run.node, NODE)}" if job.run is not None and job.run.node else ""
 
 
 def where_words(place: Whereabouts, when: Callable[[datetime], str] = when) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from scq.model import FINISHED, STATUSES, Event, ReleasedFile, Role, Status, Whereabouts
-from scq.showing import seconds, where_words
+from scq.showing import seconds, where
 from scq.state import Record
 from scq.view import awaits_answer, job_of, sent_at
 from scq.wording import words_of
@@ -181,16 +181,10 @@ def story(record: Record, role: Role, place: Whereabouts | None = None) -> Story
         exit_code=run.exit_code if run is not None else seen.exit_code,
         cause=(run.cause or "") if run is not None and failed else "",
         detail=(run.detail if run is not None else seen.error or seen.reason or "") if failed and role == "do" else "",
-        where=_where(record, place) if role == "do" else "",
+        where=where(job_of(record, place)) if role == "do" else "",
         results=_results(record, role),
         notes=_notes(record, role),
     )
-
-
-def _where(record: Record, place: Whereabouts | None) -> str:
-    if place is not None:
-        return where_words(place)
-    return f"on {record.run.node}" if record.run is not None and record.run.node else ""
 
 
 def _verdict(record: Record, role: Role) -> Verdict | None:
@@ -287,9 +281,8 @@ def spread(durations: Iterable[float | None], edges: Sequence[int]) -> Spread:
     counts = [0] * (len(edges) + 1)
     for value in known:
         counts[sum(value >= edge for edge in edges)] += 1
-    labels = [f"under {span(edges[0])}"]
-    labels += [f"{span(low)} to {span(high)}" for low, high in pairwise(edges)]
-    labels.append(f"{span(edges[-1])} and more")
+    between = [f"{span(low)} to {span(high)}" for low, high in pairwise(edges)]
+    labels = [f"under {span(edges[0])}", *between, f"{span(edges[-1])} and more"]
     return Spread(len(known), _ranked(known, 50), _ranked(known, 90), tuple(zip(labels, counts, strict=True)))
 
 
@@ -334,9 +327,7 @@ def _moments(one: Story) -> tuple[tuple[str, datetime | None], ...]:
 
 
 def _step(days: int) -> Step:
-    if days <= MOST_DAYS:
-        return "day"
-    return "week" if days <= 7 * MOST_WEEKS else "month"
+    return "day" if days <= MOST_DAYS else "week" if days <= 7 * MOST_WEEKS else "month"
 
 
 def _starts(begin: date, end: date, step: Step) -> list[date]:

@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "diff": ("read:diff", "Compare a job with the last approved one, or another."),
     "approve": ("decide:approve", "Allow exactly this content to run."),
     "reject": ("decide:reject", "Refuse a job, with a reason."),
-    "cancel": ("decide:cancel", "Withdraw a job that has not started."),
+    "cancel": ("decide:cancel", "Withdraw a job, or end one that is out on a cluster."),
     "check": ("work:check", "Look once and say what is new."),
     "run-approved": ("work:run_approved", "Run what is approved, and answer."),
     "notify": ("work:notify", "Look once and deliver the messages that are due."),

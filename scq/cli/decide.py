@@ -61,7 +61,7 @@ def reject(ctx: typer.Context, jobs: Words, reason: Reason = "", dry_run: DryRun
 
 
 def cancel(ctx: typer.Context, jobs: Words, reason: Reason = "", dry_run: DryRun = False) -> None:
-    """Withdraw jobs that have not started."""
+    """Withdraw jobs that have not started, and have own jobs ended that are out on a cluster."""
     from scq.commands import cancel as verb
 
     here = session(ctx)

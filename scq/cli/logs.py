@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -26,7 +27,7 @@ def logs(
     ] = "notify",
     stdout: Annotated[bool, typer.Option("--stdout", help="Of a job: only standard output.")] = False,
     stderr: Annotated[bool, typer.Option("--stderr", help="Of a job: only error output.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Of a service: go on showing new lines.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing new lines.")] = False,
     lines: Annotated[int | None, typer.Option("--lines", "-n", min=1, help="Of a service: the last so many lines [50].")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Of a service: only warnings and errors.")] = False,
     run: Annotated[str, typer.Option(metavar="RUN", help="Of a service: only the lines of one call.")] = "",
@@ -36,9 +37,14 @@ def logs(
 
     here = session(ctx)
     if not verb.is_service(job):
-        if follow or lines is not None or errors or run:
-            raise UsageError("-f, -n, --errors and --run are for the log of a service", ADVICE)
-        here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
+        if lines is not None or errors or run:
+            raise UsageError("-n, --errors and --run are for the log of a service", ADVICE)
+        if follow and here.as_json:
+            raise UsageError("--json is one document, and --follow shows lines as they come", "Leave one of the two out.")
+        if not follow:
+            here.show(verb.run(here.context(), job, stdout=stdout, stderr=stderr))
+        _show_each(verb.following_job(here.context(), job, stdout=stdout, stderr=stderr))
+        return
     if stdout or stderr:
         raise UsageError("--stdout and --stderr are for the log of a job", ADVICE)
     if follow and here.as_json:
@@ -46,6 +52,10 @@ def logs(
     wanted = verb.LINES if lines is None else lines
     if not follow:
         here.show(verb.service(here.context(tolerant=True), job, lines=wanted, errors=errors, run_id=run))
-    for text in verb.following(here.context(tolerant=True), job, lines=wanted, errors=errors, run_id=run):
+    _show_each(verb.following(here.context(tolerant=True), job, lines=wanted, errors=errors, run_id=run))
+
+
+def _show_each(lines: Iterable[str]) -> None:
+    for text in lines:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

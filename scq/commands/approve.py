@@ -14,6 +14,7 @@ from scq.digest import manifest
 from scq.errors import ConfigError, IntegrityError, UsageError
 from scq.model import Bounds, Job
 from scq.report import Report
+from scq.selecting import advice_at_work
 from scq.state import Record
 
 FINDINGS_SHOWN = 5
@@ -132,7 +133,8 @@ def _allowed(ctx: Context, job: Job) -> None:
         raise UsageError(f"{job.short_id} cannot be run: {reasons}", f"Reject it: scq reject {job.short_id} -r REASON")
     if job.status in ("pending", "approved") or _stuck(job):
         return
-    advice = f"To run it once more: scq rerun {job.short_id}" if job.status in ("completed", "failed") else "See scq show."
+    again = f"To run it once more: scq rerun {job.short_id}"
+    advice = again if job.status in ("completed", "failed") else advice_at_work(job.run, job.short_id)
     raise UsageError(f"{job.short_id} is {job.status}", advice)
 
 

@@ -9,6 +9,7 @@ from scq.deciding import decide
 from scq.errors import UsageError
 from scq.model import Job
 from scq.report import Report
+from scq.selecting import advice_at_work
 from scq.state import Record
 
 
@@ -24,6 +25,6 @@ def run(
         if job.sighting.owner != ctx.config.email:
             raise UsageError(f"{job.short_id} belongs to {job.sighting.owner}", "To withdraw a job of your own: scq cancel")
         if job.status not in ("pending", "approved"):
-            raise UsageError(f"{job.short_id} is {job.status}", f"See scq show {job.short_id}")
+            raise UsageError(f"{job.short_id} is {job.status}", advice_at_work(job.run, job.short_id))
 
     return decide(ctx, "reject", "reject", words, reason=reason, method="manual", check=check, dry_run=dry_run, seen=seen)

@@ -16,7 +16,7 @@ from scq.files import remove_tree
 from scq.looking import rules
 from scq.model import Job, Problem
 from scq.report import Report
-from scq.selecting import select
+from scq.selecting import advice_at_work, select
 from scq.state import Record, State
 from scq.view import as_dict
 
@@ -58,7 +58,8 @@ def _allowed(ctx: Context, job: Job, digest: str) -> None:
     if job.sighting.owner != ctx.config.email:
         raise UsageError(f"{job.short_id} belongs to {job.sighting.owner}", "Only the owner can let it run again.")
     if job.status not in ("completed", "failed") and not (job.status == "running" and job.run is None):
-        raise UsageError(f"{job.short_id} is {job.status}", "Only a job that is over can be run again.")
+        advice = f" {advice_at_work(job.run, job.short_id)}" if job.status == "running" else ""
+        raise UsageError(f"{job.short_id} is {job.status}", f"Only a job that is over can be run again.{advice}")
     if decision is None or decision.verdict != "approve":
         raise UsageError(
             f"{job.short_id} was not approved here", "Ask its submitter to send it again, then review and approve it."
@@ -70,7 +71,7 @@ def _allowed(ctx: Context, job: Job, digest: str) -> None:
 def _reopened(ctx: Context, state: State, key: str, seen: Record, digest: str) -> State:
     record = state.jobs.get(key, seen)
     if record.run is not None and record.run.phase != "settled":
-        raise UsageError(f"{record.id[:8]} is running", "Wait for it to end.")
+        raise UsageError(f"{record.id[:8]} is running", advice_at_work(record.run, record.id[:8]))
     again = replace(
         record,
         run=None,

@@ -14,6 +14,7 @@ from scq.errors import FAILED, OK, UsageError
 from scq.joining import in_folders
 from scq.looking import view
 from scq.report import Report
+from scq.selecting import advice_at_work
 from scq.state import Record, State
 from scq.view import job_of, oldest_first
 
@@ -49,7 +50,8 @@ def run(ctx: Context, *, confirm: Callable[[str], bool] | None = None, yes: bool
 
 def _refuse_at_work(record: Record) -> None:
     if record.run is not None and record.run.phase != "settled":
-        raise UsageError("a job is running", "Wait for it, or finish it with scq run-approved, then reset.")
+        advice = advice_at_work(record.run, record.id[:8])
+        raise UsageError(f"{record.id[:8]} is running", f"{advice} Once it is over, or scq run-approved has finished it, reset.")
 
 
 def _marked(ctx: Context, state: State, records: dict[str, Record]) -> State:

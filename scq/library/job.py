@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from msgspec import convert
+
 from scq.clean import line
 from scq.errors import UsageError
 from scq.formats import parse_time
 from scq.library.progress import Progress, teller
 from scq.library.verbs import HERE, Answer, Verbs, settle
-from scq.model import FINISHED
+from scq.model import FINISHED, Whereabouts
 from scq.showing import where_words
-from scq.web.seen import Seen
 
 
 class CodeJob:
@@ -121,14 +122,14 @@ class CodeJob:
     @property
     def place(self) -> str:
         """Where its run waits or runs on a cluster, in words; empty when it was not handed to one, and when it is over."""
-        found = Seen(self._facts).place
+        found = self._place()
         return "" if found is None else where_words(found)
 
     @property
     def node(self) -> str:
         """Machine of a cluster it runs or ran on; empty for others, and while it waits."""
-        found = Seen(self._facts)
-        return found.part("place").line("node") or found.part("run").line("node")
+        found = self._place()
+        return str(self._run("node") or "") if found is None else found.node
 
     @property
     def reason(self) -> str:
@@ -257,6 +258,9 @@ class CodeJob:
 
     def _run(self, field: str) -> Any:
         return (self._facts["run"] or {}).get(field)
+
+    def _place(self) -> Whereabouts | None:
+        return convert(self._facts.get("place"), Whereabouts | None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CodeJob) and other.uid == self.uid

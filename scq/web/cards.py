@@ -17,7 +17,7 @@ from scq import resources
 from scq.clean import block, line
 from scq.files import read_text
 from scq.model import FINISHED, STATUSES
-from scq.showing import NODE, NO_PEER, ON_DRIVE, seconds, size, where_note, where_words
+from scq.showing import NO_PEER, NODE, ON_DRIVE, seconds, size, where_note, where_words
 from scq.web.nextsteps import getting, steps
 from scq.web.page import CAUSES
 from scq.web.seen import NAME, TEXT, Seen

@@ -39,6 +39,7 @@ NOT_RUN = {
     "channels --test work-mail": "needs that mail server",
     "channels --test gmail": "needs Google",
     "check --fetch": "needs Google Drive",
+    "config set executor slurm": "needs a cluster",
     "exec": "runs programs of the reader",
     "init --import": "needs a folder of the other software",
     "logs notify -f": "goes on until it is interrupted",

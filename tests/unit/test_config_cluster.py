@@ -13,12 +13,11 @@ from scq.config import Loaded, judge, load
 from scq.config_cluster import cluster_errors, cluster_notes
 from scq.config_file import parse, plan_change
 from scq.config_values import Config, Slurm
-from scq.context import Context
+from scq.context import Context, utc_now
 from scq.errors import CONFIG, UsageError
 from scq.model import DataFolder, Placement
 from scq.safeguards import noted
 from scq.state import State
-from scq.context import utc_now
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 ON = "executor: {name: slurm, slurm: {shared_dir: /shared/scq}}\n"
@@ -120,7 +119,9 @@ def test_a_group_is_no_key_and_its_keys_are_named(home: Path) -> None:
         ("executor: {slrum: {shared_dir: /x}}", "executor.slrum", "executor.slurm"),
     ],
 )
-def test_an_unknown_key_below_a_group_is_a_warning_with_the_nearest_name(unknown: str, where: str, close: str, home: Path) -> None:
+def test_an_unknown_key_below_a_group_is_a_warning_with_the_nearest_name(
+    unknown: str, where: str, close: str, home: Path
+) -> None:
     write(home, unknown)
     (warning,) = verb.validate(context(home)).data["warnings"]
     assert warning["where"] == f"config.yaml: {where}"
