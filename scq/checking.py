@@ -1,4 +1,4 @@
-"""What `scq doctor` finds out about messages, schedule, Google Drive and secrets: channels, logs, private files, hours."""
+"""What `scq doctor` finds out about limits, messages, schedule, Google Drive and secrets: channels, logs, files, hours."""
 
 from __future__ import annotations
 
@@ -73,6 +73,26 @@ def private_files(ctx: Context) -> Iterator[Check]:
         yield fail("files", f"open to others: {shown}", line(commands, 3_000))
     else:
         yield fine("files", "state, settings and sign-ins are closed to others")
+
+
+def limits(ctx: Context) -> Iterator[Check]:
+    """Who holds a job to its limits on memory and processes."""
+    from scq.executors.cgroups import usable
+
+    if ctx.config.executor == "slurm":
+        yield fine("limits", "jobs are held to their limits by the cluster, and watched on their node")
+    elif usable():
+        yield fine("limits", "memory and processes of boxed jobs are held by control groups")
+    else:
+        yield fine("limits", "memory and processes are watched: systemd gives no control group here")
+
+
+def cluster(ctx: Context) -> Iterator[Check]:
+    """The cluster that jobs are handed to, where there is one."""
+    if ctx.config.executor == "slurm":
+        from scq import checking_cluster
+
+        yield from checking_cluster.cluster(ctx)
 
 
 def channels(ctx: Context) -> Iterator[Check]:

@@ -26,6 +26,7 @@ from scq.measuring import plan_of
 from scq.model import Placement
 from scq.ports import Traits
 from scq.sandbox.account import own_name
+from scq.wheelhouse.sources import pythons
 
 OLDEST = (20, 11)
 REMEMBERED_S = 60
@@ -151,7 +152,7 @@ def _node(ctx: Context, commands: Commands) -> Iterator[Check]:
     """The cluster from within, by one tiny job."""
     say: Callable[[str], None] = ctx.say if sys.stderr.isatty() else lambda _line: None
     try:
-        reply = ask(commands, ctx.config.slurm, _probe(ctx), say=say)
+        reply = ask(commands, ctx.config.slurm, _probe(ctx), say)
     except OSError as error:
         detail = f"{error.filename or ctx.config.slurm.shared_dir}: {error.strerror}"
         yield fail("shared", detail, "Private copies of jobs are made there: make room, or correct its rights.")
@@ -167,8 +168,11 @@ def _node(ctx: Context, commands: Commands) -> Iterator[Check]:
 def _probe(ctx: Context) -> Probe:
     """What a job of this configuration needs on a node."""
     config = ctx.config
-    paths = (*(os.path.realpath(folder.path) for folder in config.data), *config.sandbox_interpreters)
-    return Probe(config.sandbox, ctx.box_settings(), paths=paths, programs=("bash",), path=config.job_path)
+    paths = [os.path.realpath(folder.path) for folder in config.data]
+    paths += config.sandbox_interpreters
+    if config.network == "prepare":  # packages are fetched for the Pythons of this machine
+        paths += pythons(config.job_path, config.sandbox_interpreters).values()
+    return Probe(config.sandbox, ctx.box_settings(), paths=tuple(paths), programs=("bash",), path=config.job_path)
 
 
 def _unanswered(reply: Reply) -> Check:

@@ -154,16 +154,6 @@ def _sandbox(ctx: Context) -> Iterator[Check]:
         yield fine("sandbox", f"{ctx.config.sandbox} holds")
 
 
-def _limits(ctx: Context) -> Iterator[Check]:
-    """Who holds a job to its limits on memory and processes."""
-    from scq.executors.cgroups import usable
-
-    if usable():
-        yield fine("limits", "memory and processes of boxed jobs are held by control groups")
-    else:
-        yield fine("limits", "memory and processes are watched: systemd gives no control group here")
-
-
 def _data(ctx: Context) -> Iterator[Check]:
     """Declared data that a job could not be shown."""
     from scq.provision import data_mount
@@ -268,6 +258,8 @@ def _file_system_drift(folder: str) -> timedelta | None:
 
 def _disk(ctx: Context) -> Iterator[Check]:
     folders = {ctx.home, ctx.config.root, ctx.config.sandbox_scratch if os.geteuid() == 0 else ctx.home}
+    if ctx.config.executor == "slurm":
+        folders.add(ctx.config.slurm.shared_dir)
     for folder in sorted(folder for folder in folders if os.path.isdir(folder)):
         usage = os.statvfs(folder)
         free = usage.f_bavail * usage.f_frsize
@@ -330,7 +322,8 @@ CHECKS: tuple[Callable[[Context], Iterator[Check]], ...] = (
     _clock,
     _disk,
     _sandbox,
-    _limits,
+    checking.limits,
+    checking.cluster,
     _data,
     _interpreters,
     _programs,

@@ -33,6 +33,8 @@ GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 PATIENCE_S = 10.0
 """For processes to vanish after SIGKILL: one that waits for dead hardware never does."""
+MOMENT_S = 0.2
+"""For a cluster to get from one process of a job to the next."""
 TIMED_OUT_LINE = "--- PROCESS TIMED OUT ---"
 FAULTS = frozenset({"SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGPIPE", "SIGXCPU", "SIGXFSZ", "SIGSYS"})
 """Signals a process earns by what it does itself; every other one was sent to it."""
@@ -267,8 +269,7 @@ class Supervisor:
         if self.cause is not None or self.status is None:
             return None, self.cause or "interrupted"
         code = os.waitstatus_to_exitcode(self.status)
-        if self.stops and code != 0:
-            # Whoever asked us to stop may have asked the job as well, and it was faster.
+        if self._told_as_well(code):
             return None, "interrupted"
         if code >= 0 and self.report is not None and self.report.exit_code is None:
             self.detail = self.outputs[1].last_line() or "the box ended without a word"
@@ -281,6 +282,13 @@ class Supervisor:
             self.detail = breach.detail
             return shown, breach.cause
         return shown, "exit" if code >= 0 or _signal_name(-code) in FAULTS else "killed"
+
+
+    def _told_as_well(self, code: int) -> bool:
+        """True when whoever ended the job asks us to stop too, as a cluster does that signals process after process."""
+        if self.keeper and abs(code) in (signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
+            time.sleep(MOMENT_S)
+        return self.stops > 0 and code != 0
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -119,9 +119,7 @@ def test_a_group_is_no_key_and_its_keys_are_named(home: Path) -> None:
         ("executor: {slrum: {shared_dir: /x}}", "executor.slrum", "executor.slurm"),
     ],
 )
-def test_an_unknown_key_below_a_group_is_a_warning_with_the_nearest_name(
-    unknown: str, where: str, close: str, home: Path
-) -> None:
+def test_an_unknown_key_below_a_group_is_a_warning_with_a_name_near_it(unknown: str, where: str, close: str, home: Path) -> None:
     write(home, unknown)
     (warning,) = verb.validate(context(home)).data["warnings"]
     assert warning["where"] == f"config.yaml: {where}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from scq.config_values import Config
 from scq.context import Context
 from scq.errors import InvalidFileError
 from scq.letters import COMPARED_BYTES, FILE_BYTES, LISTED, MAIL_BYTES, extra, script
-from scq.model import Notification, Role
+from scq.model import Notification, Role, Whereabouts
 from scq.render import MAIL_LIMIT, Renderer
+from scq.showing import when
+from scq.state import State
+from tests.making import NOW, run
 from tests.people import OWNER, World
 
 
@@ -333,3 +337,51 @@ def test_error_output_that_cannot_be_read_stops_no_look(world: World) -> None:
     path.mkdir()
     world.owner.scq("check")
     assert "not a regular file" in queued(context(world), uid, "job.failed").context["error_output"]
+
+
+class Elsewhere:
+    """A cluster that says where its runs are."""
+
+    remote = True
+
+    def __init__(self, place: Whereabouts | None) -> None:
+        self.place = place
+
+    def whereabouts(self, directories: Sequence[str]) -> Mapping[str, Whereabouts]:
+        return {} if self.place is None else dict.fromkeys(directories, self.place)
+
+
+@pytest.mark.parametrize(
+    ("place", "owners", "submitters"),
+    [
+        (Whereabouts("running", "7", node="n\x1b1"), {"place": "runs on n\ufffd1 (job 7)", "waits": False, "node": "n\ufffd1"}, {}),
+        (
+            Whereabouts("waiting", "7", "main", position=2),
+            {"place": "waits on the cluster: job 7, partition main, 2nd in line", "waits": True, "node": ""},
+            {"place": "waits for a free machine", "waits": True},
+        ),
+        (
+            Whereabouts("waiting", starts_at=NOW),
+            {"place": f"waits on the cluster, expected to start at {when(NOW)}", "waits": True, "node": ""},
+            {"place": f"waits for a free machine, expected to start at {when(NOW)}", "waits": True},
+        ),
+        (None, {}, {}),
+    ],
+)
+def test_the_start_of_a_job_is_told_with_where_it_is_and_to_its_submitter_without_names(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: Whereabouts | None, owners: object, submitters: object
+) -> None:
+    uid = world.approved(layout="a3")
+    ctx = context(world)
+    monkeypatch.setitem(ctx._executors, "slurm", Elsewhere(place))  # type: ignore[arg-type]
+    row = replace(queued(ctx, uid), kind="job.started")
+    assert extra(ctx, row) == {}, "it was not handed over"
+
+    def handed(state: State) -> State:
+        (key,) = state.jobs
+        return replace(state, jobs={key: replace(state.jobs[key], run=run("claimed", executor="slurm"))})
+
+    ctx.store.update(handed)
+    assert extra(ctx, row) == owners
+    assert extra(ctx, replace(row, role="ds")) == submitters
+    assert extra(ctx, replace(row, job_id="0" * 32)) == {}

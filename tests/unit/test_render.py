@@ -284,7 +284,7 @@ HOSTILE = [
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_words_of_strangers_stay_words_in_every_mail(kind_and_role: tuple[str, Any], evil: str) -> None:
     renderer = strict()
-    told = dict.fromkeys(("name", "submitter", "ds_email", "reason", "what", "channel", "source", "reviewer"), evil)
+    told = dict.fromkeys(("name", "submitter", "ds_email", "reason", "what", "channel", "source", "reviewer", "node", "place"), evil)
     lists = dict.fromkeys(("files", "waiting", "items", "run_sh", "error_output"), evil)
     message = renderer.message(row(*kind_and_role, **told, **lists), sender="o@x.org")
     assert renderer.problems == []
@@ -302,7 +302,7 @@ def test_words_of_strangers_stay_words_in_every_mail(kind_and_role: tuple[str, A
 def test_a_submitter_never_reads_error_output_host_names_or_paths(kind: str) -> None:
     import os
 
-    run = Run(1, "sha256:x", "runs/1", "settled", NOW, exit_code=1, cause="exit", detail="/home/owner/data is gone")
+    run = Run(1, "sha256:x", "runs/1", "settled", NOW, exit_code=1, cause="exit", detail="/home/owner/data is gone", node="node-7")
     sighting = Sighting(
         JobRef("inbox", "o@x.org", "ana@uni.example", "k"), "a3", "n", "o@x.org", "ana@uni.example", "p", "failed"
     )
@@ -317,6 +317,8 @@ def test_a_submitter_never_reads_error_output_host_names_or_paths(kind: str) -> 
         assert "/home" not in text
         assert "Traceback" not in text
         assert os.uname().nodename not in text
+        assert "node-7" not in text
+    assert template_context(row(kind, "ds", node="node-7"))["node"] == ""
     assert template_context(row(kind, "ds", error_output="Traceback", run_sh="code"))["error_output"] is None
     assert template_context(row(kind, "ds", run_sh="code"))["job_code"] == {}
     assert template_context(row(kind, "ds"))["host"] == ""
@@ -709,3 +711,50 @@ def test_a_mail_names_the_call_that_sends_it_in_its_last_line(kind: str) -> None
     assert " · run 3f2a91c0d4e5" in message.html.split("scq-foot")[-1]
     assert "run 3f2a91c0d4e5" not in renderer.message(row(kind), sender="o@x.org").text
     assert renderer.problems == []
+
+
+@pytest.mark.parametrize("kind", ["job.completed", "job.failed", "job.interrupted", "outputs.withheld"])
+def test_the_owner_reads_on_which_machine_of_a_cluster_it_ran(kind: str) -> None:
+    message = Renderer().message(row(kind, node="node-7"), sender="o@x.org")
+    assert message.html is not None
+    assert re.search(r"Machine: +node-7\n", message.text)
+    assert "node-7" in message.html
+    message = Renderer().message(row(kind), sender="o@x.org")
+    assert "Machine" not in message.text + (message.html or "")
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("node", "The machine of the cluster failed while it ran this job."),
+        ("preempted", "The cluster ended this job to make room for others."),
+        ("interrupted", "The program that ran this job ended before the job did"),
+        ("nonsense", "The program that ran this job ended before the job did"),
+    ],
+)
+def test_an_interruption_is_told_with_what_caused_it(cause: str, words: str) -> None:
+    message = Renderer().message(row("job.interrupted", cause=cause), sender="o@x.org")
+    assert words in " ".join(message.text.split())
+    assert words in (message.html or "")
+
+
+@pytest.mark.parametrize(("cause", "words"), sorted(CAUSES.items()))
+def test_a_failure_is_told_with_its_cause_to_both(cause: str, words: str) -> None:
+    for role in ("do", "ds"):
+        message = Renderer().message(row("job.failed", role, cause=cause), sender="o@x.org")
+        assert words in " ".join(message.text.split())
+        assert words in (message.html or "")
+
+
+@pytest.mark.parametrize(("role", "who"), [("do", "A job"), ("ds", "Your job")])
+def test_a_job_that_waits_on_a_cluster_is_not_said_to_have_started(role: str, who: str) -> None:
+    place = "waits on the cluster: job 7, 3rd in line"
+    message = Renderer().message(row("job.started", role), sender="o@x.org", extra={"place": place, "waits": True})
+    for text in (message.text, message.html or ""):
+        assert f"{who} was handed to the cluster" in text
+        assert place in " ".join(text.split())
+        assert "has started" not in text
+    message = Renderer().message(row("job.started", role), sender="o@x.org", extra={"place": "runs on node-7"})
+    for text in (message.text, message.html or ""):
+        assert f"{who} has started" in text
+        assert "runs on node-7" in text

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from scq.model import Answer, Problem, ReleasedFile
-from scq.showing import answer_line, card, jobs_table, seconds, size, when
+from scq.model import Answer, Problem, ReleasedFile, Whereabouts
+from scq.showing import answer_line, card, jobs_table, ordinal, seconds, size, when, where, where_note, where_words
 from scq.view import job_of
 from tests.making import DIGEST, ME, NOW, THEM, decision, record, run
 
@@ -133,3 +133,54 @@ def test_an_answer_is_one_line() -> None:
         f"released (1 file) by itself by {ME} on {at}"
     )
     assert answer_line(Answer("withheld", ME, NOW, "too\nsmall")) == f"withheld by {ME} on {at}: too\ufffdsmall"
+
+
+WAITS = Whereabouts("waiting", "412", "main", why="Resources", position=3, starts_at=NOW)
+RUNS = Whereabouts("running", "412", "main", "n1", since=NOW)
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "note"),
+    [
+        (
+            WAITS,
+            f"waits on the cluster: job 412, partition main, 3rd in line (Resources), expected to start at {when(NOW)}",
+            "waits (3rd, Resources)",
+        ),
+        (Whereabouts("waiting", why="Priority"), "waits on the cluster (Priority)", "waits (Priority)"),
+        (Whereabouts("waiting"), "waits on the cluster", "waits"),
+        (RUNS, f"runs on n1 since {when(NOW)} (job 412)", "on n1"),
+        (Whereabouts("running"), "runs on the cluster", "on the cluster"),
+        (Whereabouts("ending"), "is over on the cluster; the next scq run-approved takes it over", "over, to be taken over"),
+        (Whereabouts("unknown", why="no answer"), "cannot be told now: no answer", "cannot be told now"),
+        (Whereabouts("unknown"), "cannot be told now", "cannot be told now"),
+    ],
+)
+def test_where_a_run_is_on_a_cluster_has_long_words_and_short_ones(place: Whereabouts, words: str, note: str) -> None:
+    assert (where_words(place), where_note(place)) == (words, note)
+    assert where(replace(JOB, place=place)) == words
+
+
+def test_a_table_and_a_card_say_where_a_run_is_and_a_card_where_it_was() -> None:
+    job = replace(JOB, place=RUNS)
+    assert jobs_table([job], ME)[0].endswith("  on n1")
+    assert jobs_table([replace(job, problems=(Problem("a", "is odd"),))], ME)[0].endswith("  on n1 ! is odd")
+    assert facts(job)["where"].strip() == where_words(RUNS)
+    ended = replace(JOB, run=run(sandbox="bwrap", node="n1", finished_at=NOW))
+    assert facts(ended)["run"].strip().endswith(", in bwrap on n1")
+    assert "where" not in facts(ended)
+    assert (where(ended), where(JOB), where(replace(JOB, run=run()))) == ("on n1", "", "")
+
+
+def test_what_a_cluster_says_cannot_touch_the_terminal() -> None:
+    nasty = "\x1b[2Jx\r\n\u202ey" * 100
+    for state in ("waiting", "running", "ending", "unknown"):
+        job = replace(JOB, place=Whereabouts(state, nasty, nasty, nasty, nasty), run=run(node=nasty, finished_at=NOW))
+        for shown in (*jobs_table([job], ME), *card(job), where(replace(job, place=None))):
+            assert shown.isprintable(), shown
+            assert len(shown) < 700
+
+
+def test_a_place_in_line_is_counted_as_people_do() -> None:
+    counted = "1st 2nd 3rd 4th 11th 12th 13th 21st 22nd 101st 111th 112th"
+    assert [ordinal(int(word[:-2])) for word in counted.split()] == counted.split()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scq.model import Answer, Problem, ReleasedFile
+from scq.model import Answer, Problem, ReleasedFile, Whereabouts
 from scq.timeline import (
     MOST_MONTHS,
     RUN_EDGES,
@@ -250,3 +250,11 @@ def test_a_chart_begins_where_the_report_begins() -> None:
 
 def test_what_a_wrong_clock_puts_into_the_future_is_in_no_chart() -> None:
     assert activity(one(ended_at=NOW + DAY)).counts == (Count(NOW.date(), submitted=1),)
+
+
+def test_where_a_run_is_or_was_on_a_cluster_is_told_to_the_owner_alone() -> None:
+    out, place = record(status="running", run=run("claimed", executor="slurm")), Whereabouts("waiting", "412")
+    assert story(out, "do", place).where == "waits on the cluster: job 412"
+    assert story(out, "ds", place).where == ""
+    ended = record(status="completed", run=run(node="n1"))
+    assert (story(ended, "do").where, story(ended, "ds").where) == ("on n1", "")

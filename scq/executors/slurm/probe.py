@@ -33,7 +33,7 @@ from scq.model import Problem
 from scq.ports import Traits
 
 TRIAL = "trial-"
-"""Beginning of the name of a folder in the shared one that is no run: what is left of a killed call is swept with others of its kind."""
+"""Beginning of the name of a folder that is no run: what a killed call left is swept with others of its kind."""
 PATIENCE_S = 60.0
 PAUSE_S = 0.1
 LOOK_EVERY_S = 1.0
@@ -76,21 +76,14 @@ def answer(control: str, probe: Probe, problems: Sequence[Problem]) -> None:
     write_atomic(os.path.join(control, ANSWER), msgspec.json.encode(found))
 
 
-def ask(
-    commands: Commands,
-    setting: Slurm,
-    probe: Probe,
-    *,
-    say: Callable[[str], None],
-    patience_s: float = PATIENCE_S,
-) -> Reply:
+def ask(commands: Commands, setting: Slurm, probe: Probe, say: Callable[[str], None]) -> Reply:
     """Submit the job, wait for its answer and take everything back; `say` is told what it waits for.
 
     A stop signal takes its usual course once that is done. Raises OSError where the shared folder cannot be written, BusyError,
     ConfigError.
     """
     with _held_signals() as stopped:
-        return _Inquiry(commands, setting, say, stopped).run(probe, patience_s)
+        return _Inquiry(commands, setting, say, stopped).run(probe)
 
 
 @contextmanager
@@ -127,11 +120,11 @@ class _Inquiry:
         """How far our clock is ahead of the stamps of the shared folder."""
         self.said = ""
 
-    def run(self, probe: Probe, patience_s: float) -> Reply:
+    def run(self, probe: Probe) -> Reply:
         os.mkdir(self.control, 0o700)
         try:
             refused = self._submit(probe)
-            reply = Reply(why=refused) if refused else self._wait(patience_s)
+            reply = Reply(why=refused) if refused else self._wait()
         finally:
             left = self._take_back()
         return msgspec.structs.replace(reply, left=left)
@@ -146,8 +139,8 @@ class _Inquiry:
         said = self.commands.run("sbatch", words, script)
         return "" if said.code == 0 else f"sbatch refused it: {last_line(said.err)}"
 
-    def _wait(self, patience_s: float) -> Reply:
-        give_up = time.monotonic() + patience_s
+    def _wait(self) -> Reply:
+        give_up = time.monotonic() + PATIENCE_S
         look_at, over_since = 0.0, None
         reply = Reply(why="nothing is known of it")
         while not self.stopped and (now := time.monotonic()) < give_up:

@@ -390,3 +390,16 @@ def test_in_a_notebook_a_job_is_a_card_and_a_collection_a_table() -> None:
         assert bundle["text/plain"] == repr(shown)
         assert "job 1" in bundle["text/html"]
         assert "job 1" in shown._repr_html_()
+
+
+def test_a_job_on_a_cluster_says_where_it_is_and_where_it_was() -> None:
+    place = {"state": "running", "id": "412", "node": "n1\x1b[2J", "since": MADE, "position": None}
+    runs = CodeJob(facts(status="running", place=place))
+    assert runs.place.startswith("runs on n1")
+    assert (runs.place.isprintable(), runs.node) == (True, "n1\x1b[2J")
+    assert f", {runs.place}>" in repr(runs)
+    was = CodeJob(facts(status="failed", place=None, run={"node": "n2"}))
+    assert (was.place, was.node) == ("", "n2")
+    here = CodeJob(facts())
+    assert (here.place, here.node) == ("", "")
+    assert repr(here).endswith(f"to {OWNER}>")

@@ -106,6 +106,7 @@ def _hostile(text: str, number: int) -> Story:
         ended_at=at,
         cause="exit" if number % 2 else "",
         detail=text,
+        where=text,
         results=Results("released" if number % 3 else "withheld", at, text, text, (ReleasedFile(text, 1, text),)),
         notes=(text,),
     )

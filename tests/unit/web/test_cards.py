@@ -51,6 +51,7 @@ JOB: dict[str, Any] = {
     "reason": None,
     "approval": None,
     "run": None,
+    "place": None,
     "results": {"outputs": "none", "logs": "none"},
     "problems": [],
 }
@@ -76,6 +77,8 @@ RUN = {
     "exit_code": None,
     "cause": "timeout",
 }
+OUT = RUN | {"attempt": 1, "started_at": None, "finished_at": None, "duration_s": None, "exit_code": None, "cause": None}
+WAITS = {"state": "waiting", "id": "412", "position": 3, "starts_at": NOW}
 FAILED = APPROVED | {"status": "failed", "run": RUN, "results": {"outputs": "none", "logs": "withheld"}}
 COMPLETED = APPROVED | {
     "status": "completed",
@@ -174,6 +177,10 @@ def test_a_card_tells_everything_that_matters_of_a_job() -> None:
         ({"reason": "no such column"}, "Reason no such column"),
         ({"run": RUN | {"finished_at": None, "cause": None}}, "has not ended yet, after 10 min 0 s began 2026-11-21 09:01 UTC"),
         ({"run": RUN | {"cause": "of a newer version"}}, "ended in another way"),
+        ({"run": RUN | {"cause": "preempted", "node": "n1"}}, "had to make room on n1, after"),
+        ({"run": OUT, "place": WAITS}, "waits on the cluster: job 412, 3rd in line, expected to start at 2026-11-21 08:27 UTC"),
+        ({"run": OUT, "place": {"state": "running", "node": "n1"}}, "runs on n1"),
+        ({"run": OUT, "place": {"state": "of a newer version"}}, "has not ended yet"),
         ({"approval": APPROVAL | {"method": "cancel", "verdict": "reject"}}, f"Rejected (cancelled) {OWNER}"),
         ({"approval": APPROVAL | {"max_runs": 1}}, "1 run,"),
         ({"tags": [str(number) for number in range(ITEMS + 5)]}, "18, 19, and 5 more"),
@@ -296,6 +303,10 @@ def test_a_table_says_what_is_wrong_with_a_job() -> None:
     assert "pending changed since it was read here" in shown
 
 
+def test_a_table_says_where_a_job_on_a_cluster_is() -> None:
+    assert "waits (3rd)" in words(cards.jobs([JOB | {"status": "running", "run": OUT, "place": WAITS}]))
+
+
 def test_a_table_of_nothing_says_so() -> None:
     assert words(cards.jobs([], title="Waiting for you")) == "Waiting for you 0 jobs There is nothing here."
 
@@ -348,6 +359,7 @@ def test_a_description_of_a_megabyte_is_cut() -> None:
     assert "x" * (cards.LONG_TEXT - 1) + "…" in cards.job(JOB | {"description": "x" * (1 << 20)})
 
 
+PLACE = ("state", "id", "partition", "node", "why", "position", "starts_at", "since")
 ANYTHING: some.SearchStrategy[Any] = some.recursive(
     some.none()
     | some.booleans()
@@ -355,10 +367,11 @@ ANYTHING: some.SearchStrategy[Any] = some.recursive(
     | some.floats()
     | some.text(max_size=20)
     | some.binary(max_size=5)
-    | some.just(NOW),
+    | some.just(NOW)
+    | some.sampled_from(["waiting", "running", "ending", "unknown"]),
     lambda inner: (
         some.lists(inner, max_size=3)
-        | some.dictionaries(some.sampled_from([*APPROVAL, *RUN, "outputs", "logs", "what", "advice"]), inner, max_size=4)
+        | some.dictionaries(some.sampled_from([*APPROVAL, *RUN, *PLACE, "outputs", "logs", "what", "advice"]), inner, max_size=4)
     ),
     max_leaves=8,
 )

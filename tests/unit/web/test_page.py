@@ -7,12 +7,14 @@ import hashlib
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
 
+from scq.model import Cause
 from scq.timeline import Story
-from scq.web.page import FILES, JOBS, LONGEST, PEOPLE, ROWS, render
+from scq.web.page import CAUSES, FILES, JOBS, LONGEST, PEOPLE, ROWS, render
 from tests.unit.web.samples import HOSTILE, NOW, OWNER, history, hostile, own, page
 from tests.unit.web.samples import PEOPLE as SUBMITTERS
 
@@ -204,6 +206,18 @@ def test_many_files_of_one_release_and_many_problems_are_cut_with_a_note() -> No
     shown = render(replace(page([replace(released, results=replace(released.results, files=files))]), own=mine))
     assert "and 3 more" in shown
     assert "And 2 more" in shown
+
+
+def test_every_cause_has_its_words() -> None:
+    assert set(CAUSES) == {*get_args(Cause), ""}
+
+
+def test_where_a_job_is_or_was_on_a_cluster_stands_with_its_run() -> None:
+    waits = Story("aaaa1111-x", "count", "s@example.com", "running", NOW, where="waits on the cluster: job 412")
+    ran = replace(waits, id="bbbb2222-x", status="failed", began_at=NOW, ended_at=NOW, cause="node", where="on n1")
+    shown = " ".join(re.sub("<[^>]*>", " ", render(page([waits, ran]))).split())
+    assert "waits on the cluster: job 412" in shown
+    assert "lost the machine it ran on on n1" in shown
 
 
 def test_an_empty_queue_makes_a_calm_page() -> None:

@@ -215,3 +215,20 @@ def test_logs_are_plain_text_and_say_what_was_left_out(browser: Browser) -> None
     browser.run("until(() => one('.scq-log'))")
     assert browser.run("shows('.scq-log')") == ["<i>one</i>\n  two", "(empty)"]
     says(browser, ".scq-filehead", "4.0 KiB in the middle are left out")
+
+
+def test_a_job_on_a_cluster_says_where_it_is_and_that_moves_with_it(browser: Browser) -> None:
+    run = {
+        "attempt": 1,
+        "started_at": None,
+        "finished_at": None,
+        "duration_s": None,
+        "exit_code": None,
+        "cause": None,
+        "node": "",
+    }
+    waits = JOB | {"status": "running", "run": run, "place": "waits on the cluster: job 412"}
+    open_card(browser, waits, job=card(waits), look=look(waits) | {"place": waits["place"]})
+    says(browser, ".scq-waits", "It waits on the cluster: job 412.")
+    browser.run(f"answers.look = {json.dumps(look(waits) | {'place': 'runs on <b>n1'})}; 1")
+    says(browser, ".scq-waits", "It runs on <b>n1.")

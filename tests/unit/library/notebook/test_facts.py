@@ -117,6 +117,14 @@ def test_a_card_is_cleaned_in_all_its_depth() -> None:
     assert len(found["problems"]) == facts.SHOWN_PROBLEMS
 
 
+def test_a_card_says_where_a_run_is_on_a_cluster() -> None:
+    place = {"state": "waiting", "id": "412", "partition": "m\u202e", "why": "Priority", "position": 1}
+    assert facts.card(job(status="running", place=place))["place"] == (
+        "waits on the cluster: job 412, partition m�, 1st in line (Priority)"
+    )
+    assert facts.card(job())["place"] == facts.card(job(place=None))["place"] == ""
+
+
 @pytest.mark.parametrize("path", ["a*.csv", "a?.csv", "[ab].csv", "**", "x/[!a]*", "a]b", "a\nb", "[", "plain/name.txt"])
 def test_an_exact_pattern_fits_its_path_and_no_other(path: str) -> None:
     others = ["ab.csv", "a.csv", "a1.csv", "b.csv", "x/yy", "deep/er", "plain/nameXtxt", "[ab]xcsv"]
