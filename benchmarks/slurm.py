@@ -125,7 +125,7 @@ def runs(folder: Path, jobs: int, repeat: int) -> Result:
         bare = measure(_bare(cluster, folder), 1)
         _cancel(cluster)
         submit = measure(many.command("run-approved"), 1)
-        squeue = measure(("env", f"SLURM_CONF={cluster.conf}", "squeue", "--all", "--noheader", "--format=%i|%j|%U|%T"), repeat)
+        squeue = measure((*_with(cluster), "squeue", "--all", "--noheader", "--format=%i|%j|%U|%T"), repeat)
         look = measure(many.command("run-approved"), repeat)
         listing = measure(many.command("list", "--status", "running", "--json"), repeat)
         questions, answers = many.questions(), many.placed()
@@ -212,7 +212,12 @@ def _counting(folder: Path, log: Path, programs: str) -> Iterator[str]:
 def _bare(cluster: Cluster, folder: Path) -> Sequence[str]:
     """The floor of handing over: as many options as scq gives, from a bare interpreter."""
     options = ("--no-requeue", "--time=15", "--mem=100M", f"--output={folder}/bare.txt", "--chdir=/", "--export=NONE")
-    return ("env", f"SLURM_CONF={cluster.conf}", sys.executable, "-c", SUBMIT, str(BARE), *options)
+    return (*_with(cluster), sys.executable, "-c", SUBMIT, str(BARE), *options)
+
+
+def _with(cluster: Cluster) -> tuple[str, ...]:
+    """What to put before a command that calls Slurm's."""
+    return (shutil.which("env") or "", f"SLURM_CONF={cluster.conf}")
 
 
 def _cancel(cluster: Cluster) -> None:

@@ -176,7 +176,10 @@ class Context:
             by_executor.setdefault(record.run.executor if record.run else "", []).append(folder)
         found: dict[str, Whereabouts] = {}
         for name, folders in by_executor.items():
-            found |= self.executor(name).whereabouts(folders)
+            try:
+                found |= self.executor(name).whereabouts(folders)
+            except ConfigError as error:
+                found |= dict.fromkeys(folders, Whereabouts("unknown", why=str(error)))
         return {out[folder].id: place for folder, place in found.items()}
 
 

@@ -23,7 +23,7 @@ from scq.authority import lapsed, runnable
 from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
 from scq.digest import copy
-from scq.errors import BUSY, FAILED, BusyError, DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
+from scq.errors import BUSY, FAILED, BusyError, ConfigError, DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
 from scq.executors.rundir import STDERR, write_result
 from scq.files import make_folder, write_atomic
 from scq.formats import parse_time
@@ -99,7 +99,7 @@ class Runner:
                 continue
             try:
                 self._recover(key, record, run)
-            except BusyError as error:  # nobody can be asked now: what is out stays out
+            except (BusyError, ConfigError) as error:  # nobody can be asked now: what is out stays out
                 silent[run.executor] = str(error)
                 self._trouble(run.executor, error)
             if time.monotonic() - self._saved_at > SETTLE_EVERY_S:

@@ -30,6 +30,7 @@ LIMIT = 64 << 20
 LINES = 50
 """Shown of the log of a service, where nothing else is asked for."""
 STREAMS = ("stdout", "stderr")
+TELLS = "the next scq run-approved or scq cycle tells"
 INTERVAL = 0.5
 """Seconds between two looks at the logs of a job."""
 SETTLED_EVERY, ASK_EVERY = 4, 60
@@ -151,6 +152,8 @@ class _AtWork:
         """From what the wrapper of the run wrote last."""
         is_dead = not self._executor.remote and rundir.was_started(self._directory) and not rundir.is_locked(self._directory)
         ending = rundir.read_result(self.folder())
+        if ending is not None and self._executor.remote and ending.cause == "interrupted":  # why is known to the cluster alone
+            return f"{self._short_id} was ended on the cluster; {TELLS} why"
         if ending is not None:
             then = "; the next scq run-approved or scq cycle takes its results over" if self._executor.remote else ""
             return _ended(self._short_id, ending.cause, ending.exit_code, ending.detail) + then
@@ -175,7 +178,7 @@ class _AtWork:
         self._missed = self._missed + 1 if state in ("", "ending") else 0
         if self._missed < 2:
             return ""
-        return f"{self._short_id} is over on the cluster; the next scq run-approved or scq cycle tells how it ended"
+        return f"{self._short_id} is over on the cluster; {TELLS} how it ended"
 
 
 def _asked_anew(ctx: Context, run: Run) -> Executor:

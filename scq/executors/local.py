@@ -7,16 +7,19 @@ import selectors
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import NoReturn
 
+from scq.errors import ScqError, UsageError
 from scq.executors import rundir
 from scq.executors.logs import CappedLog
 from scq.executors.processes import STOP_SIGNALS, require_process_tree, send
 from scq.executors.strays import end_strays
+from scq.formats import parse_time
+from scq.model import Problem, Whereabouts
 from scq.ports import Ending, Task
 
 
@@ -24,8 +27,13 @@ class LocalExecutor:
     """Each job runs below a supervisor forked from the calling process; how it ended is a file the supervisor leaves behind."""
 
     name = "local"
+    remote = False
 
-    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
+    def check(self) -> Sequence[Problem]:
+        """Nothing is known beforehand to keep jobs from running here."""
+        return ()
+
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending | ScqError], None]) -> None:
         """Run all tasks, at most `limit` at once; a task is taken from the iterator only when there is room for it.
 
         `ended` is called here, once for each task. SIGINT, SIGTERM and SIGHUP stop the running jobs; after their ends were
@@ -62,6 +70,29 @@ class LocalExecutor:
         end_strays(directory)
         return False
 
+    def began(self, directory: str) -> bool:
+        """Whether a supervisor came as far as spawning the job."""
+        return rundir.was_started(directory)
+
+    def logs(self, directory: str) -> str:
+        """The directory of the run itself."""
+        return directory
+
+    def whereabouts(self, directories: Sequence[str]) -> Mapping[str, Whereabouts]:
+        """Those whose supervisors live; `since` is when the job was about to be spawned."""
+        found: dict[str, Whereabouts] = {}
+        for directory in directories:
+            if rundir.is_locked(directory):
+                started = rundir.read_started(directory)
+                since = None if started is None else parse_time(started.started_at)
+                found[directory] = Whereabouts("running", since=since)
+        return found
+
+    def stop(self, directory: str) -> None:
+        """Not from another call. Raises UsageError."""
+        what = f"{os.path.basename(directory)}: is run by another call of scq on this machine"
+        raise UsageError(what, "Stop that call; it ends its jobs.")
+
 
 def never_started(directory: str) -> bool:
     """True when nothing of a run was ever spawned and nobody is about to: its claim can be given back."""
@@ -77,7 +108,7 @@ class _Pool:
         self.stopped_by: int | None = None
         self.selector = selectors.DefaultSelector()
 
-    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending], None]) -> None:
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending | ScqError], None]) -> None:
         exhausted = False
         while True:
             while not exhausted and self.stopped_by is None and len(self.running) < limit:

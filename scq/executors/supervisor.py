@@ -286,7 +286,7 @@ class Supervisor:
 
     def _told_as_well(self, code: int) -> bool:
         """True when whoever ended the job asks us to stop too, as a cluster does that signals process after process."""
-        if self.keeper and abs(code) in (signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
+        if self.keeper and code in (-signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
             time.sleep(MOMENT_S)
         return self.stops > 0 and code != 0
 

@@ -254,10 +254,11 @@ class Cluster:
         return self.command("sinfo", "-h", "-N", "-n", name, "-o", "%T", check=False).strip()
 
     def processes(self) -> dict[str, list[int]]:
-        """Everything alive on each machine that is on, the daemons left out: the jobs and what they started."""
+        """Everything alive on each node that is on, its daemon left out: the jobs and what they started."""
         return {
-            name: [pid for pid in machine.processes() if command_name(pid) not in ("slurmctld", "slurmd", "munged", "")]
-            for name, machine in self.machines.items()
+            name: [pid for pid in self.machines[name].processes() if command_name(pid) not in ("slurmd", "")]
+            for name in NODES
+            if name in self.machines
         }
 
     def environment(self) -> dict[str, str]:

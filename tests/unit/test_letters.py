@@ -354,7 +354,11 @@ class Elsewhere:
 @pytest.mark.parametrize(
     ("place", "owners", "submitters"),
     [
-        (Whereabouts("running", "7", node="n\x1b1"), {"place": "runs on n\ufffd1 (job 7)", "waits": False, "node": "n\ufffd1"}, {}),
+        (
+            Whereabouts("running", "7", node="n\x1b1"),
+            {"place": "runs on n\ufffd1 (job 7)", "waits": False, "node": "n\ufffd1"},
+            {},
+        ),
         (
             Whereabouts("waiting", "7", "main", position=2),
             {"place": "waits on the cluster: job 7, partition main, 2nd in line", "waits": True, "node": ""},

@@ -28,8 +28,8 @@ from scq.executors.slurm.order import NODE, ORDER, ORDER_LIMIT, write_order
 from scq.model import Content
 from scq.ports import Ending, Entrance, Invocation, Mount, Task
 from tests.unit.executors.tasks import all_pids, command_line, is_alive, kill_if_alive, wait_for
+from tests.unit.sandbox.boxes import ORDINARY, made_device
 
-ORDINARY = 65534
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="only root can do this")
 WAITS = "trap 'echo asked; exit 3' TERM; echo ready > ready; while :; do sleep 0.02; done"
@@ -277,9 +277,7 @@ class TestEndedFromOutside:
         assert shared.result().cause == "interrupted"
         assert sleepers(mark) == []
 
-    def test_before_the_start_a_request_to_stop_leaves_nothing(
-        self, shared: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_before_the_start_a_request_to_stop_leaves_nothing(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
         class Stopped:
             def check(self) -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -300,9 +298,7 @@ class TestOnce:
         assert (shared.work / "runs").read_text() == "run\n"
         assert shared.result().cause == "exit"
 
-    def test_what_was_claimed_while_it_was_prepared_is_left_alone(
-        self, shared: Shared, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_was_claimed_while_it_was_prepared_is_left_alone(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
         sha256 = shared.order("echo run >> runs")
         prove = node._prove
 
@@ -537,25 +533,16 @@ class TestStart:
 
 @pytest.fixture
 def device() -> Iterator[str]:
-    """A harmless device that no box has by itself: another /dev/zero."""
-    path = f"/dev/scq-test-{secrets.token_hex(4)}"
-    try:
-        os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))
-        os.chmod(path, 0o666)
-        with open(path, "rb") as file:
-            file.read(1)
-    except OSError:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-        pytest.skip("no device can be made here")
-    yield path
-    os.unlink(path)
+    with made_device() as path:
+        yield path
 
 
 class TestDevices:
     def test_they_are_shown_with_the_choice_of_the_cluster(self, anybodys: Shared, device: str) -> None:
         script = f'head -c 5 {device} | wc -c; echo "$CUDA_VISIBLE_DEVICES-$SLURM_JOB_ID"; ls /dev | grep -c scq-test'
-        process = anybodys.start(anybodys.order(script, devices=(f"{device}*", "/dev/no-such*")), env={"CUDA_VISIBLE_DEVICES": "1"})
+        process = anybodys.start(
+            anybodys.order(script, devices=(f"{device}*", "/dev/no-such*")), env={"CUDA_VISIBLE_DEVICES": "1"}
+        )
         assert ended(process) == (0, "")
         assert anybodys.said("stdout") == "5\n1-\n1\n"
 

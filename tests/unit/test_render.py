@@ -284,7 +284,9 @@ HOSTILE = [
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_words_of_strangers_stay_words_in_every_mail(kind_and_role: tuple[str, Any], evil: str) -> None:
     renderer = strict()
-    told = dict.fromkeys(("name", "submitter", "ds_email", "reason", "what", "channel", "source", "reviewer", "node", "place"), evil)
+    told = dict.fromkeys(
+        ("name", "submitter", "ds_email", "reason", "what", "channel", "source", "reviewer", "node", "place"), evil
+    )
     lists = dict.fromkeys(("files", "waiting", "items", "run_sh", "error_output"), evil)
     message = renderer.message(row(*kind_and_role, **told, **lists), sender="o@x.org")
     assert renderer.problems == []
@@ -302,7 +304,9 @@ def test_words_of_strangers_stay_words_in_every_mail(kind_and_role: tuple[str, A
 def test_a_submitter_never_reads_error_output_host_names_or_paths(kind: str) -> None:
     import os
 
-    run = Run(1, "sha256:x", "runs/1", "settled", NOW, exit_code=1, cause="exit", detail="/home/owner/data is gone", node="node-7")
+    run = Run(
+        1, "sha256:x", "runs/1", "settled", NOW, exit_code=1, cause="exit", detail="/home/owner/data is gone", node="node-7"
+    )
     sighting = Sighting(
         JobRef("inbox", "o@x.org", "ana@uni.example", "k"), "a3", "n", "o@x.org", "ana@uni.example", "p", "failed"
     )

@@ -326,11 +326,12 @@ def test_a_job_that_was_removed_while_it_ran_keeps_its_results_and_is_named(stag
 def test_a_claim_that_is_no_longer_ours_is_not_given_back(stage: Stage) -> None:
     uid = stage.world.approved()
     run = stage.claim(stage.runner())
-    stage.runner()._give_back(str(stage.record(uid).sighting.ref), replace(run, directory="other-1"), reshow=True)
-    assert stage.record(uid).run == run
+    runner, key = stage.runner(), str(stage.record(uid).sighting.ref)
+    runner._refused = {key: (replace(run, directory="other-1"), True), "nothing": (run, True)}
     before = stage.ctx.store.load()
-    stage.runner()._give_back("nothing", run, reshow=True)
-    assert stage.ctx.store.load() == before
+    runner._settle()
+    assert stage.record(uid).run == run
+    assert stage.ctx.store.load().jobs == before.jobs
 
 
 def test_endings_are_saved_in_batches(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

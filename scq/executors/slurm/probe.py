@@ -119,6 +119,7 @@ class _Inquiry:
         self.drift = 0.0
         """How far our clock is ahead of the stamps of the shared folder."""
         self.said = ""
+        self.handed_over = False
 
     def run(self, probe: Probe) -> Reply:
         os.mkdir(self.control, 0o700)
@@ -136,6 +137,7 @@ class _Inquiry:
         self.drift = self.sent - os.stat(os.path.join(self.control, "order.json")).st_mtime
         script = batch_script(self.setting.python or sys.executable, self.control, digest)
         words = (*common(placed(self.setting, Traits()), self.tag, self.control), *BOUNDS)
+        self.handed_over = True  # a command that is given up may have come through
         said = self.commands.run("sbatch", words, script)
         return "" if said.code == 0 else f"sbatch refused it: {last_line(said.err)}"
 
@@ -214,14 +216,16 @@ class _Inquiry:
 
     def _take_back(self) -> str:
         """Cancel the job by its name, which nobody else uses, and remove its folder; what could not be done."""
+        problem = self._cancel() if self.handed_over else ""
+        remove_tree(self.control)
+        return problem and f"{problem} (it ends by itself within 15 minutes, or: scancel --name={self.tag})"
+
+    def _cancel(self) -> str:
         try:
             said = self.commands.run("scancel", ("--quiet", f"--name={self.tag}", f"--user={os.geteuid()}"))
         except ScqError as error:
-            problem = str(error)
-        else:
-            problem = "" if said.code == 0 else last_line(said.err)
-        remove_tree(self.control)
-        return problem and f"{problem} (it ends by itself within 15 minutes, or: scancel --name={self.tag})"
+            return str(error)
+        return "" if said.code == 0 else last_line(said.err) or f"scancel ended with {said.code}"
 
 
 def last_line(said: bytes | str) -> str:

@@ -68,6 +68,8 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with a job that will never answer."""
     monkeypatch.setattr(probe, "PATIENCE_S", 0.4)
 
+
+def test_a_machine_alone_has_no_cluster_to_look_at(place: Place) -> None:
     ctx = place.context()
     (place.home / "config.yaml").write_text(f"do_email: {ME}\n")
     assert list(checking.cluster(Context(load(str(place.home / "config.yaml"), {}, {}).config, ctx.home))) == []
@@ -157,7 +159,7 @@ def test_a_schedule_has_to_call_before_the_cluster_forgets(place: Place) -> None
 
 def test_each_place_of_a_rule_is_tried_once(place: Place) -> None:
     place.slurm.answers()
-    rules = "rules: [{tags: a, partition: p}, {tags: b, partition: p}, {tags: c, cpus: 2}, {partition: gone}]"
+    rules = "rules: [{tags: a, partition: p}, {tags: b, partition: p}, {tags: c, cpus: 2}, {tags: d, partition: gone}]"
     ((_, level, detail),) = place.odd(rules)
     assert (level, detail) == ("failure", "rule 4 of executor.slurm.rules: allocation failure: Invalid partition name specified")
     tried = [call for call in place.slurm.calls("sbatch") if "--test-only" in call]

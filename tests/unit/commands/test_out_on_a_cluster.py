@@ -252,10 +252,16 @@ class TestFollow:
             f"{uid[:8]} ended with exit code 0; the next scq run-approved or scq cycle takes its results over",
         ]
 
-    @pytest.mark.parametrize(("option", "shown"), [("stdout", ["out"]), ("stderr", ["error"])])
-    def test_one_stream_is_followed_by_itself(
-        self, world: World, cluster: type[StandIn], option: str, shown: list[str]
+    def test_why_a_run_was_ended_over_there_is_left_to_the_call_that_asks_the_cluster(
+        self, world: World, cluster: type[StandIn]
     ) -> None:
+        uid = out(world)
+        far(cluster, stdout=b"one\n")
+        rundir.write_result(str(cluster.far), replace(ENDING, exit_code=None, cause="interrupted"))
+        assert Follow(world, uid).said == [f"{uid[:8]} was ended on the cluster; the next scq run-approved or scq cycle tells why"]
+
+    @pytest.mark.parametrize(("option", "shown"), [("stdout", ["out"]), ("stderr", ["error"])])
+    def test_one_stream_is_followed_by_itself(self, world: World, cluster: type[StandIn], option: str, shown: list[str]) -> None:
         uid = out(world)
         far(cluster, stdout=b"out\n", stderr=b"error\n")
         rundir.write_result(str(cluster.far), ENDING)
@@ -295,9 +301,7 @@ class TestFollow:
         if state:
             cluster.places[f"{uid}-1"] = Whereabouts(state)
         follow.rounds = verb.ASK_EVERY + 1
-        assert follow.said == [
-            f"{uid[:8]} is over on the cluster; the next scq run-approved or scq cycle tells how it ended"
-        ]
+        assert follow.said == [f"{uid[:8]} is over on the cluster; the next scq run-approved or scq cycle tells how it ended"]
 
     def test_where_it_is_is_said_when_that_changes(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world)

@@ -317,6 +317,9 @@ def test_the_log_file_has_the_form_of_the_peers(box: Path) -> None:
         (None, "timeout", "Execution failed: time limit reached", -1),
         (-9, "killed", "Execution failed: killed", -9),
         (None, "interrupted", "Execution failed: the runner stopped before the job ended", -1),
+        (None, "node", "Execution failed: the machine it ran on failed", -1),
+        (None, "preempted", "Execution failed: it had to make room for other jobs", -1),
+        (None, "cancelled", "Execution failed: it was ended on request", -1),
         (0, "timeout", "Execution failed: time limit reached", 0),
     ],
 )

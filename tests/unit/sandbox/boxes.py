@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 from scq.descriptors import opened
 from scq.ports import Mount
 from scq.sandbox.bwrap import BwrapSandbox
 
 ORDINARY = 65534
+
+
+@contextmanager
+def made_device() -> Iterator[str]:
+    """A harmless device that no box has by itself, another /dev/zero; skips the test where none can be made."""
+    path = f"/dev/scq-test-{secrets.token_hex(4)}"
+    try:
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+            os.chmod(path, 0o666)
+            with open(path, "rb") as file:
+                file.read(1)
+        except OSError:
+            pytest.skip("no device can be made here")
+        yield path
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 class Box:

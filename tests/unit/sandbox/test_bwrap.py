@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from scq.ports import Mount, Plan
 from scq.sandbox.bwrap import NAMES, OPTIONS, SECCOMP, STATUS, BwrapSandbox, find_bwrap
 from scq.sandbox.scratch import remove_scratch
 from tests.unit.executors.tasks import all_pids, command_line, wait_for
-from tests.unit.sandbox.boxes import Box
+from tests.unit.sandbox.boxes import Box, made_device
 from tests.unit.sandbox.conftest import needs_root
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -116,6 +117,21 @@ class TestInside:
             said = [json.loads(line) for line in file.read().splitlines()]
         assert "child-pid" in said[0]
         assert said[-1] == {"exit-code": 7}
+
+    def test_a_device_that_is_shown_can_be_used_and_nothing_else_becomes_possible(self, box: Box) -> None:
+        with made_device() as path:
+            mounts = (Mount(path, path, device=True),)
+            before = set(box.says("ls /dev").split())
+            assert box.says(f"head -c 3 {path} | wc -c; echo ignored > {path}", mounts=mounts) == "3\n"
+            assert set(box.says("ls /dev", mounts=mounts).split()) - before == {os.path.basename(path)}
+            assert box.run("head -c 1 /dev/kmsg", mounts=mounts).returncode != 0
+            for script in ("echo x > /dev/file", f"rm {path}", "mknod /tmp/x c 1 5 && head -c 1 /tmp/x", f"chmod 777 {path}"):
+                assert box.run(script, mounts=mounts).returncode != 0
+            assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+
+    def test_a_device_shown_as_a_file_is_refused(self, box: Box) -> None:
+        with pytest.raises(ConfigError, match="neither a file nor a folder"):
+            box.says("true", mounts=(Mount("/dev/zero", "/data/zero"),))
 
     def test_a_variable_cannot_bring_options_of_its_own(self, box: Box) -> None:
         with pytest.raises(UsageError, match="NUL"):
@@ -244,6 +260,16 @@ class TestDropping:
         sandbox = BwrapSandbox(user="no such user")
         assert sandbox.dropped() is None
         assert sandbox.scratch("/run") == "/run"
+
+    def test_where_copies_are_kept_apart_an_ordinary_user_has_his_own_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(BwrapSandbox, "dropped", lambda _self: None)
+        sandbox = BwrapSandbox(scratch_root=str(tmp_path / "shared"), apart=True)
+        found = Path(sandbox.scratch(str(tmp_path)))
+        assert found.parent == tmp_path / "shared"
+        assert (found.stat().st_uid, found.stat().st_mode & 0o777) == (os.geteuid(), 0o700)
+        assert sandbox.scratch(str(tmp_path)) == str(found)
 
     @needs_root
     @needs_bwrap

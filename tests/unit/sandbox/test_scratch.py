@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scq.errors import ConfigError
+from scq.files import remove_tree
 from scq.sandbox import scratch
-from scq.sandbox.scratch import hand_over, make_scratch, remove_scratch, scratch_of
+from scq.sandbox.scratch import hand_over, make_scratch, remove_run, remove_scratch, scratch_of
 
 ME = os.geteuid(), os.getegid()
 
@@ -49,6 +51,52 @@ def test_removing_takes_the_folder_with_what_is_in_it(run: Path, tmp_path: Path)
     remove_scratch(str(run))
     assert not folder.exists()
     assert run.is_dir()
+
+
+@pytest.mark.parametrize("remove", [remove_scratch, remove_run])
+def test_what_a_cluster_was_told_of_a_run_goes_with_it_and_goes_first(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remove: Callable[[str], None]
+) -> None:
+    folder = Path(make_scratch(str(run), str(tmp_path / "root"), *ME))
+    for path in (folder / "work", Path(f"{folder}.run"), tmp_path / "root/scq-other.run"):
+        path.mkdir()
+    gone: list[str] = []
+
+    def noted(path: str) -> None:
+        gone.append(path)
+        remove_tree(path)
+
+    monkeypatch.setattr(scratch, "remove_tree", noted)
+    remove(str(run))
+    assert gone[:2] == [f"{folder}.run", str(folder)]
+    assert os.listdir(tmp_path / "root") == ["scq-other.run"]
+    assert run.exists() == (remove is remove_scratch)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o711, 0o755])
+def test_a_root_of_the_caller_that_only_he_can_write_to_is_used_as_it_is(run: Path, tmp_path: Path, mode: int) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root").chmod(mode)
+    assert Path(make_scratch(str(run), str(tmp_path / "root"), *ME)).is_dir()
+    assert (tmp_path / "root").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_a_root_that_the_user_of_the_box_cannot_pass_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir(mode=0o700)
+    with pytest.raises(ConfigError, match="cannot pass") as caught:
+        make_scratch(str(run), str(tmp_path / "root"), 65534, 65534)
+    assert caught.value.advice == f"Allow it: chmod o+x {tmp_path}/root"
+
+
+def test_a_disk_that_gives_no_file_away_is_no_hindrance_where_none_has_to_be(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_settings: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.chown", refuse)
+    assert os.path.isdir(make_scratch(str(run), str(tmp_path / "root"), *ME))
 
 
 def test_a_root_in_which_others_may_write_is_refused(run: Path, tmp_path: Path) -> None:
@@ -97,3 +145,18 @@ def test_what_killed_self_tests_left_is_swept_when_it_is_old_and_nothing_else(tm
     scratch.sweep_trials(str(tmp_path))
     scratch.sweep_trials(str(tmp_path / "not there"))
     assert sorted(os.listdir(tmp_path)) == ["scq-old", "trial-new"]
+
+
+def test_what_another_machine_sweeps_at_the_same_time_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("trial-a", "trial-b"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+
+    def late(path: str) -> None:
+        os.rmdir(path)
+        remove_tree(path)
+        os.rmdir(path)
+
+    monkeypatch.setattr(scratch, "remove_tree", late)
+    scratch.sweep_trials(str(tmp_path))
+    assert os.listdir(tmp_path) == []

@@ -61,6 +61,28 @@ class TestSelfTest:
         assert os.listdir(tmp_path) == []
 
     @needs_bwrap
+    @pytest.mark.parametrize("user", [None, pytest.param(65534, marks=needs_root)], ids=["caller", "ordinary"])
+    def test_with_private_copies_on_a_shared_disk_it_leaves_nothing_there(self, open_directory: Path, user: int | None) -> None:
+        """The ordinary user has a folder of his own there."""
+        shared = open_directory / "shared"
+        if user is not None:
+            os.chown(open_directory, user, user)
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                if user is not None:
+                    os.setgroups([])
+                    os.setgid(user)
+                    os.setuid(user)
+                code = 1 if BwrapSandbox(scratch_root=str(shared), apart=True).check() else 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert os.listdir(shared) == []
+        assert shared.stat().st_uid == (os.geteuid() if user is None else user)
+
+    @needs_bwrap
     @needs_root
     def test_the_box_holds_for_an_ordinary_user(self, scratch_root: str) -> None:
         pid = os.fork()

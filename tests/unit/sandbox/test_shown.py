@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,3 +90,55 @@ def test_the_system_is_shown_as_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert list(shown.links()) == [("usr/bin", str(link))]
     assert not any(mount.writable for mount in shown.system(network=True))
     assert all(os.path.exists(mount.source) for mount in shown.system(network=True))
+
+
+class TestDevices:
+    def test_a_device_stands_where_the_machine_has_it(self) -> None:
+        given = (Mount("/dev/nvidia0", "/dev/nvidia0", device=True), Mount("/srv/a", "/data"))
+        assert placed(*given) == ["/data", "/dev/nvidia0"]
+
+    @pytest.mark.parametrize(
+        ("source", "target"),
+        [
+            *(("/dev/a", "/dev/b"), ("/dev/a", "/data"), ("/data", "/data"), ("/dev/dri/card0", "/dev/dri/card0")),
+            *((path, path) for path in ("/dev", "/dev/", "/dev/.", "/dev/..", "/dev/../etc/x", "//dev/a", "/dev/a\0b", "dev/a")),
+            *((f"/dev/{name}", f"/dev/{name}") for name in ("null", "shm", "pts", "ptmx", "stdin", "fd", "tty")),
+        ],
+    )
+    def test_elsewhere_or_in_place_of_what_a_box_has_it_is_refused(self, source: str, target: str) -> None:
+        with pytest.raises(ConfigError, match="cannot be shown as a device"):
+            placed(Mount(source, target, device=True))
+
+    def test_twice_it_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="cannot be shown as a device"):
+            placed(*[Mount("/dev/nvidia0", "/dev/nvidia0", device=True)] * 2)
+
+    def test_nothing_else_is_shown_there(self) -> None:
+        with pytest.raises(ConfigError, match="/dev is there already"):
+            placed(Mount("/dev/nvidia0", "/dev/nvidia0"))
+
+    def test_patterns_stand_for_the_character_devices_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("nvidia0", "nvidia1", "nvidiactl", "null", "sda", "nvidia-gone"):
+            (tmp_path / name).touch()
+        (tmp_path / "nvidia-caps").mkdir()
+        (tmp_path / "nvidia-link").symlink_to("nvidia0")
+        kinds = {"nvidia0": 0o020666, "nvidia1": 0o020666, "nvidiactl": 0o020666, "null": 0o020666, "sda": 0o060600}
+        real = os.lstat
+
+        def lstat(path: str) -> object:
+            name = os.path.basename(path)
+            if name == "nvidia-gone":
+                raise FileNotFoundError
+            return SimpleNamespace(st_mode=kinds[name]) if name in kinds else real(path)
+
+        monkeypatch.setattr(os, "lstat", lstat)
+        found = shown.devices(("/dev/nvidia*", "/dev/nvidia0", "/dev/s?a", "/dev/null"), str(tmp_path))
+        places = [f"{tmp_path}/{name}" for name in ("nvidia0", "nvidia1", "nvidiactl")]
+        assert found == tuple(Mount(place, place, device=True) for place in places)
+        assert shown.devices(()) == ()
+
+    @pytest.mark.parametrize("pattern", ["nvidia*", "/dev/", "/dev", "/dev/dri/*", "/dev/../etc/*", "/etc/passwd", "/dev/..", ""])
+    def test_patterns_of_other_places_are_refused(self, pattern: str) -> None:
+        with pytest.raises(ConfigError, match="is no device that can be shown") as caught:
+            shown.devices(("/dev/nvidia*", pattern))
+        assert "/dev/nvidia*" in caught.value.advice

@@ -109,3 +109,27 @@ def test_a_trial_that_fails_proves_nothing(open_directory: Path, monkeypatch: py
     monkeypatch.setattr(sources, "TRIAL", "echo no shell >&2; exit 3")
     with pytest.raises(ConfigError, match="no shell"):
         prove(open_directory)
+
+
+def test_a_device_is_not_taken_for_a_file_nor_a_file_for_a_device(open_directory: Path) -> None:
+    (open_directory / "file").touch()
+    (open_directory / "link").symlink_to("/dev/null")
+    prove_readable([Mount("/dev/null", "/dev/null", device=True)], None, "me")
+    for name in ("file", "link"):
+        with pytest.raises(ConfigError, match="is not a character device"):
+            prove_readable([Mount(str(open_directory / name), "/dev/x", device=True)], None, "me")
+    with pytest.raises(ConfigError, match="neither a file nor a folder"):
+        prove("/dev/null", dropped=None)
+
+
+@needs_root
+def test_a_device_that_the_user_cannot_open_is_named() -> None:
+    closed = next((path for path in ("/dev/fuse", "/dev/kvm", "/dev/loop-control") if _is_closed(path)), None)
+    if closed is None:
+        pytest.skip("no device here is for root only")
+    with pytest.raises(ConfigError, match=f"{closed}: cannot be read by nobody"):
+        prove_readable([Mount(closed, closed, device=True)], NOBODY, "nobody")
+
+
+def _is_closed(path: str) -> bool:
+    return os.path.exists(path) and not os.stat(path).st_mode & 0o006
