@@ -23,7 +23,17 @@ from scq.authority import lapsed, runnable
 from scq.collecting import PLAN, take_over
 from scq.context import Context, audited
 from scq.digest import copy
-from scq.errors import BUSY, FAILED, BusyError, ConfigError, DependencyError, IntegrityError, InvalidFileError, ScqError, UsageError
+from scq.errors import (
+    BUSY,
+    FAILED,
+    BusyError,
+    ConfigError,
+    DependencyError,
+    IntegrityError,
+    InvalidFileError,
+    ScqError,
+    UsageError,
+)
 from scq.executors.rundir import STDERR, write_result
 from scq.files import make_folder, write_atomic
 from scq.formats import parse_time

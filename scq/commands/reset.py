@@ -51,7 +51,7 @@ def run(ctx: Context, *, confirm: Callable[[str], bool] | None = None, yes: bool
 def _refuse_at_work(record: Record) -> None:
     if record.run is not None and record.run.phase != "settled":
         advice = advice_at_work(record.run, record.id[:8])
-        raise UsageError(f"{record.id[:8]} is running", f"{advice} Once it is over, or scq run-approved has finished it, reset.")
+        raise UsageError(f"a job is running: {record.id[:8]}", f"{advice} Once scq run-approved has finished it, reset.")
 
 
 def _marked(ctx: Context, state: State, records: dict[str, Record]) -> State:

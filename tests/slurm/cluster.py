@@ -7,22 +7,24 @@ Each daemon runs on an emulated machine (`init.py`) whose processes can be liste
 from __future__ import annotations
 
 import os
+import pwd
 import random
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.slurm.machines import Machine, command_name, described, entered, program, send
+
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
-INIT = str(Path(__file__).with_name("init.py"))
 NODES = ("n1", "n2")
+CONTROLLER_ADDRESS = "10.77.0.1"
 PATIENCE_S = 60.0
 ATTEMPTS = 4
 """Another process may take a port between choosing it and starting a daemon."""
@@ -82,13 +84,9 @@ def missing_for_hosts() -> str:
         return found
     if lacks := [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]:
         return f"{lacks[0]} is not installed"
-    made = subprocess.run(["unshare", "--net", "--uts", "ip", "link", "add", "br0", "type", "bridge"], capture_output=True, check=False)
+    trial = ["unshare", "--net", "--uts", "ip", "link", "add", "br0", "type", "bridge"]
+    made = subprocess.run(trial, capture_output=True, check=False)
     return "" if made.returncode == 0 else "no network namespace with a bridge can be made here"
-
-
-def program(name: str) -> str | None:
-    """Where a program lies; daemons often are in folders that are not on an ordinary user's PATH."""
-    return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
 class Row(NamedTuple):
@@ -99,44 +97,6 @@ class Row(NamedTuple):
     state: str
     node: str
     reason: str
-
-
-class Machine:
-    """One emulated machine: its first process and everything below it."""
-
-    def __init__(self, command: list[str], env: Mapping[str, str], log: Path, inside: tuple[str, ...] = ()) -> None:
-        self.log = log
-        with log.open("ab") as output:
-            self.first = subprocess.Popen(
-                [*inside, sys.executable, "-I", "-S", INIT, *command],
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    def processes(self) -> list[int]:
-        """Everything alive on it, its first process left out."""
-        children = family()
-        found: list[int] = []
-        waiting = [self.first.pid]
-        while waiting:
-            below = children.get(waiting.pop(), [])
-            found += below
-            waiting += below
-        return found
-
-    def cut(self) -> None:
-        """Pull the plug: nothing on it gets to do anything any more. Doing it again changes nothing."""
-        while living := self.processes():
-            # Stopped first, so that none of them notices the end of another.
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in living:
-                    send(pid, number)
-            time.sleep(0.005)
-        self.first.kill()
-        self.first.wait()
 
 
 class Cluster:
@@ -178,7 +138,7 @@ class Cluster:
     def start_controller(self) -> None:
         """Start it again on the state it saved, and wait until it answers."""
         self._start_controller()
-        self.wait_for(lambda: self._answers(), "the controller answering")
+        self.wait_for(self._answers, "the controller answering")
 
     def hang_controller(self) -> None:
         """Let it take connections and never answer, until `wake_controller`."""
@@ -247,7 +207,7 @@ class Cluster:
 
     def job(self, word: int | str) -> Row | None:
         """The newest job of that id or name."""
-        return next((row for row in reversed(sorted(self.jobs())) if word in (row.id, row.name)), None)
+        return next((row for row in sorted(self.jobs(), reverse=True) if word in (row.id, row.name)), None)
 
     def node_state(self, name: str) -> str:
         """Such as `idle`, `down*`."""
@@ -319,12 +279,13 @@ class Cluster:
         host = socket.gethostname().partition(".")[0]
         lines = []
         for number, name in enumerate(NODES):
-            at = f"NodeHostname={name} NodeAddr=10.77.0.{11 + number}" if self.hosts else f"NodeHostname={host} NodeAddr=127.0.0.1"
-            lines.append(f"NodeName={name} {at} Port={ports[1 + number]} CPUs=2 RealMemory=1000 TmpDisk=1 State=UNKNOWN")
+            hostname, address = (name, node_address(number)) if self.hosts else (host, "127.0.0.1")
+            place = f"NodeHostname={hostname} NodeAddr={address} Port={ports[1 + number]}"
+            lines.append(f"NodeName={name} {place} CPUs=2 RealMemory=1000 State=UNKNOWN")
         text = CONF.format(
             name=f"scq{secrets.token_hex(4)}",
             controller="ctl" if self.hosts else host,
-            controller_address="10.77.0.1" if self.hosts else "127.0.0.1",
+            controller_address=CONTROLLER_ADDRESS if self.hosts else "127.0.0.1",
             user=user_name(),
             folder=self.folder,
             ports=ports,
@@ -338,14 +299,14 @@ class Cluster:
         inside = ""
         if self.hosts:
             self.machines["switch"] = self._machine("switch", ["sleep", "infinity"], inside=("unshare", "--net", "--uts"))
-            self.wait_for(lambda: self.machines["switch"].processes(), "the network")
-            inside = f"nsenter --net=/proc/{self.machines['switch'].first.pid}/ns/net --uts=/proc/{self.machines['switch'].first.pid}/ns/uts "
+            self.wait_for(self.machines["switch"].processes, "the network")
+            inside = " ".join(entered(self.machines["switch"])) + " "
             self._in_switch("hostname", "ctl")
             for command in ("add br0 type bridge", "set lo up", "set br0 up"):
                 self._in_switch("ip", "link", *command.split())
-            self._in_switch("ip", "addr", "add", "10.77.0.1/24", "dev", "br0")
+            self._in_switch("ip", "addr", "add", f"{CONTROLLER_ADDRESS}/24", "dev", "br0")
             for number, name in enumerate(NODES):
-                self._join(name, f"10.77.0.{11 + number}/24")
+                self._join(name, f"{node_address(number)}/24")
         for name in COMMANDS:
             (self.bin / name).write_text(f'#!/bin/sh\nexec {inside}{program(name)} "$@"\n')
             (self.bin / name).chmod(0o755)
@@ -354,7 +315,7 @@ class Cluster:
         """Make the network of one node and plug it in. It outlives the node's power cuts, as a cable does."""
         wire = self._machine(f"wire-{name}", ["sleep", "infinity"], inside=("unshare", "--net", "--uts"))
         self.machines[f"wire-{name}"] = wire
-        self.wait_for(lambda: wire.processes(), "the network of a node")
+        self.wait_for(wire.processes, "the network of a node")
         self._in_switch("ip", "link", "add", f"to-{name}", "type", "veth", "peer", "name", "eth0", "netns", str(wire.first.pid))
         self._in_switch("ip", "link", "set", f"to-{name}", "master", "br0", "up")
         for command in (f"hostname {name}", "ip link set lo up", f"ip addr add {address} dev eth0", "ip link set eth0 up"):
@@ -404,10 +365,9 @@ class Cluster:
             self.machines.pop(name).cut()
 
 
-def entered(machine: Machine) -> tuple[str, ...]:
-    """What to put before a command that is to run in the namespaces of a machine."""
-    pid = machine.first.pid
-    return ("nsenter", f"--net=/proc/{pid}/ns/net", f"--uts=/proc/{pid}/ns/uts")
+def node_address(number: int) -> str:
+    """Address of a node that has a network of its own."""
+    return f"10.77.0.{11 + number}"
 
 
 def free_ports(count: int) -> list[int]:
@@ -425,52 +385,6 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError("no free port was found")
 
 
-def family() -> dict[int, list[int]]:
-    """Children of every process, ended ones left out."""
-    children: dict[int, list[int]] = {}
-    for pid, state, parent in every_process():
-        if state not in "ZX":
-            children.setdefault(parent, []).append(pid)
-    return children
-
-
-def every_process() -> Iterator[tuple[int, str, int]]:
-    """Number, state and parent of every process."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                words = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            yield int(name), words[0], int(words[1])
-
-
-def send(pid: int, number: signal.Signals) -> None:
-    """Signal a process that may have ended meanwhile."""
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def command_name(pid: int) -> str:
-    """Name of a process, empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def described(pid: int) -> str:
-    """A process as `ps` would show it."""
-    try:
-        return f"{pid} {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')}"
-    except (FileNotFoundError, ProcessLookupError):
-        return f"{pid} (ended)"
-
-
 def user_name() -> str:
     """Account the daemons and the tests run as."""
-    import pwd
-
     return pwd.getpwuid(os.geteuid()).pw_name

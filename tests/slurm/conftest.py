@@ -55,3 +55,14 @@ def shared_dir() -> Iterator[Path]:
     """What `executor.slurm.shared_dir` can name: not made yet."""
     for folder in open_folder():
         yield folder / "shared"
+
+
+@pytest.fixture
+def host_cluster() -> Iterator[Cluster]:
+    """Two nodes of this test's own, each with a network of its own."""
+    need(real.missing())
+    if lack := real.missing_for_hosts():
+        pytest.skip(lack)
+    for folder in open_folder():
+        with Cluster(folder / "sl", hosts=True) as started:
+            yield started

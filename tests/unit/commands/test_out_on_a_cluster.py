@@ -203,7 +203,7 @@ class TestCancel:
         uid = out(world)
         named = words if words[0] == "reset" else (*words, uid)
         answer = world.owner.scq(*named, code=2)
-        assert f"{uid[:8]} is running" in answer.err
+        assert "is running" in answer.err
         assert f"scq cancel {uid[:8]}" in answer.err
         assert world.owner.job(uid)["status"] == "running"
 

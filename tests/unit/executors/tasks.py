@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scq.model import NO_LIMITS, Limits
-from scq.ports import Ending, Executor, Invocation, Task
+from scq.digest import Caps, manifest
+from scq.model import NO_LIMITS, Content, Limits
+from scq.ports import Ending, Entrance, Executor, Invocation, Task
+from scq.sandbox.bwrap import BwrapSandbox
 
 PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -31,6 +33,44 @@ def make_task(
     work.mkdir(parents=True)
     argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
     return Task(label, str(directory), Invocation(argv, env, str(work)), timeout_s, log_limit, stream, limits, str(work))
+
+
+def make_remote_task(
+    directory: Path,
+    shared: Path,
+    command: str | Sequence[str],
+    *,
+    env: Mapping[str, str] = PATH,
+    timeout_s: float = 60.0,
+    log_limit: int = 1 << 20,
+    label: str = "job",
+    limits: Limits = NO_LIMITS,
+    files: Mapping[str, str] | None = None,
+) -> Task:
+    """A task whose box is made elsewhere, with a private copy below `shared` that holds run.sh and `files`."""
+    directory.mkdir(parents=True)
+    work = Path(BwrapSandbox(scratch_root=str(shared), apart=True).scratch(str(directory))) / "work"
+    code = work / "code"
+    code.mkdir(parents=True)
+    for name, text in {"run.sh": "true\n", **(files or {})}.items():
+        (code / name).write_text(text)
+    (code / "run.sh").chmod(0o755)
+    entrance = Entrance(
+        sandbox="bwrap",
+        settings={"scratch_root": str(shared), "apart": True, "temporary_bytes": 1 << 20},
+        command=("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command),
+        work=str(work),
+        cwd=".",
+        env=dict(env),
+        mounts=(),
+        network=False,
+        code=str(code),
+        run_sh="run.sh",
+        fields=(),
+        digest=manifest(str(work), Content("code", ignore=()), Caps()).digest,
+    )
+    nothing = Invocation((), {}, "")
+    return Task(label, str(directory), nothing, timeout_s, log_limit, False, limits, str(work), entrance)
 
 
 def python(code: str) -> tuple[str, ...]:

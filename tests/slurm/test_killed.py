@@ -1,0 +1,113 @@
+"""A call killed before any of its effects, while it hands a job over or takes the result: each job runs exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scq.audit import read_rows
+from scq.store import Store
+from tests.crash.test_killed_in_process import EFFECTS, Trap, in_a_fork
+from tests.people import World
+from tests.slurm.cluster import Cluster
+
+STEP = 3
+"""Of so many effects of handing over one is tried, and of so many of taking a result: every pair would take minutes."""
+ENOUGH = 400
+CALLS = (*EFFECTS, "fsync")
+
+
+class Ear:
+    """Listens on loopback, and counts the words that jobs say there."""
+
+    def __init__(self) -> None:
+        self.heard: Counter[str] = Counter()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            with connection, connection.makefile() as lines:
+                word = lines.readline().strip()
+            if word == "over":
+                return
+            self.heard[word] += 1
+
+    def close(self) -> None:
+        """After everything that was said was heard."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(b"over\n")
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    listening = Ear()
+    yield listening
+    listening.close()
+
+
+class Killed:
+    """One owner with one approved job, and the effects at which the calls about it die."""
+
+    def __init__(self, folder: Path, number: int, cluster: Cluster, shared: Path, ear: Ear) -> None:
+        self.number = number
+        self.word = f"job-{number}"
+        self.marker = folder / "reached"
+        self.world = World(folder)
+        place = f"shared_dir: {shared}, conf: {cluster.conf}, bin: {cluster.bin}, file_delay: 0"
+        self.world.owner.configure(f"executor: {{name: slurm, slurm: {{{place}}}}}\nnetwork: full\nresults: release\n")
+        script = f"exec 3<>/dev/tcp/127.0.0.1/{ear.port}\necho {self.word} >&3\necho 42 > outputs/answer.txt\n"
+        self.uid = self.world.approved(self.word, script)
+
+    def call(self, *, dies_at: int) -> bool:
+        """One call that dies at an effect; False when it has none of that number."""
+        self.marker.unlink(missing_ok=True)
+        trap = Trap(CALLS, dies_at, self.marker, lambda: os.kill(os.getpid(), signal.SIGKILL), only_forks=False)
+        in_a_fork(lambda: self.world.owner.scq("run-approved"), trap)
+        return self.marker.exists()
+
+    def status(self) -> str:
+        return str(self.world.owner.job(self.uid)["status"])
+
+    def audited(self, what: str) -> int:
+        rows = list(read_rows(Store(str(self.world.owner.home)).audit_path))
+        assert all(sealed for _, sealed in rows)
+        return sum(row.what == what for row, _ in rows)
+
+
+def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
+    tmp_path: Path, cluster: Cluster, shared_dir: Path, ear: Ear
+) -> None:
+    all_of_them = []
+    for number in range(1, ENOUGH, STEP):
+        one = Killed(tmp_path / str(number), number, cluster, shared_dir / str(number), ear)
+        all_of_them.append(one)
+        if not one.call(dies_at=number):
+            break
+    assert len(all_of_them) > 10
+    for one in all_of_them:
+        one.world.owner.scq("run-approved")
+        assert one.status() == "running", one.marker
+    cluster.wait_until_empty()
+    for one in all_of_them:
+        one.call(dies_at=one.number)
+    for one in all_of_them:
+        said = f"died at effect {one.number}"
+        one.world.owner.scq("run-approved")
+        assert (one.status(), ear.heard[one.word]) == ("completed", 1), said
+        assert one.audited("end") == 1, said
+        assert [file["path"] for file in one.world.owner.json("output", one.uid)["files"]] == ["answer.txt"], said
+        assert os.listdir(shared_dir / str(one.number)) == [], said
+        assert one.world.owner.json("run-approved")["runs"] == [], said
