@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from benchmarks import drive
+from benchmarks import drive, slurm
 from benchmarks.measuring import Added, Calls, Cost
 
 STAT_CALLS = 300
@@ -25,6 +25,11 @@ INBOXES = 25
 """At least so many are listed with one call."""
 OTHER_CALLS = 8
 """Of a full look: whose Drive it is, the place in the changes, folders of peers in pages, the list of answers."""
+
+SUBMIT, COLLECT = 6.0, 12.0
+"""Times `sbatch` alone, and times taking the files of a job home alone: a private copy, its proof and notes come on top."""
+OUT_MS = 1.0
+SLURM_MIB = 64.0
 
 
 class Floors(Struct, frozen=True):
@@ -91,6 +96,21 @@ def judge_drive(result: drive.Result) -> list[Verdict]:
         Verdict(f"{where}: and makes at most {most} other calls", f"{first.lists}", first.lists <= most),
         Verdict(f"{where}: a message < {MESSAGE_MS:.0f} ms CPU", f"{each:.1f} ms", each < MESSAGE_MS),
         Verdict(f"{where}: peak memory < {memory:.0f} MiB", f"{peak:.1f} MiB", peak < memory),
+    ]
+
+
+def judge_slurm(result: slurm.Result) -> list[Verdict]:
+    """Every aim for jobs on a cluster."""
+    where = f"Slurm, {result.jobs} jobs"
+    submit, collect = result.submit_ms / result.bare_ms, result.collect_ms / result.files_ms
+    peak = max(cost.rss_mib for cost in (result.submit, result.look, result.listing, result.collect))
+    return [
+        Verdict(f"{where}: one question however many are out", f"{result.questions}", result.questions == 1),
+        Verdict(f"{where}: each is shown with its place", f"{result.answers}", result.answers == result.jobs),
+        Verdict(f"{where}: handing one over ≤ {SUBMIT:.0f} × sbatch", f"{submit:.1f} ×", submit <= SUBMIT),
+        Verdict(f"{where}: collecting one ≤ {COLLECT:.0f} × its files", f"{collect:.1f} ×", collect <= COLLECT),
+        _milliseconds(f"{where}: what each that is out adds to a look", result.look_ms, OUT_MS),
+        Verdict(f"{where}: peak memory < {SLURM_MIB:.0f} MiB", f"{peak:.1f} MiB", peak < SLURM_MIB),
     ]
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks import drive, floors
-from benchmarks.aims import Floors, Result, judge, judge_drive
+from benchmarks import drive, floors, slurm
+from benchmarks.aims import Floors, Result, judge, judge_drive, judge_slurm
 from benchmarks.measuring import SCQ, Added, Cost, added, can_trace, measure, traced
 from benchmarks.world import World
 
@@ -23,6 +23,7 @@ PENDING = 3
 JOBS_TO_RUN = 20
 NEW_AT_ONCE = 10
 SENDERS, MESSAGES = 500, 20
+CLUSTER_JOBS = 1_000
 COLUMNS = ("call", "wall ms", "x python", "cpu ms", "MiB")
 
 
@@ -36,6 +37,7 @@ class Setup(Struct, frozen=True):
     boxed: bool
     senders: int
     messages: int
+    cluster_jobs: int
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,7 +59,9 @@ def main(arguments: Sequence[str]) -> int:
             for size in setup.sizes
         ]
         remote = [_drive(Path(name, "drive"), setup, floor)] if setup.senders else []
+        cluster = _slurm(Path(name), setup, floor) if setup.cluster_jobs else None
     verdicts = judge(floor, results) + [verdict for result in remote for verdict in judge_drive(result)]
+    verdicts += judge_slurm(cluster) if cluster else []
     print()
     for verdict in verdicts:
         print(verdict)
@@ -115,6 +119,30 @@ def _drive(folder: Path, setup: Setup, floor: Floors) -> drive.Result:
     return result
 
 
+def _slurm(folder: Path, setup: Setup, floor: Floors) -> slurm.Result | None:
+    """Jobs on a cluster, where Slurm is installed."""
+    print(f"\nSlurm: {setup.cluster_jobs} jobs on two nodes of this machine")
+    if why := slurm.unusable():
+        print(f"not measured: {why}")
+        return None
+    folder.chmod(0o711)  # called by root: the user of the box has to pass
+    print(f"{COLUMNS[0]:32}" + "".join(f"{word:>10}" for word in COLUMNS[1:]))
+    result = slurm.runs(folder / "slurm", setup.cluster_jobs, setup.repeat)
+    _print_row(f"run-approved, {result.jobs} handed over", result.submit, floor)
+    _print_row(f"  sbatch alone, {slurm.BARE} times", result.bare, floor)
+    _print_row(f"run-approved, {result.jobs} out", result.look, floor)
+    _print_row(f"list, {result.jobs} out", result.listing, floor)
+    _print_row("  squeue alone", result.squeue, floor)
+    _print_row(f"run-approved, {slurm.COLLECTED} collected", result.collect, floor)
+    _print_row("  their files alone", result.files, floor)
+    _print_row("run-approved, nothing out", result.idle, floor)
+    submit, collect = result.submit_ms / result.bare_ms, result.collect_ms / result.files_ms
+    print(f"handing over a job: {result.submit_ms:.1f} ms, {submit:.1f} x sbatch ({result.bare_ms:.1f} ms)")
+    print(f"collecting a job: {result.collect_ms:.1f} ms, {collect:.1f} x its files ({result.files_ms:.1f} ms)")
+    print(f"a job that is out adds {result.look_ms:.2f} ms to a look")
+    return result
+
+
 def _show(name: str, world: World, setup: Setup, floor: Floors) -> Cost:
     cost = measure(world.command(*name.split()), setup.repeat)
     _print_row(name, cost, floor)
@@ -165,6 +193,7 @@ def _parsed(arguments: Sequence[str]) -> Setup:
     parser.add_argument("--folder", default="", help="where to make the trees; default: the folder for temporary files")
     parser.add_argument("--senders", type=int, default=SENDERS, help="senders of jobs over Drive, default %(default)s; 0: none")
     parser.add_argument("--messages", type=int, default=MESSAGES, help="what each of them sent, default %(default)s")
+    parser.add_argument("--cluster-jobs", type=int, default=CLUSTER_JOBS, help="jobs on a Slurm, default %(default)s; 0: none")
     parser.add_argument("--no-box", dest="boxed", action="store_false", help="do not run jobs in bubblewrap as well")
     found = parser.parse_args(arguments)
     return Setup(
@@ -175,4 +204,5 @@ def _parsed(arguments: Sequence[str]) -> Setup:
         boxed=found.boxed and shutil.which("bwrap") is not None,
         senders=found.senders,
         messages=found.messages,
+        cluster_jobs=found.cluster_jobs,
     )

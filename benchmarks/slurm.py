@@ -1,4 +1,4 @@
-"""Approved jobs on a Slurm cluster: what handing over, looking and collecting cost, beside what Slurm and the files cost by themselves.
+"""Approved jobs on a Slurm cluster: what handing over, looking and collecting cost, and what Slurm and the files cost alone.
 
 A real cluster of two nodes runs on this machine meanwhile. Its nodes take nothing while jobs are handed over, so that only that
 is measured.
@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from benchmarks.measuring import Cost, measure
 from benchmarks.world import World
-from tests.slurm.cluster import COMMANDS, NODES, Cluster, missing, program, user_name
+from tests.slurm.cluster import COMMANDS, NODES, Cluster, missing, user_name
 
 BARE = 100
 """So many submissions of the same form, without scq, are the floor of handing over."""
@@ -35,13 +35,14 @@ executor:
     max_queued: 5000
     command_timeout: 5m
     file_delay: 0s
-limits.memory: 300 MiB
+limits.memory: 200 MiB
 """
 SUBMIT = """
 import subprocess, sys
 options, script = sys.argv[2:], b"#!/bin/sh\\nexec /usr/bin/true\\n"
 for number in range(int(sys.argv[1])):
-    subprocess.run(["sbatch", "--parsable", f"--job-name=bare-{number}", *options], input=script, stdout=subprocess.DEVNULL, check=True)
+    command = ["sbatch", "--parsable", f"--job-name=bare-{number}", *options]
+    subprocess.run(command, input=script, stdout=subprocess.DEVNULL, check=True)
 """
 COLLECT = """
 import os, shutil, sys
@@ -61,7 +62,7 @@ for name in sorted(os.listdir(source)):
             os.rename(f"{target}/{name}/{kept}.tmp", f"{target}/{name}/{kept}")
     shutil.rmtree(f"{source}/{name}")
 """
-PROGRAMS = os.path.dirname(program("sbatch") or "")
+PROGRAMS = os.path.dirname(shutil.which("sbatch") or "")
 COUNTING = '#!/bin/sh\necho {name} >> {log}\nexec {program} "$@"\n'
 
 
@@ -209,9 +210,9 @@ def _counting(folder: Path, log: Path, programs: str) -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-def _bare(cluster: Cluster, folder: Path) -> Sequence[str]:
+def _bare(cluster: Cluster, folder: Path) -> tuple[str, ...]:
     """The floor of handing over: as many options as scq gives, from a bare interpreter."""
-    options = ("--no-requeue", "--time=15", "--mem=100M", f"--output={folder}/bare.txt", "--chdir=/", "--export=NONE")
+    options = ("--no-requeue", "--time=15", "--mem=456M", f"--output={folder}/bare.txt", "--chdir=/", "--export=LANG=C.UTF-8")
     return (*_with(cluster), sys.executable, "-c", SUBMIT, str(BARE), *options)
 
 

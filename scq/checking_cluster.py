@@ -16,11 +16,11 @@ from scq.clean import line
 from scq.config_cluster import SHARED, cluster_errors
 from scq.config_values import Slurm
 from scq.context import Context
-from scq.errors import BusyError, ConfigError
+from scq.errors import ConfigError, ScqError
 from scq.executors.slurm.commands import Commands
 from scq.executors.slurm.options import common, placed
 from scq.executors.slurm.order import Answer, Probe
-from scq.executors.slurm.probe import Reply, ask, last_line, text_of
+from scq.executors.slurm.probe import Reply, ask, last_line
 from scq.lastcalls import last_ended
 from scq.measuring import plan_of
 from scq.model import Placement
@@ -43,28 +43,30 @@ def cluster(ctx: Context) -> Iterator[Check]:
     """All of it, as far as each finding lets the next be looked for. Nothing of it stays on the cluster."""
     if ctx.config.executor != "slurm" or cluster_errors(ctx.config, ctx.home):
         return  # the check `configuration` reports what is wrong there
-    commands = Commands(ctx.config.slurm)
     try:
-        if missing := commands.missing():
-            where = ctx.config.slurm.bin or "PATH"
-            advice = "Install the client of Slurm, or name the folder: scq config set executor.slurm.bin FOLDER"
-            yield fail("cluster", f"not found in {where}: {', '.join(missing)}", advice)
-            return
-        yield _version(commands)
-        away = _controller(commands)
-        if away:
-            yield away
-            return
-        yield from _settings(ctx, commands)
-        yield from _places(ctx.config.slurm, commands)
-        shared = _shared(ctx.config.slurm.shared_dir)
-        yield shared
-        if shared.ok:
-            yield from _node(ctx, commands)
-    except BusyError as error:
-        yield fail("cluster", line(str(error), 300), error.advice or "See that the controller of the cluster runs.")
-    except ConfigError as error:
-        yield fail("cluster", line(str(error), 300), error.advice, "config")
+        yield from _looked_at(ctx, Commands(ctx.config.slurm))
+    except ScqError as error:
+        detail, advice = line(str(error), 300), error.advice or "See that the controller of the cluster runs."
+        yield fail("cluster", detail, advice, "config" if isinstance(error, ConfigError) else "failure")
+
+
+def _looked_at(ctx: Context, commands: Commands) -> Iterator[Check]:
+    if missing := commands.missing():
+        where = ctx.config.slurm.bin or "PATH"
+        advice = "Install the client of Slurm, or name the folder: scq config set executor.slurm.bin FOLDER"
+        yield fail("cluster", f"not found in {where}: {', '.join(missing)}", advice)
+        return
+    yield _version(commands)
+    away = _controller(commands)
+    if away:
+        yield away
+        return
+    yield from _settings(ctx, commands)
+    yield from _places(ctx.config.slurm, commands)
+    shared = _shared(ctx.config.slurm.shared_dir)
+    yield shared
+    if shared.ok:
+        yield from _node(ctx, commands)
 
 
 def _version(commands: Commands) -> Check:
@@ -81,17 +83,17 @@ def _version(commands: Commands) -> Check:
 def _controller(commands: Commands) -> Check | None:
     """What is wrong when no controller answers."""
     said = commands.run("scontrol", ("ping",))
-    rows = [line(row) for row in text_of(said.out).splitlines() if " is " in row]
+    rows = [line(row) for row in said.out.splitlines() if " is " in row]
     if any(row.endswith(" UP") for row in rows):
         return None
-    shown = "; ".join(rows) or last_line(said.err) or "scontrol ping says nothing"
+    shown = "; ".join(rows) or said.sentence or "scontrol ping says nothing"
     return fail("cluster", f"no controller answers: {shown}", "Start slurmctld, or correct executor.slurm.conf.")
 
 
 def _settings(ctx: Context, commands: Commands) -> Iterator[Check]:
     """Settings of the cluster by which knowledge is lost."""
-    said = commands.run("scontrol", ("show", "config"), keep=("MinJobAge", "KillWait"))
-    found = dict(re.findall(r"^(MinJobAge|KillWait)\s*=\s*(\d{1,9}) sec", text_of(said.out), re.MULTILINE))
+    said = commands.run("scontrol", ("show", "config"))
+    found = dict(re.findall(r"^(MinJobAge|KillWait)\s*=\s*(\d{1,9}) sec", said.out, re.MULTILINE))
     age, wait = found.get("MinJobAge"), found.get("KillWait")
     every = _interval(ctx)
     if age is not None and int(age) < max(REMEMBERED_S, every):
@@ -122,10 +124,10 @@ def _places(setting: Slurm, commands: Commands) -> Iterator[Check]:
     bad = False
     for place, name in list(places.items())[:PLACES]:
         words = ("--test-only", "--time=1", *common(place, "trial", setting.shared_dir))
-        said = commands.run("sbatch", words, b"#!/bin/sh\n")
+        said = commands.run("sbatch", words, script=b"#!/bin/sh\n")
         if said.code != 0:
             bad = True
-            yield fail("cluster", f"{name} of executor.slurm.rules: {last_line(said.err)}", "Correct it, or ask the operator.")
+            yield fail("cluster", f"{name} of executor.slurm.rules: {said.sentence}", "Correct it, or ask the operator.")
     if places and not bad:
         yield fine("cluster", f"the places of the rules are known there: {min(len(places), PLACES)} of {len(places)} tried")
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from scq import sandbox
 from scq.digest import Caps, manifest
-from scq.errors import FAILED, OK, USAGE, BusyError, ConfigError, IntegrityError, ScqError
+from scq.errors import FAILED, OK, USAGE, ConfigError, IntegrityError, ScqError
 from scq.executors import rundir
 from scq.executors.logs import printable
 from scq.executors.slurm.order import NODE, ORDER, Order, Probe, read_order
@@ -80,7 +80,7 @@ def _order(control: str, sha256: str, node: str) -> Order:
 def _supervise(task: Task, node: str) -> int:
     try:
         supervise_here(task, node)
-    except (FileExistsError, BusyError):
+    except FileExistsError:
         return _say(TAKEN, OK)
     return OK
 
@@ -185,7 +185,7 @@ def _answer(control: str, probe: Probe) -> int:
 
 def _refuse(control: str, node: str, cause: Cause, detail: str) -> int:
     """Write down that a run ended before it began, with logs like every other, and why."""
-    detail = printable(detail.replace("\n", " ").encode("utf-8", "replace").decode())[:DETAIL_LIMIT]
+    detail = _clean(detail)[:DETAIL_LIMIT]
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     now = datetime.now(UTC)
     try:
@@ -201,11 +201,16 @@ def _refuse(control: str, node: str, cause: Cause, detail: str) -> int:
 
 
 def _node_name() -> str:
-    return printable(os.environ.get("SLURMD_NODENAME") or os.uname().nodename)[:255]
+    return _clean(os.environ.get("SLURMD_NODENAME") or os.uname().nodename)[:255]
+
+
+def _clean(text: str) -> str:
+    """One printable line of what can be written as UTF-8."""
+    return printable(text.replace("\n", " ").encode("utf-8", "replace").decode())
 
 
 def _say(line: str, code: int) -> int:
-    sys.stderr.write(f"scq: {printable(line)}\n")
+    sys.stderr.write(f"scq: {_clean(line)}\n")
     return code
 
 

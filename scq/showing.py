@@ -297,7 +297,7 @@ def where_words(place: Whereabouts, when: Callable[[datetime], str] = when) -> s
         return f"runs on {_machine(place)}" + (f" since {when(place.since)}" if place.since else "") + job
     if place.state == "ending":
         return "is over on the cluster; the next scq run-approved takes it over"
-    return "cannot be told now" + (f": {line(place.why, WHY)}" if place.why else "")
+    return "was handed to the cluster; more cannot be told now" + (f": {line(place.why, WHY)}" if place.why else "")
 
 
 def where_note(place: Whereabouts) -> str:
@@ -308,7 +308,7 @@ def where_note(place: Whereabouts) -> str:
         return "waits" + (f" ({', '.join(parts)})" if parts else "")
     if place.state == "running":
         return f"on {_machine(place)}"
-    return "over, to be taken over" if place.state == "ending" else "cannot be told now"
+    return "over, to be taken over" if place.state == "ending" else "not known now"
 
 
 def _waits(place: Whereabouts, when: Callable[[datetime], str]) -> str:

@@ -22,6 +22,14 @@ from scq.view import as_dict, expect, find, job_of
 TELLS = "the next scq run-approved or scq cycle tells how it ended"
 
 
+class Out(Struct, frozen=True):
+    """A job that is out on a cluster."""
+
+    key: str
+    record: Record
+    run: Run
+
+
 class Ended(Struct):
     """What came of the jobs that were out: those whose cluster was asked, and why others were not."""
 
@@ -90,45 +98,41 @@ def _allowed(ctx: Context, job: Job, record: Record) -> None:
         )
 
 
-def _out(ctx: Context, words: Sequence[str]) -> tuple[dict[str, tuple[str, Record]], tuple[Problem, ...]]:
-    """The words that mean jobs which are out on a cluster, with key and record of these, and what was wrong while looking."""
+def _out(ctx: Context, words: Sequence[str]) -> tuple[dict[str, Out], tuple[Problem, ...]]:
+    """The jobs out on a cluster that are meant, by the word that means each, and what was wrong while looking."""
     if not any(is_out(record.run) for record in ctx.store.load().jobs.values()):
         return {}, ()
     shown = view(ctx, full=False)
     jobs = shown.jobs()
     keys = {job.id: key for key, job in jobs.items()}
-    out: dict[str, tuple[str, Record]] = {}
+    out: dict[str, Out] = {}
     for word in words:
         try:
             job = find(jobs, word)
         except UsageError:  # said by the look that decides
             continue
-        if is_out(job.run):
-            out[word] = keys[job.id], shown.records[keys[job.id]]
+        if job.run is not None and is_out(job.run):
+            out[word] = Out(keys[job.id], shown.records[keys[job.id]], job.run)
     return out, shown.problems
 
 
-def _end(
-    ctx: Context, out: Mapping[str, tuple[str, Record]], reason: str, seen: Mapping[str, str] | None, *, dry_run: bool
-) -> Ended:
+def _end(ctx: Context, out: Mapping[str, Out], reason: str, seen: Mapping[str, str] | None, *, dry_run: bool) -> Ended:
     """Ask for the end of each of these, each on its own: one that is refused does not stop the others."""
     ended = Ended()
-    for key, record in dict(out.values()).items():
+    for one in {one.key: one for one in out.values()}.values():
         try:
-            _ask(ctx, key, record, reason, seen, dry_run=dry_run)
+            _ask(ctx, one, reason, seen, dry_run=dry_run)
         except ScqError as error:
             ended.errors.append(f"{error}. {error.advice}".rstrip(". ") + ".")
             ended.exit_code = max(ended.exit_code, error.exit_code, FAILED)
         else:
-            ended.asked.append(record)
+            ended.asked.append(one.record)
     return ended
 
 
-def _ask(ctx: Context, key: str, record: Record, reason: str, seen: Mapping[str, str] | None, *, dry_run: bool) -> None:
+def _ask(ctx: Context, one: Out, reason: str, seen: Mapping[str, str] | None, *, dry_run: bool) -> None:
     """Ask for the end of one run. What was asked for is in the audit log before the cluster hears of it."""
-    run, short = record.run, record.id[:8]
-    if run is None or not is_out(run):
-        raise UsageError(f"{short} is over by now", f"See scq show {short}")
+    record, run, short = one.record, one.run, one.record.id[:8]
     if record.sighting.owner != ctx.config.email:
         raise UsageError(f"{short} belongs to {record.sighting.owner}", "Only its owner can end it.")
     if seen is not None:
@@ -136,7 +140,7 @@ def _ask(ctx: Context, key: str, record: Record, reason: str, seen: Mapping[str,
     executor = ctx.executor(run.executor)
     if dry_run:
         return
-    ctx.store.update(lambda state: _noted(ctx, state, key, run, reason))
+    ctx.store.update(lambda state: _noted(ctx, state, one.key, run, reason))
     try:
         executor.stop(os.path.join(ctx.runs_folder(), run.directory))
     except BusyError as error:

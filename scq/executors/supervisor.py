@@ -26,6 +26,7 @@ from scq.executors.logs import CHUNK, CappedLog, LineStream, printable
 from scq.executors.outputs import Output
 from scq.executors.spawning import spawn
 from scq.executors.watch import Watch, reached
+from scq.files import remove_file, write_atomic
 from scq.model import Cause, Usage
 from scq.ports import Ending, Task
 
@@ -33,6 +34,8 @@ GRACE_S = 2.0
 """Between SIGTERM and SIGKILL."""
 PATIENCE_S = 10.0
 """For processes to vanish after SIGKILL: one that waits for dead hardware never does."""
+RESERVE, RESERVE_BYTES = "reserve", 1 << 16
+"""A file that keeps room for the result on a shared disk, which a job can fill."""
 MOMENT_S = 0.2
 """For a cluster to get from one process of a job to the next."""
 TIMED_OUT_LINE = "--- PROCESS TIMED OUT ---"
@@ -69,10 +72,12 @@ def supervise_here(task: Task, node: str) -> None:
     """Supervise in this process, which a cluster started on that node, and return when the result is written.
 
     It stays in its session and process group, by which the cluster may know it, and takes the death of its parent for a request
-    to stop. Raises BusyError or FileExistsError when somebody else has this run, and OSError when it cannot be written down; no
-    process of the job is left then.
+    to stop. Raises FileExistsError when somebody else has this run, and OSError when it cannot be written down; no process of the
+    job is left then.
     """
     processes.inherit_orphans()
+    # Not zeros, which some disks do not store.
+    write_atomic(os.path.join(task.directory, RESERVE), os.urandom(RESERVE_BYTES))
     try:
         Supervisor(task, keeper=os.getppid(), node=node).run()
     except BaseException:
@@ -104,7 +109,7 @@ class Supervisor:
     `keeper` is the parent whose end stops the job too, where the kernel does not tell of it.
     """
 
-    def __init__(self, task: Task, *, scopes: bool = False, keeper: int = 0, node: str = "") -> None:
+    def __init__(self, task: Task, *, scopes: bool = False, keeper: int | None = None, node: str = "") -> None:
         self.task = task
         self.keeper = keeper
         self.node = node
@@ -118,7 +123,8 @@ class Supervisor:
         self.account: Account | None = None
         self.watch = Watch(task.limits, task.work)
         self.selector = selectors.DefaultSelector()
-        self.lock = rundir.acquire_lock(task.directory)
+        # Disks that machines share may know no locks; there `started` alone keeps others off.
+        self.lock = rundir.acquire_lock(task.directory) if keeper is None else -1
         self.outputs: list[Output] = []
         self.report: BoxReport | None = None
         self.detail = ""
@@ -190,7 +196,7 @@ class Supervisor:
         deadline = self.began + self.task.timeout_s
         while self.status is None:
             now = time.monotonic()
-            if self.keeper and os.getppid() != self.keeper:
+            if self.keeper is not None and os.getppid() != self.keeper:
                 self.stops = max(self.stops, 1)
             if self.cause is None and (self.stops or now >= deadline):
                 self.cause = "interrupted" if self.stops else "timeout"
@@ -256,6 +262,7 @@ class Supervisor:
         started_at = self.started_at.isoformat()
         held = enforced(self.task, in_group=self.scope is not None and self.scope.folder is not None)
         ending = Ending(code, cause, started_at, finished_at.isoformat(), sizes[0], sizes[1], self.detail, used, held, self.node)
+        remove_file(os.path.join(self.task.directory, RESERVE))
         rundir.write_result(self.task.directory, ending)
 
     def _used(self) -> Usage:
@@ -283,10 +290,9 @@ class Supervisor:
             return shown, breach.cause
         return shown, "exit" if code >= 0 or _signal_name(-code) in FAULTS else "killed"
 
-
     def _told_as_well(self, code: int) -> bool:
         """True when whoever ended the job asks us to stop too, as a cluster does that signals process after process."""
-        if self.keeper and code in (-signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
+        if self.keeper is not None and code in (-signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
             time.sleep(MOMENT_S)
         return self.stops > 0 and code != 0
 

@@ -12,6 +12,7 @@ NAME = 60
 
 WORDS: dict[str, tuple[str, str]] = {
     "None": ("The cluster has not looked at it yet.", BY_ITSELF),
+    "being handed over": ("A call of scq hands it over just now.", "It waits there as soon as the cluster has taken it."),
     "Resources": ("The machines it could run on are busy.", "It starts by itself when enough of one is free."),
     "Priority": ("Jobs with a higher priority are before it.", "It starts by itself when it is its turn."),
     "BeginTime": ("The cluster lets it begin later.", BY_ITSELF),

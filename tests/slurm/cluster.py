@@ -1,92 +1,18 @@
-"""A real Slurm of two nodes on this machine, from the programs that are installed: started, broken and ended by the tests.
-
-Each daemon runs on an emulated machine (`init.py`) whose processes can be listed and cut off as one: also those of jobs. With
-`hosts=True` every machine has a network namespace, a name and an address of its own, joined by a bridge, so that a link can fail.
-"""
+"""A real Slurm of two nodes on this machine, from the programs that are installed: started, broken and ended by the tests."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import random
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
-from tests.slurm.machines import Machine, command_name, described, entered, program, send
+from tests.slurm.daemons import NODES, PATIENCE_S, Daemons, missing, missing_for_hosts, user_name
+from tests.slurm.machines import command_name, described, program, send
 
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
-COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
-NODES = ("n1", "n2")
-CONTROLLER_ADDRESS = "10.77.0.1"
-PATIENCE_S = 60.0
-ATTEMPTS = 4
-"""Another process may take a port between choosing it and starting a daemon."""
-
-CONF = """\
-ClusterName={name}
-SlurmctldHost={controller}({controller_address})
-SlurmUser={user}
-SlurmdUser={user}
-AuthType=auth/munge
-AuthInfo=socket={folder}/run/munge.sock
-CredType=cred/munge
-SlurmctldPort={ports[0]}
-SlurmctldPidFile={folder}/run/slurmctld.pid
-SlurmdPidFile={folder}/run/slurmd.%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd.%n.log
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool.%n
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SwitchType=switch/none
-MpiDefault=none
-ReturnToService=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-DefMemPerCPU=200
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
-JobCompType=jobcomp/none
-KillWait=2
-SlurmdTimeout=3
-MessageTimeout=5
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min_interval=0
-MinJobAge={min_job_age}
-{nodes}
-{partitions}
-{extra}
-"""
-"""Source: slurm.conf(5) of Slurm 22.05."""
-PARTITIONS = "PartitionName=main Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP"
-
-
-def missing() -> str:
-    """What keeps a cluster from being started here; empty when nothing does."""
-    lacks = [name for name in PROGRAMS if program(name) is None]
-    if lacks:
-        return f"{lacks[0]} is not installed (Debian: slurmctld slurmd slurm-client munge)"
-    return "" if os.path.isdir("/sys/fs/cgroup") else "slurmd wants /sys/fs/cgroup to be mounted"
-
-
-def missing_for_hosts() -> str:
-    """What keeps a cluster with networks of its own from being started here."""
-    if found := missing():
-        return found
-    if lacks := [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]:
-        return f"{lacks[0]} is not installed"
-    trial = ["unshare", "--net", "--uts", "ip", "link", "add", "br0", "type", "bridge"]
-    made = subprocess.run(trial, capture_output=True, check=False)
-    return "" if made.returncode == 0 else "no network namespace with a bridge can be made here"
+__all__ = ["NODES", "Cluster", "Row", "missing", "missing_for_hosts", "program", "user_name"]
 
 
 class Row(NamedTuple):
@@ -99,30 +25,14 @@ class Row(NamedTuple):
     reason: str
 
 
-class Cluster:
+class Cluster(Daemons):
     """A controller and two nodes, n1 and n2. A context manager; `close` fails when something of it is left alive."""
 
-    def __init__(
-        self, folder: Path, *, min_job_age: int = 300, partitions: str = PARTITIONS, extra: str = "", hosts: bool = False
-    ) -> None:
-        self.folder = folder
-        self.hosts = hosts
-        self.settings: dict[str, Any] = {"min_job_age": min_job_age, "partitions": partitions, "extra": extra}
-        self.machines: dict[str, Machine] = {}
-        self.conf = str(folder / "slurm.conf")
-        self.bin = folder / "bin"
-        for name in ("state", "log", "run", "bin"):
-            (folder / name).mkdir(parents=True)
-        for name in ("log", "state"):
-            (folder / name).chmod(0o700)
-        (folder / "munge.key").write_bytes(secrets.token_bytes(1024))
-        (folder / "munge.key").chmod(0o600)
-
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         try:
-            self._start()
+            self.start()
         except BaseException:
-            self._cut_all()
+            self.cut_all()
             raise
         return self
 
@@ -135,10 +45,29 @@ class Cluster:
         """SIGKILL: what was not saved yet is forgotten."""
         self.machines.pop("controller").cut()
 
-    def start_controller(self) -> None:
-        """Start it again on the state it saved, and wait until it answers."""
-        self._start_controller()
-        self.wait_for(self._answers, "the controller answering")
+    def start_controller(self, *, forget: bool = False) -> None:
+        """Start it again on the state it saved, or on none, and wait until it answers."""
+        if forget:
+            self.take_state()
+        self.start_slurmctld()
+        self.wait_for(self.answers, "the controller answering")
+
+    def take_state(self) -> Path:
+        """Take away what a killed controller saved; where it lies now."""
+        kept = self.folder / f"state-{secrets.token_hex(4)}"
+        (self.folder / "state").rename(kept)
+        (self.folder / "state").mkdir(mode=0o700)
+        return kept
+
+    def put_state(self, kept: Path) -> None:
+        """Give a killed controller back what it saved."""
+        shutil.rmtree(self.folder / "state")
+        kept.rename(self.folder / "state")
+
+    def has_saved(self, name: str) -> bool:
+        """Whether a controller that is started now would know the job of that name."""
+        state = self.folder / "state" / "job_state"
+        return state.exists() and name.encode() in state.read_bytes()
 
     def hang_controller(self) -> None:
         """Let it take connections and never answer, until `wake_controller`."""
@@ -154,7 +83,7 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Power on again, and wait until jobs can run there."""
-        self._start_node(name)
+        self.start_slurmd(name)
         self.wait_for(lambda: self.node_state(name) in ("idle", "mixed", "allocated"), f"{name} being up")
 
     def drain(self, name: str) -> None:
@@ -171,29 +100,13 @@ class Cluster:
 
     def cut_link(self, name: str) -> None:
         """Take the network of a node away (`hosts=True`)."""
-        self._in_switch("ip", "link", "set", f"to-{name}", "down")
+        self.in_switch("ip", "link", "set", f"to-{name}", "down")
 
     def restore_link(self, name: str) -> None:
         """End `cut_link`."""
-        self._in_switch("ip", "link", "set", f"to-{name}", "up")
+        self.in_switch("ip", "link", "set", f"to-{name}", "up")
 
     # ---- what a test asks
-
-    def command(self, *argv: str, stdin: str | None = None, check: bool = True, timeout_s: float = 30.0) -> str:
-        """Call one of Slurm's commands; its standard output."""
-        argv = (str(self.bin / argv[0]), *argv[1:])
-        done = subprocess.run(
-            argv,
-            env=self.environment(),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        assert not check or done.returncode == 0, f"{argv}: {done.stderr}"
-        return done.stdout
 
     def submit(self, script: str, *options: str) -> int:
         """Hand over a job that is not scq's; its id."""
@@ -209,10 +122,6 @@ class Cluster:
         """The newest job of that id or name."""
         return next((row for row in sorted(self.jobs(), reverse=True) if word in (row.id, row.name)), None)
 
-    def node_state(self, name: str) -> str:
-        """Such as `idle`, `down*`."""
-        return self.command("sinfo", "-h", "-N", "-n", name, "-o", "%T", check=False).strip()
-
     def processes(self) -> dict[str, list[int]]:
         """Everything alive on each node that is on, its daemon left out: the jobs and what they started."""
         return {
@@ -221,25 +130,9 @@ class Cluster:
             if name in self.machines
         }
 
-    def environment(self) -> dict[str, str]:
-        """Variables for calls of Slurm's commands."""
-        return {"PATH": f"{self.bin}:{os.environ['PATH']}", "SLURM_CONF": self.conf, "LANG": "C.UTF-8"}
-
-    def wait_for(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
-        """Wait until something is true."""
-        give_up = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < give_up, f"{what} did not happen\n{self.said()}"
-            time.sleep(0.05)
-
     def wait_until_empty(self) -> None:
         """Wait until no job is left on any node, as a process."""
         self.wait_for(lambda: not any(self.processes().values()), "the end of every process of the jobs")
-
-    def said(self) -> str:
-        """The end of the controller's log, for somebody who has to find out what went wrong."""
-        log = self.folder / "log" / "slurmctld.log"
-        return log.read_text(errors="replace")[-2000:] if log.exists() else ""
 
     def close(self) -> None:
         """End the daemons, the jobs with them. Fails when a job that was cancelled leaves something alive."""
@@ -249,142 +142,12 @@ class Cluster:
             self.command("scancel", "--state=PENDING", f"--user={user_name()}", check=False)
             self.command("scancel", f"--user={user_name()}", check=False)
             give_up = time.monotonic() + PATIENCE_S
-            while any(living := self.processes().values()) and time.monotonic() < give_up:
+            while any(self.processes().values()) and time.monotonic() < give_up:
                 time.sleep(0.05)
             left = {name: [described(pid) for pid in pids] for name, pids in self.processes().items() if pids}
-        self._cut_all()
+        self.cut_all()
         assert not left, f"cancelled jobs left processes alive: {left}"
-
-    # ---- how it is made
-
-    def _start(self) -> None:
-        for attempt in range(ATTEMPTS):
-            self._configure()
-            self._start_network()
-            self._start_munge()
-            self._start_controller("-i")
-            for name in NODES:
-                self._start_node(name)
-            give_up = time.monotonic() + PATIENCE_S
-            while time.monotonic() < give_up and not self._died():
-                if all(self.node_state(name) == "idle" for name in NODES):
-                    return
-                time.sleep(0.05)
-            said = self.said()
-            self._cut_all()
-            assert attempt + 1 < ATTEMPTS and "in use" in self._errors(), f"Slurm did not start\n{said}\n{self._errors()}"
-
-    def _configure(self) -> None:
-        ports = free_ports(1 + len(NODES))
-        host = socket.gethostname().partition(".")[0]
-        lines = []
-        for number, name in enumerate(NODES):
-            hostname, address = (name, node_address(number)) if self.hosts else (host, "127.0.0.1")
-            place = f"NodeHostname={hostname} NodeAddr={address} Port={ports[1 + number]}"
-            lines.append(f"NodeName={name} {place} CPUs=2 RealMemory=1000 State=UNKNOWN")
-        text = CONF.format(
-            name=f"scq{secrets.token_hex(4)}",
-            controller="ctl" if self.hosts else host,
-            controller_address=CONTROLLER_ADDRESS if self.hosts else "127.0.0.1",
-            user=user_name(),
-            folder=self.folder,
-            ports=ports,
-            nodes="\n".join(lines),
-            **self.settings,
-        )
-        Path(self.conf).write_text(text)
-
-    def _start_network(self) -> None:
-        """A switch that is the controller's machine, and a namespace for each node; also the commands that enter the first."""
-        inside = ""
-        if self.hosts:
-            self.machines["switch"] = self._machine("switch", ["sleep", "infinity"], inside=("unshare", "--net", "--uts"))
-            self.wait_for(self.machines["switch"].processes, "the network")
-            inside = " ".join(entered(self.machines["switch"])) + " "
-            self._in_switch("hostname", "ctl")
-            for command in ("add br0 type bridge", "set lo up", "set br0 up"):
-                self._in_switch("ip", "link", *command.split())
-            self._in_switch("ip", "addr", "add", f"{CONTROLLER_ADDRESS}/24", "dev", "br0")
-            for number, name in enumerate(NODES):
-                self._join(name, f"{node_address(number)}/24")
-        for name in COMMANDS:
-            (self.bin / name).write_text(f'#!/bin/sh\nexec {inside}{program(name)} "$@"\n')
-            (self.bin / name).chmod(0o755)
-
-    def _join(self, name: str, address: str) -> None:
-        """Make the network of one node and plug it in. It outlives the node's power cuts, as a cable does."""
-        wire = self._machine(f"wire-{name}", ["sleep", "infinity"], inside=("unshare", "--net", "--uts"))
-        self.machines[f"wire-{name}"] = wire
-        self.wait_for(wire.processes, "the network of a node")
-        self._in_switch("ip", "link", "add", f"to-{name}", "type", "veth", "peer", "name", "eth0", "netns", str(wire.first.pid))
-        self._in_switch("ip", "link", "set", f"to-{name}", "master", "br0", "up")
-        for command in (f"hostname {name}", "ip link set lo up", f"ip addr add {address} dev eth0", "ip link set eth0 up"):
-            subprocess.run([*entered(wire), *command.split()], check=True)
-
-    def _in_switch(self, *argv: str) -> None:
-        subprocess.run([*entered(self.machines["switch"]), *argv], check=True)
-
-    def _start_munge(self) -> None:
-        run = self.folder / "run"
-        files = [f"--socket={run}/munge.sock", f"--pid-file={run}/munged.pid", f"--log-file={self.folder}/log/munged.log"]
-        keys = [f"--key-file={self.folder}/munge.key", f"--seed-file={self.folder}/munge.seed"]
-        self.machines["munge"] = self._machine("munge", ["munged", "--foreground", "--force", "--num-threads=2", *files, *keys])
-        self.wait_for((run / "munge.sock").exists, "munged listening", 20.0)
-
-    def _start_controller(self, *options: str) -> None:
-        inside = entered(self.machines["switch"]) if self.hosts else ()
-        self.machines["controller"] = self._machine("controller", ["slurmctld", "-D", *options], inside=inside)
-
-    def _start_node(self, name: str) -> None:
-        inside = entered(self.machines[f"wire-{name}"]) if self.hosts else ()
-        self.machines[name] = self._machine(name, ["slurmd", "-D", "-N", name], inside=inside)
-
-    def _machine(self, name: str, command: list[str], inside: tuple[str, ...] = ()) -> Machine:
-        command[0] = program(command[0]) or command[0]
-        env = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "SLURM_CONF": self.conf, "LANG": "C.UTF-8"}
-        return Machine(command, env, self.folder / "log" / f"{name}.out", inside)
-
-    def _answers(self) -> bool:
-        """Whether the controller answers, and both nodes have told it who they are."""
-        return bool(self.command("sinfo", "-h", check=False))
 
     def _signal_controller(self, number: signal.Signals) -> None:
         for pid in self.machines["controller"].processes():
             send(pid, number)
-
-    def _died(self) -> bool:
-        """Whether a daemon ended again right after it was started."""
-        return any(machine.first.poll() is not None for machine in self.machines.values())
-
-    def _errors(self) -> str:
-        return "".join(path.read_text(errors="replace")[-1000:] for path in (self.folder / "log").iterdir())
-
-    def _cut_all(self) -> None:
-        """The nodes first: a controller that is gone could not tell them anything anyway."""
-        for name in sorted(self.machines, key=lambda name: name not in NODES):
-            self.machines.pop(name).cut()
-
-
-def node_address(number: int) -> str:
-    """Address of a node that has a network of its own."""
-    return f"10.77.0.{11 + number}"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below those the kernel gives to outgoing connections."""
-    found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 200):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError("no free port was found")
-
-
-def user_name() -> str:
-    """Account the daemons and the tests run as."""
-    return pwd.getpwuid(os.geteuid()).pw_name

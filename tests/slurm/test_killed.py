@@ -67,7 +67,9 @@ class Killed:
         self.marker = folder / "reached"
         self.world = World(folder)
         place = f"shared_dir: {shared}, conf: {cluster.conf}, bin: {cluster.bin}, file_delay: 0"
-        self.world.owner.configure(f"executor: {{name: slurm, slurm: {{{place}}}}}\nnetwork: full\nresults: release\n")
+        self.world.owner.configure(
+            f"executor: {{name: slurm, slurm: {{{place}}}}}\nnetwork: full\nresults: release\nlimits: {{memory: 200 MiB}}\n"
+        )
         script = f"exec 3<>/dev/tcp/127.0.0.1/{ear.port}\necho {self.word} >&3\necho 42 > outputs/answer.txt\n"
         self.uid = self.world.approved(self.word, script)
 
@@ -94,13 +96,15 @@ def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
     for number in range(1, ENOUGH, STEP):
         one = Killed(tmp_path / str(number), number, cluster, shared_dir / str(number), ear)
         all_of_them.append(one)
-        if not one.call(dies_at=number):
-            break
-    assert len(all_of_them) > 10
-    for one in all_of_them:
+        died = one.call(dies_at=number)
         one.world.owner.scq("run-approved")
         assert one.status() == "running", one.marker
-    cluster.wait_until_empty()
+        if not died:
+            break
+    assert len(all_of_them) > 10
+    cluster.wait_for(
+        lambda: all(list((shared_dir / str(one.number)).glob("*.run/result.json")) for one in all_of_them), "the end of every job"
+    )
     for one in all_of_them:
         one.call(dies_at=one.number)
     for one in all_of_them:
@@ -108,6 +112,6 @@ def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
         one.world.owner.scq("run-approved")
         assert (one.status(), ear.heard[one.word]) == ("completed", 1), said
         assert one.audited("end") == 1, said
-        assert [file["path"] for file in one.world.owner.json("output", one.uid)["files"]] == ["answer.txt"], said
+    XX
         assert os.listdir(shared_dir / str(one.number)) == [], said
         assert one.world.owner.json("run-approved")["runs"] == [], said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -22,9 +23,10 @@ from msgspec.structs import replace
 
 from scq import node, sandbox
 from scq.digest import Caps, manifest
+from scq.errors import IntegrityError
 from scq.executors import rundir
 from scq.executors.processes import descendants
-from scq.executors.slurm.order import NODE, ORDER, ORDER_LIMIT, write_order
+from scq.executors.slurm.order import ANSWER, NODE, ORDER, ORDER_LIMIT, Answer, Probe, write_order
 from scq.model import Content
 from scq.ports import Ending, Entrance, Invocation, Mount, Task
 from tests.unit.executors.tasks import all_pids, command_line, is_alive, kill_if_alive, wait_for
@@ -229,6 +231,11 @@ class TestRuns:
         assert shared.begin(shared.order("true")) == 0
         assert shared.result().node == os.uname().nodename == (shared.control / NODE).read_text()
 
+    def test_a_name_that_is_no_text_is_made_one(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SLURMD_NODENAME", "n\udcff\n\x1b[1m" + "x" * 300)
+        assert shared.begin(shared.order("true")) == 0
+        assert shared.result().node == ("n? [1m" + "x" * 300)[:255]
+
     def test_wrong_arguments_are_wrong_usage(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert node.main(["one"]) == 2
         assert "usage" in capsys.readouterr().err
@@ -277,6 +284,10 @@ class TestEndedFromOutside:
         assert shared.result().cause == "interrupted"
         assert sleepers(mark) == []
 
+    def test_a_job_that_ends_itself_in_that_way_was_not_stopped(self, shared: Shared) -> None:
+        assert shared.begin(shared.order("kill -TERM $$")) == 0
+        assert (shared.result().exit_code, shared.result().cause) == (143, "exit")
+
     def test_before_the_start_a_request_to_stop_leaves_nothing(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
         class Stopped:
             def check(self) -> None:
@@ -310,6 +321,25 @@ class TestOnce:
         assert shared.begin(sha256) == 0
         assert not (shared.work / "runs").exists()
         assert not (shared.control / rundir.RESULT).exists()
+
+    def test_a_refusal_is_no_second_answer(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+        sha256 = shared.order("true")
+
+        def taken_back(control: str, sha256: str) -> NoReturn:
+            (shared.control / rundir.STARTED).write_text("revoked")
+            raise IntegrityError("something is wrong")
+
+        monkeypatch.setattr(node, "read_order", taken_back)
+        assert node.main([str(shared.control), sha256]) == 0
+        assert sorted(os.listdir(shared.control)) == [ORDER, rundir.STARTED]
+
+    def test_a_shared_disk_needs_to_know_no_locks(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(*_arguments: object) -> NoReturn:
+            raise OSError(errno.ENOSYS, "Function not implemented")
+
+        monkeypatch.setattr("fcntl.flock", unknown)
+        assert shared.begin(shared.order("true")) == 0
+        assert shared.result().exit_code == 0
 
     def test_a_run_that_was_taken_back_is_left_alone(self, shared: Shared, capsys: pytest.CaptureFixture[str]) -> None:
         sha256 = shared.order("true")
@@ -482,6 +512,19 @@ class TestOrders:
         refused(shared, hashlib.sha256(content).hexdigest(), "integrity", "not one for this folder")
 
 
+class TestProbes:
+    @pytest.mark.parametrize(("box", "problems"), [("bwrap", []), ("cage", ["sandbox: no sandbox is called 'cage'"])])
+    def test_what_is_asked_is_answered_and_nothing_runs(self, shared: Shared, box: str, problems: list[str]) -> None:
+        settings = {"scratch_root": str(shared.root), "apart": True}
+        sha256 = write_order(str(shared.control), Probe(box, settings, paths=("/usr", "/no/such/folder")))
+        assert node.main([str(shared.control), sha256]) == 0
+        answer = msgspec.json.decode((shared.control / ANSWER).read_bytes(), type=Answer)
+        assert (answer.node, answer.missing) == ("n1", ("/no/such/folder",))
+        assert [problem.what for problem in answer.problems] == problems
+        assert sorted(os.listdir(shared.control)) == [ANSWER, ORDER]
+        assert sorted(os.listdir(shared.root)) == sorted([shared.scratch.name, shared.control.name])
+
+
 class TestStart:
     def test_an_approval_that_ended_while_it_waited(self, shared: Shared) -> None:
         sha256 = shared.order("touch ran", not_after=datetime.now(UTC) - timedelta(seconds=1))
@@ -522,6 +565,26 @@ class TestStart:
         assert "File too large" in said
         assert str(shared.control) in said
         assert not (shared.work / "ran").exists()
+
+    @needs_root
+    def test_a_job_that_fills_the_shared_disk_still_gets_its_result(self, shared: Shared, tmp_path: Path) -> None:
+        sha256 = shared.order("cat /dev/zero > big; echo full; exit 3")
+        shutil.copytree(shared.root, tmp_path / "before")
+        script = f"""
+            mount -t tmpfs -o size=1m,mode=711 scq-test {shared.root} && cp -a {tmp_path}/before/. {shared.root} || exit 97
+            chown -R {ORDINARY}:{ORDINARY} {shared.scratch}
+            "$@"; code=$?
+            cp -a {shared.control} {tmp_path}/after; exit $code
+        """
+        code, said = ended(shared.start(sha256, "unshare", "--mount", "sh", "-c", script, "sh"))
+        if code == 97:
+            pytest.skip("no file system can be mounted here")
+        assert code == 0, said
+        ending = rundir.read_result(f"{tmp_path}/after")
+        assert ending is not None
+        assert (ending.exit_code, ending.cause, ending.stderr_bytes > 0) == (3, "exit", True)
+        assert "No space left on device" in said  # of the logs, which have no room
+        assert "reserve" not in os.listdir(tmp_path / "after")
 
     def test_a_result_that_cannot_be_written_is_said(self, shared: Shared) -> None:
         sha256 = shared.order("touch ran")

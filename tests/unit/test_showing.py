@@ -152,8 +152,12 @@ RUNS = Whereabouts("running", "412", "main", "n1", since=NOW)
         (RUNS, f"runs on n1 since {when(NOW)} (job 412)", "on n1"),
         (Whereabouts("running"), "runs on the cluster", "on the cluster"),
         (Whereabouts("ending"), "is over on the cluster; the next scq run-approved takes it over", "over, to be taken over"),
-        (Whereabouts("unknown", why="no answer"), "cannot be told now: no answer", "cannot be told now"),
-        (Whereabouts("unknown"), "cannot be told now", "cannot be told now"),
+        (
+            Whereabouts("unknown", why="no answer"),
+            "was handed to the cluster; more cannot be told now: no answer",
+            "not known now",
+        ),
+        (Whereabouts("unknown"), "was handed to the cluster; more cannot be told now", "not known now"),
     ],
 )
 def test_where_a_run_is_on_a_cluster_has_long_words_and_short_ones(place: Whereabouts, words: str, note: str) -> None:

@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
-from scq.executors.slurm.commands import Commands
-from scq.executors.slurm.options import common, placed
 
 from scq import __version__
 from scq.clean import line
 from scq.config_values import Slurm
 from scq.errors import BusyError, InvalidFileError, ScqError
 from scq.executors.processes import STOP_SIGNALS
+from scq.executors.slurm.commands import Commands
+from scq.executors.slurm.options import common, placed
 from scq.executors.slurm.order import ANSWER, OUTPUT, Answer, Probe, batch_script, control_of, write_order
 from scq.files import read_bytes, remove_tree, write_atomic
 from scq.model import Problem
@@ -138,8 +138,8 @@ class _Inquiry:
         script = batch_script(self.setting.python or sys.executable, self.control, digest)
         words = (*common(placed(self.setting, Traits()), self.tag, self.control), *BOUNDS)
         self.handed_over = True  # a command that is given up may have come through
-        said = self.commands.run("sbatch", words, script)
-        return "" if said.code == 0 else f"sbatch refused it: {last_line(said.err)}"
+        said = self.commands.run("sbatch", words, script=script)
+        return "" if said.code == 0 else f"sbatch refused it: {said.sentence or said.code}"
 
     def _wait(self) -> Reply:
         give_up = time.monotonic() + PATIENCE_S
@@ -191,7 +191,7 @@ class _Inquiry:
             said = self.commands.run("squeue", words)
         except BusyError as error:
             return Reply(why=str(error)), False
-        rows = [row.split("|", 3) for row in text_of(said.out).splitlines() if row.startswith(f"{self.tag}|")]
+        rows = [row.split("|", 3) for row in said.out.splitlines() if row.startswith(f"{self.tag}|")]
         row = next((row for row in rows if len(row) == 4), None)
         if row is None:
             return Reply(why="the cluster does not know it any more"), True
@@ -210,7 +210,7 @@ class _Inquiry:
     def _output(self) -> str:
         """The last line the job or Slurm wrote about it."""
         try:
-            return last_line(read_bytes(os.path.join(self.control, OUTPUT), ANSWER_LIMIT))
+            return last_line(read_bytes(os.path.join(self.control, OUTPUT), ANSWER_LIMIT).decode("utf-8", "replace"))
         except InvalidFileError:  # not there yet, or nothing that a job of ours writes
             return ""
 
@@ -225,14 +225,10 @@ class _Inquiry:
             said = self.commands.run("scancel", ("--quiet", f"--name={self.tag}", f"--user={os.geteuid()}"))
         except ScqError as error:
             return str(error)
-        return "" if said.code == 0 else last_line(said.err) or f"scancel ended with {said.code}"
+        return "" if said.code == 0 else said.sentence or f"scancel ended with {said.code}"
 
 
-def last_line(said: bytes | str) -> str:
-    """The last line with something in it of what a command said, cleaned and cut."""
-    lines = [row for row in text_of(said).splitlines() if row.strip()]
+def last_line(said: str) -> str:
+    """The last line with something in it, cleaned and cut."""
+    lines = [row for row in said.splitlines() if row.strip()]
     return line(lines[-1], SAID_LIMIT) if lines else ""
-
-
-def text_of(said: bytes | str) -> str:
-    return said if isinstance(said, str) else said.decode("utf-8", "replace")

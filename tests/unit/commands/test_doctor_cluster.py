@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import scq.commands.doctor as doctor
-from scq import checking, checking_cluster, installed
+from scq import __version__, checking, checking_cluster, installed
 from scq.config import load
 from scq.context import Context
 from scq.errors import CONFIG, FAILED, OK
 from scq.executors.slurm import probe
+from scq.executors.slurm.order import ANSWER, Answer, Probe
+from scq.model import Problem
 from scq.report import Report
 from tests.unit.slurm_stand_in import StandIn
 
@@ -115,7 +120,6 @@ def test_missing_commands_are_named(place: Place) -> None:
 
 @pytest.mark.parametrize(("said", "shown"), [("slurm 18.08.1", "is old"), ("Slurm, of course", "does not tell"), ("", "nothing")])
 def test_a_version_that_is_not_known_to_work_is_a_note(said: str, shown: str, place: Place) -> None:
-    text = (place.slurm.bin / "sbatch").read_text().replace("slurm-wlm 22.05.8", said)
     place.slurm.answers()
     text = (place.slurm.bin / "sbatch").read_text().replace("slurm-wlm 22.05.8", said)
     place.slurm.write("sbatch", text)
@@ -248,7 +252,7 @@ def test_a_job_that_waits_is_taken_back_with_the_reason(place: Place, brief: Non
         ("", "true", "does not know it any more"),
         ("", "echo 'other|FAILED|n1|x'; echo 'junk'", "does not know it any more"),
         ("", 'echo "$name|RUNNING|n1|None"', "runs on node n1, and no answer was seen"),
-        ("", "exec sleep 60", "squeue"),
+        ("", "exec sleep 60", "squeue: no answer"),
         ("echo '{}' > $control/answer.json", "true", "cannot be understood"),
         ("printf '\\377' > $control/answer.json", "true", "cannot be understood"),
         ("mkfifo $control/answer.json", "true", "cannot be understood"),
@@ -296,6 +300,10 @@ def test_a_shared_folder_without_room_is_named(place: Place, monkeypatch: pytest
     assert "No space left" in place.odd()[0][2]
 
 
+def test_room_is_looked_at_in_the_shared_folder_too(place: Place) -> None:
+    assert any(check.detail.endswith(f"at {place.shared}") for check in doctor._disk(place.context()))
+
+
 def test_what_it_waits_for_is_shown_on_a_terminal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     ctx = place.context()
@@ -318,3 +326,42 @@ def test_a_stop_signal_waits_until_all_is_taken_back(place: Place) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert seen == [[]]
+
+
+def test_a_controller_that_falls_silent_while_the_job_is_out_is_told_with_what_to_do(place: Place) -> None:
+    place.slurm.answers()
+    place.slurm.hangs("scancel")
+    ((name, level, detail),) = place.odd("command_timeout: 1")
+    assert (name, level) == ("node", "warning")
+    assert "scancel: no answer" in detail
+    place.slurm.scancel("")
+    subprocess.run([place.slurm.bin / "scancel", "after", "all"], check=True)
+
+
+def test_places_of_rules_that_are_known_are_told(place: Place) -> None:
+    place.slurm.answers()
+    found = place.look("rules: [{tags: a, partition: p}, {tags: b, partition: q}]")
+    assert ("cluster", "ok", "the places of the rules are known there: 2 of 2 tried") in found
+
+
+def test_a_node_tells_what_it_is_and_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURMD_NODENAME", "n7")
+    asked = Probe("bwrap", {}, paths=(str(tmp_path), str(tmp_path / "gone")), programs=("sh", "no-such"), path="/usr/bin:/bin")
+    before = datetime.now(UTC)
+    probe.answer(str(tmp_path), asked, [Problem("sandbox", "no bwrap", "Install it.")])
+    found = msgspec.json.decode((tmp_path / ANSWER).read_bytes(), type=Answer)
+    assert (found.node, found.uid, found.version) == ("n7", os.geteuid(), __version__)
+    assert before <= found.at <= datetime.now(UTC)
+    assert found.missing == (str(tmp_path / "gone"), "no-such")
+    assert found.problems == (Problem("sandbox", "no bwrap", "Install it."),)
+    monkeypatch.delenv("SLURMD_NODENAME")
+    probe.answer(str(tmp_path), asked, [])
+    assert msgspec.json.decode((tmp_path / ANSWER).read_bytes(), type=Answer).node == os.uname().nodename
+
+
+def test_another_thread_can_ask_too(place: Place) -> None:
+    """It cannot hold signals back."""
+    place.slurm.answers()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(place.look).result()
+    assert [level for _, level, _ in found] == ["ok"] * 3

@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from scq.config_values import Log
 from scq.journal import Journal
-from tests.people import World
+from tests.people import OWNER, World
 
 
 def write(world: World, *messages: str, run: str = "3f2a91c0d4e5", step: str = "check", **settings: int) -> None:
@@ -120,3 +122,24 @@ def test_following_shows_each_line_at_once_across_rotation_and_ends_with_ctrl_c(
     follower.send_signal(signal.SIGINT)
     assert follower.communicate(timeout=30) == ("", "interrupted\n")
     assert follower.returncode == 130
+
+
+def test_a_job_that_another_call_runs_is_followed_to_its_end(world: World, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    uid = world.approved("long", f"echo one\nwhile [ ! -e {go} ]; do sleep 0.05; done\nprintf two\nexit 3\n")
+    place = ["--home", str(world.owner.home), "--root", str(world.root), "--email", OWNER]
+    command = [sys.executable, "-m", "scq", *place]
+    with subprocess.Popen([*command, "run-approved", "--no-stream"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        state = world.owner.home / "runs" / f"{uid}-1" / "started"
+        while not state.exists():
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.02)
+        with subprocess.Popen(
+            [*command, "logs", uid, "-f"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as following:
+            assert following.stdout is not None
+            assert [following.stdout.readline() for _ in range(2)] == ["── stdout\n", "one\n"]
+            go.touch()
+            assert following.communicate(timeout=60) == ("two\n", f"{uid[:8]} ended with exit code 3\n")
+            assert following.returncode == 0
+        assert running.wait(timeout=60) == 4

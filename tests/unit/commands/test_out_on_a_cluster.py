@@ -24,7 +24,7 @@ from scq.ports import Ending, Plan, Task
 from scq.state import State
 from scq.store import Store
 from tests.making import NOW
-from tests.people import OWNER, World
+from tests.people import OWNER, SECOND, Person, World
 
 ENDING = Ending(0, "exit", NOW.isoformat(), NOW.isoformat())
 
@@ -190,6 +190,12 @@ class TestCancel:
         assert "is not yours" in world.second.scq("cancel", uid, code=2).err
         assert cluster.stopped == []
 
+    def test_somebody_else_on_the_same_home_ends_nothing(self, world: World, cluster: type[StandIn]) -> None:
+        uid = out(world)
+        other = Person(world.owner.home, world.root, SECOND)
+        assert f"{uid[:8]} belongs to {OWNER}" in other.scq("cancel", uid, code=2).err
+        assert cluster.stopped == []
+
     def test_a_run_of_this_machine_ends_with_the_call_that_runs_it(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world, executor="local")
         answer = world.owner.scq("cancel", uid, code=2)
@@ -258,7 +264,9 @@ class TestFollow:
         uid = out(world)
         far(cluster, stdout=b"one\n")
         rundir.write_result(str(cluster.far), replace(ENDING, exit_code=None, cause="interrupted"))
-        assert Follow(world, uid).said == [f"{uid[:8]} was ended on the cluster; the next scq run-approved or scq cycle tells why"]
+        assert Follow(world, uid).said == [
+            f"{uid[:8]} was ended on the cluster; the next scq run-approved or scq cycle tells why"
+        ]
 
     @pytest.mark.parametrize(("option", "shown"), [("stdout", ["out"]), ("stderr", ["error"])])
     def test_one_stream_is_followed_by_itself(self, world: World, cluster: type[StandIn], option: str, shown: list[str]) -> None:

@@ -22,7 +22,7 @@ WAITS = Whereabouts("waiting", "412", "main", why="Resources", position=3, start
 RUNS = Whereabouts("running", "411", "main", "n1", since=SINCE)
 SILENT = Whereabouts("unknown", why="the cluster does not answer")
 NASTY = Whereabouts("waiting", "7\x1b[2J", "\u202emain\n", why="<b>Reso\x07urces</b>\r\nx" * 50)
-CONFIG = """run: {network: none}
+CONFIG = """network: none
 executor:
   name: slurm
   slurm: {shared_dir: /srv/scq, max_queued: %d}

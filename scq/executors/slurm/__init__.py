@@ -1,0 +1,248 @@
+"""Jobs on a Slurm cluster, through its own commands and a folder that every node sees. Nothing of scq stays resident.
+
+That a run happens once rests on files alone: a node begins it by making `started`, and a call that gives it up makes that file
+first. What Slurm says only tells whether a job can still come, and why it ended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from scq.config_values import Slurm
+from scq.errors import BusyError, ScqError, UsageError
+from scq.executors import rundir
+from scq.executors.slurm import endings, notes
+from scq.executors.slurm.checks import check
+from scq.executors.slurm.commands import Commands
+from scq.executors.slurm.notes import Note
+from scq.executors.slurm.queue import Queue, ask
+from scq.executors.slurm.submitting import Submitted, controller_trouble, submit
+from scq.model import Problem, Whereabouts
+from scq.ports import Ending, Task
+
+MOST_REFUSED = 3
+"""The same refusal so many times in a row is not about single jobs: the rest is left for a later call."""
+LATER = "It is noted: the next call that reaches the cluster ends it."
+
+
+class SlurmExecutor:
+    """Hands runs to the cluster; a later call takes over how they ended. One object asks for the queue at most once.
+
+    `trouble` is one sentence when the last `run` could not go on, else empty.
+    """
+
+    name = "slurm"
+    remote = True
+
+    def __init__(self, setting: Slurm) -> None:
+        self.setting = setting
+        self.trouble = ""
+        self._commands = Commands(setting)
+        self._asked: Queue | BusyError | None = None
+        self._stopped: set[str] = set()
+
+    def check(self) -> Sequence[Problem]:
+        """What keeps every job from being taken: the shared folder, Slurm's commands. Nothing is asked of the cluster."""
+        return check(self.setting, self._commands)
+
+    def run(self, tasks: Iterator[Task], limit: int, ended: Callable[[Task, Ending | ScqError], None]) -> None:
+        """Submit at most `limit` tasks. A task is taken from the iterator only when the one before is done with.
+
+        Stops early, and says why in `trouble`, when the cluster does not answer or keeps refusing for the same reason. Raises
+        ValueError for a directory that was used before, ConfigError where a command is missing.
+        """
+        self.trouble = controller_trouble(self._commands) if limit > 0 else ""
+        handed = refused = 0
+        last = ""
+        while not self.trouble and handed < limit and (task := next(tasks, None)) is not None:
+            self._asked = None
+            done = submit(self.setting, self._commands, task)
+            if isinstance(done, Submitted):
+                handed, refused, self.trouble = handed + 1, 0, done.trouble
+                continue
+            refused = refused + 1 if str(done) == last else 1
+            last = str(done)
+            ended(task, done)
+            if refused == MOST_REFUSED:
+                self.trouble = last
+
+    def outcome(self, directory: str) -> Ending | bool | None:
+        """What became of a run of an earlier call: its ending, None while it is alive or may be, False when it never began.
+
+        After False nothing of it will ever run. Raises BusyError when the cluster does not answer, or there is no room for what
+        the run left.
+        """
+        ending = rundir.read_result(directory)
+        if ending is not None:
+            return ending
+        if rundir.is_locked(directory):
+            return None
+        note = notes.read_note(directory)
+        if note is None:
+            return self._never_submitted(directory)
+        if notes.is_noted(directory, notes.GIVEN_UP):
+            return False
+        queue = self._queue()
+        try:
+            return self._settle(directory, note, queue)
+        except OSError as error:
+            what = f"{error.filename or note.control}: {error.strerror}"
+            raise BusyError(f"a run on the cluster cannot be taken over: {what}", "Nothing is lost: mend it and call again.") from error
+
+    def began(self, directory: str) -> bool:
+        """Whether the job itself was ever about to be started on a node, as far as can be seen from here."""
+        if rundir.was_started(directory):
+            return True
+        note = notes.read_note(directory)
+        if note is None or notes.is_noted(directory, notes.GIVEN_UP):
+            return False
+        return notes.begun(note.control) or not os.path.isdir(note.control)
+
+    def logs(self, directory: str) -> str:
+        """The control folder while the run is out, the directory itself once its ending, and so its whole logs, lie there."""
+        if notes.is_noted(directory, rundir.RESULT):
+            return directory
+        note = notes.read_note(directory)
+        return directory if note is None else note.control
+
+    def whereabouts(self, directories: Sequence[str]) -> Mapping[str, Whereabouts]:
+        """Where runs are now, by directory; those that were never submitted are left out. Asks the cluster once, never raises."""
+        found: dict[str, Whereabouts] = {}
+        out: dict[str, Note] = {}
+        for directory in directories:
+            note = notes.read_note(directory)
+            if notes.is_noted(directory, rundir.RESULT):
+                found[directory] = Whereabouts("ending")
+            elif note is not None:
+                out[directory] = note
+            elif rundir.is_locked(directory):
+                found[directory] = Whereabouts("waiting", why="being handed over")
+        if not out:
+            return found
+        try:
+            queue = self._queue()
+        except ScqError as error:
+            return found | {directory: _silent(note, str(error)) for directory, note in out.items()}
+        return found | {directory: _place(directory, note, queue) for directory, note in out.items()}
+
+    def stop(self, directory: str) -> None:
+        """Have a run ended. That it is wanted is noted first, so a later `outcome` does it where this call cannot.
+
+        Raises BusyError when it could only be noted, UsageError for a directory that is not there.
+        """
+        if not os.path.isdir(directory):
+            raise UsageError(f"{os.path.basename(directory)}: there is no such run", "See scq list.")
+        if notes.is_noted(directory, rundir.RESULT):
+            return
+        notes.remember(directory, notes.STOP)
+        if rundir.is_locked(directory):
+            raise BusyError(f"{os.path.basename(directory)}: is being handed to the cluster right now", LATER)
+        note = notes.read_note(directory)
+        if note is not None:
+            self._cancel(note)
+            self._asked = None
+
+    def _queue(self) -> Queue:
+        """The queue, asked for once; so is one that does not answer."""
+        if self._asked is None:
+            try:
+                self._asked = ask(self._commands, self.setting)
+            except BusyError as error:
+                self._asked = error
+        if isinstance(self._asked, BusyError):
+            raise self._asked
+        return self._asked
+
+    def _never_submitted(self, directory: str) -> Ending | bool:
+        """No note means that sbatch was not called. One that was to be stopped must not be submitted after all."""
+        if not notes.is_noted(directory, notes.STOP):
+            return False
+        ending = _ending("cancelled", _now(), endings.STOPPED)
+        rundir.write_result(directory, ending)
+        return ending
+
+    def _settle(self, directory: str, note: Note, queue: Queue) -> Ending | bool | None:
+        """The queue is older than every file that is read here: what it says is over has written all it ever will."""
+        state = queue.state(note.tag)
+        stopped = notes.is_noted(directory, notes.STOP)
+        left = rundir.read_result(note.control)
+        if left is not None and not (left.cause == "interrupted" and endings.alive(state) and not stopped):
+            ending = endings.refined(left, state, stopped=stopped)
+            return notes.take_home(directory, note, replace(ending, node=notes.node_of(note.control)))
+        if endings.alive(state):
+            notes.forget(directory, notes.MISSING)
+            if stopped:
+                self._cancel(note)
+            return None
+        if queue.at <= note.at <= _now().timestamp():
+            return None  # submitted after the queue was asked for
+        if notes.missing_for(directory) < self.setting.file_delay:
+            return None
+        return _give_up(directory, note, state, stopped)
+
+    def _cancel(self, note: Note) -> None:
+        """Raises BusyError when the cluster does not do it."""
+        if note.tag in self._stopped:
+            return
+        said = self._commands.run("scancel", [f"--name={note.tag}"])
+        if said.code != 0:
+            raise BusyError(f"the cluster did not cancel the job (scancel: {said.sentence})", LATER)
+        self._stopped.add(note.tag)
+
+
+def _give_up(directory: str, note: Note, state: str, stopped: bool) -> Ending | bool | None:
+    """A run that left no result and that the cluster does not have any more."""
+    decided = notes.revocation(note.control)
+    began = not os.path.isdir(note.control) or notes.begun(note.control)
+    cause = endings.without_result(state, began=began, stopped=stopped)
+    ending = None
+    if cause is not None:
+        detail = notes.last_words(note.control) if cause == "start" else ""
+        ending = _ending(cause, _now(), detail or endings.sentence(cause, stopped=stopped))
+        ending = replace(ending, node=notes.node_of(note.control))
+    if began and ending is not None:
+        started = rundir.read_started(note.control)
+        since = _iso(note.at) if started is None else started.started_at
+        return notes.take_home(directory, note, replace(ending, started_at=since))
+    if decided is False and not notes.revoke(note.control, ending):
+        return None  # it began after all, just now
+    if decided is not False:
+        ending = decided if isinstance(decided, Ending) else None
+    if ending is not None:
+        return notes.take_home(directory, note, ending)
+    notes.remember(directory, notes.GIVEN_UP)
+    return False
+
+
+def _place(directory: str, note: Note, queue: Queue) -> Whereabouts:
+    row = queue.jobs.get(note.tag)
+    if notes.is_noted(note.control, rundir.RESULT):
+        return Whereabouts("ending", note.id, node=notes.node_of(note.control))
+    if row is not None:
+        return queue.whereabouts(row)
+    if rundir.is_locked(directory) or note.at >= queue.at:
+        return Whereabouts("waiting", note.id, why="being handed over")
+    return Whereabouts("unknown", note.id, why="the cluster does not know it")
+
+
+def _silent(note: Note, why: str) -> Whereabouts:
+    if notes.is_noted(note.control, rundir.RESULT):
+        return Whereabouts("ending", note.id, node=notes.node_of(note.control))
+    return Whereabouts("unknown", note.id, why=why)
+
+
+def _ending(cause: str, now: datetime, detail: str) -> Ending:
+    return Ending(None, cause, now.isoformat(), now.isoformat(), detail=detail)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
