@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from benchmarks.measuring import Cost, measure
 from benchmarks.world import World
-from tests.slurm.cluster import COMMANDS, NODES, Cluster, missing, user_name
+from tests.slurm.cluster import NODES, Cluster, missing, user_name
 
 BARE = 100
 """So many submissions of the same form, without scq, are the floor of handing over."""
@@ -62,6 +62,7 @@ for name in sorted(os.listdir(source)):
             os.rename(f"{target}/{name}/{kept}.tmp", f"{target}/{name}/{kept}")
     shutil.rmtree(f"{source}/{name}")
 """
+COMMANDS = ("sbatch", "squeue", "scontrol", "scancel")
 PROGRAMS = os.path.dirname(shutil.which("sbatch") or "")
 COUNTING = '#!/bin/sh\necho {name} >> {log}\nexec {program} "$@"\n'
 
@@ -151,6 +152,8 @@ class _World:
         self.folder = folder
         self.cluster = cluster
         self.shared = folder / "shared"
+        self.shared.mkdir()
+        self.shared.chmod(0o711)
         self.world = World(folder, "c0")
         self._configure(PROGRAMS)
 

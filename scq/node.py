@@ -57,11 +57,11 @@ def _carry_out(control: str, sha256: str, node: str) -> int:
         return _say(f"{control} is not there: nothing is done", OK)
     if rundir.was_started(control):
         return _say(TAKEN, OK)
+    write_atomic(os.path.join(control, NODE), node.encode(), sync=False)
     try:
         order = _order(control, sha256, node)
         if order.probe is not None:
             return _answer(control, order.probe)
-        write_atomic(os.path.join(control, NODE), node.encode(), sync=False)
         task = _entered(control, order.task, node)
     except ConfigError as error:
         return _refuse(control, node, "start", str(error))

@@ -52,9 +52,12 @@ def own_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def shared_dir() -> Iterator[Path]:
-    """What `executor.slurm.shared_dir` can name: not made yet."""
+    """What `executor.slurm.shared_dir` can name."""
     for folder in open_folder():
-        yield folder / "shared"
+        shared = folder / "shared"
+        shared.mkdir()
+        shared.chmod(0o711)
+        yield shared
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class SlurmSite(Site):
             time.sleep(0.05)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        return {**USUAL_ENVIRONMENT, **env}
+        return {**USUAL_ENVIRONMENT, "PWD": WORK, **env}
 
     def folder(self, task: Task) -> str:
         return WORK

@@ -15,6 +15,7 @@ from tests.people import OWNER, World
 from tests.slurm.cluster import Cluster
 
 CONFIG = """network: none
+limits: {{memory: 200 MiB}}
 executor:
   name: slurm
   slurm:
@@ -32,8 +33,6 @@ ENDLESS = "trap '' TERM\necho begun\necho wrong >&2\nsleep 600 & wait\n"
 def away(tmp_path: Path, cluster: Cluster, shared_dir: Path) -> World:
     """People whose approved jobs go to the cluster."""
     world = World(tmp_path)
-    shared_dir.mkdir()
-    shared_dir.chmod(0o711)
     config = CONFIG.format(shared=shared_dir, bin=cluster.bin, conf=cluster.conf, python=sys.executable)
     world.owner.configure(config.replace(", output_review: false", ""))
     return world

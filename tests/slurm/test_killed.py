@@ -66,6 +66,7 @@ class Killed:
         self.word = f"job-{number}"
         self.marker = folder / "reached"
         self.world = World(folder)
+        shared.mkdir(0o711, parents=True)
         place = f"shared_dir: {shared}, conf: {cluster.conf}, bin: {cluster.bin}, file_delay: 0"
         self.world.owner.configure(
             f"executor: {{name: slurm, slurm: {{{place}}}}}\nnetwork: full\nresults: release\nlimits: {{memory: 200 MiB}}\n"
@@ -112,6 +113,6 @@ def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
         one.world.owner.scq("run-approved")
         assert (one.status(), ear.heard[one.word]) == ("completed", 1), said
         assert one.audited("end") == 1, said
-    XX
+        assert [file["path"] for file in one.world.owner.json("output", one.uid)["outputs"]] == ["answer.txt"], said
         assert os.listdir(shared_dir / str(one.number)) == [], said
         assert one.world.owner.json("run-approved")["runs"] == [], said

@@ -28,7 +28,7 @@ NODES = ("n1", "n2")
 @pytest.fixture
 def away(tmp_path: Path, cluster: Cluster, shared_dir: Path) -> World:
     """People whose approved jobs go to the cluster."""
-    shared_dir.mkdir(mode=0o711)
+    shared_dir.mkdir(mode=0o711, exist_ok=True)
     world = World(tmp_path)
     world.owner.configure(CONFIG.format(shared=shared_dir, bin=cluster.bin, conf=cluster.conf, python=sys.executable))
     return world
@@ -58,7 +58,7 @@ def test_where_a_job_is_can_be_read_from_the_line_to_its_machine(away: World, cl
         node = place["node"] if place and place["state"] == "running" else ""
         return bool(node)
 
-    cluster.wait_for(runs, "the start of the job")
+    cluster.wait_for(lambda: runs() and "begun" in owner.scq("logs", uid, code=None).out, "the start of the job")
     assert node in NODES
     assert owner.scq("list").out.rstrip().endswith(f"on {node}")
     assert f"has been running on {node} for " in " ".join(owner.json("why", uid)["reasons"])

@@ -184,6 +184,18 @@ def test_a_hundred_rules_are_kept_in_their_order(home: Path) -> None:
     assert [rule.partition for rule in loaded.config.slurm.rules] == [f"p{number}" for number in range(100)]
 
 
+def test_of_many_rules_the_wrong_one_is_shown(home: Path) -> None:
+    rules: list[dict[str, Any]] = [{"tags": f"t{number}", "partition": f"p{number}"} for number in range(100)]
+    rules[70] = {"tags": "t70", "partition": "--uid=0"}
+    (error,) = found(home, rules=rules).errors
+    assert '[{"tags":"t70","partition":"--uid=0"}] is not allowed' in error.what
+
+
+def test_a_rule_that_places_nothing_is_an_error(home: Path) -> None:
+    (error,) = found(home, rules=[{"tags": ["gpu"], "submitters": ["ana@example.org"]}]).errors
+    assert error.where == "config.yaml: executor.slurm.rules"
+
+
 @pytest.mark.parametrize("folder", ["shared", "/", "/a/../b", "/a%jb", "/a\\b", "/a\nb", "", ["/a"], 7])
 def test_a_shared_folder_is_a_plain_absolute_path(folder: object, home: Path) -> None:
     assert any(error.where == "config.yaml: executor.slurm.shared_dir" for error in found(home, shared_dir=folder).errors)

@@ -331,7 +331,7 @@ class TestOnce:
 
         monkeypatch.setattr(node, "read_order", taken_back)
         assert node.main([str(shared.control), sha256]) == 0
-        assert sorted(os.listdir(shared.control)) == [ORDER, rundir.STARTED]
+        assert sorted(os.listdir(shared.control)) == [NODE, ORDER, rundir.STARTED]
 
     def test_a_shared_disk_needs_to_know_no_locks(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
         def unknown(*_arguments: object) -> NoReturn:
@@ -521,7 +521,7 @@ class TestProbes:
         answer = msgspec.json.decode((shared.control / ANSWER).read_bytes(), type=Answer)
         assert (answer.node, answer.missing) == ("n1", ("/no/such/folder",))
         assert [problem.what for problem in answer.problems] == problems
-        assert sorted(os.listdir(shared.control)) == [ANSWER, ORDER]
+        assert sorted(os.listdir(shared.control)) == [ANSWER, NODE, ORDER]
         assert sorted(os.listdir(shared.root)) == sorted([shared.scratch.name, shared.control.name])
 
 

@@ -7,7 +7,7 @@ first. What Slurm says only tells whether a job can still come, and why it ended
 from __future__ import annotations
 
 import os
-import re
+import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -27,6 +27,7 @@ from scq.ports import Ending, Task
 
 MOST_REFUSED = 3
 """The same refusal so many times in a row is not about single jobs: the rest is left for a later call."""
+ALREADY_OVER = "already completing or completed"
 LATER = "It is noted: the next call that reaches the cluster ends it."
 
 
@@ -92,7 +93,8 @@ class SlurmExecutor:
             return self._settle(directory, note, queue)
         except OSError as error:
             what = f"{error.filename or note.control}: {error.strerror}"
-            raise BusyError(f"a run on the cluster cannot be taken over: {what}", "Nothing is lost: mend it and call again.") from error
+            advice = "Nothing is lost: mend it and call again."
+            raise BusyError(f"a run on the cluster cannot be taken over: {what}", advice) from error
 
     def began(self, directory: str) -> bool:
         """Whether the job itself was ever about to be started on a node, as far as can be seen from here."""
@@ -139,7 +141,10 @@ class SlurmExecutor:
             raise UsageError(f"{os.path.basename(directory)}: there is no such run", "See scq list.")
         if notes.is_noted(directory, rundir.RESULT):
             return
-        notes.remember(directory, notes.STOP)
+        try:
+            notes.remember(directory, notes.STOP)
+        except OSError as error:
+            raise BusyError(f"{error.filename}: {error.strerror}", "Make room there and call again.") from error
         if rundir.is_locked(directory):
             raise BusyError(f"{os.path.basename(directory)}: is being handed to the cluster right now", LATER)
         note = notes.read_note(directory)
@@ -189,8 +194,8 @@ class SlurmExecutor:
         """Raises BusyError when the cluster does not do it."""
         if note.tag in self._stopped:
             return
-        said = self._commands.run("scancel", [f"--name={note.tag}"])
-        if said.code != 0:
+        said = self._commands.run("scancel", [f"--name={note.tag}", *_own()])
+        if said.code != 0 and ALREADY_OVER not in said.err:
             raise BusyError(f"the cluster did not cancel the job (scancel: {said.sentence})", LATER)
         self._stopped.add(note.tag)
 
@@ -217,6 +222,16 @@ def _give_up(directory: str, note: Note, state: str, stopped: bool) -> Ending | 
         return notes.take_home(directory, note, ending)
     notes.remember(directory, notes.GIVEN_UP)
     return False
+
+
+def _own() -> list[str]:
+    """Only jobs of this account: others may choose the same name. Without an account nobody else's can be cancelled."""
+    uid = os.getuid()
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return []
+    return [f"--user={uid}"]
 
 
 def _place(directory: str, note: Note, queue: Queue) -> Whereabouts:

@@ -196,9 +196,7 @@ def _input(script: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def _drain(
-    process: subprocess.Popen[bytes], out: Callable[[bytes], None], err: Callable[[bytes], None], deadline: float
-) -> None:
+def _drain(process: subprocess.Popen[bytes], out: Callable[[bytes], None], err: Callable[[bytes], None], deadline: float) -> None:
     """Take what a command says until it has closed both pipes. Raises TimeoutError at the deadline."""
     with selectors.DefaultSelector() as selector:
         for pipe, take in ((process.stdout, out), (process.stderr, err)):

@@ -82,10 +82,8 @@ def common(placement: Placement, tag: str, control: str) -> list[str]:
         result.append(f"--cpus-per-task={placement.cpus}")
     if placement.tmp is not None:
         result.append(f"--tmp={_mib(placement.tmp)}M")
-    for name in ("partition", "account", "qos", "constraint", "gres"):
-        if value := getattr(placement, name):
-            result.append(f"--{name}={value}")
-    return result
+    places = {name: getattr(placement, name) for name in ("partition", "account", "qos", "constraint", "gres")}
+    return [*result, *(f"--{name}={value}" for name, value in places.items() if value)]
 
 
 def minutes(timeout_s: float) -> int:

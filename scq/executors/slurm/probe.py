@@ -41,10 +41,8 @@ LOOK_EVERY_S = 1.0
 BOUNDS = ("--time=1", "--mem=256M", "--deadline=now+15minutes")
 ANSWER_LIMIT = 1 << 18
 SAID_LIMIT = 300
-AT_WORK = frozenset(
-    ("CONFIGURING", "COMPLETING", "RUNNING", "STOPPED", "SUSPENDED", "SIGNALING", "STAGE_OUT", "RESIZING", "RESV_DEL_HOLD")
-)
-WAITING = frozenset(("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"))
+AT_WORK = frozenset(("CONFIGURING", "COMPLETING", "RUNNING", "STOPPED", "SUSPENDED", "SIGNALING", "STAGE_OUT", "RESIZING"))
+WAITING = frozenset(("PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"))
 """Words of squeue(1) for jobs that are not over."""
 
 

@@ -10,8 +10,9 @@ import os
 import re
 import time
 from array import array
-from collections.abc import Callable
+from bisect import bisect_left
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -54,6 +55,7 @@ class Queue:
         self.jobs: dict[str, Row] = {}
         self._uid = uid
         self._waiting: dict[str, array[int]] = {}
+        self._places_of: dict[str, dict[int, int]] = {}
         self._count = 0
 
     def add(self, line: str) -> None:
@@ -83,10 +85,20 @@ class Queue:
         if self._count > MOST:
             return None
         mine = _key(row.priority, row.id)
-        places = [
-            1 + sum(one > mine for one in self._waiting[name]) for name in row.partition.split(",") if name in self._waiting
-        ]
-        return min(places, default=None)
+        places = [self._places(name).get(mine) for name in row.partition.split(",")]
+        return min((place for place in places if place is not None), default=None)
+
+    def _places(self, partition: str) -> dict[int, int]:
+        """Place of each of our waiting jobs in one partition. One pass over all that wait there, however many are ours."""
+        if partition not in self._places_of:
+            ours = [row for row in self.jobs.values() if row.state == "PENDING" and partition in row.partition.split(",")]
+            mine = sorted(_key(row.priority, row.id) for row in ours)
+            earlier = [0] * (len(mine) + 1)
+            for one in self._waiting.get(partition, ()):
+                earlier[bisect_left(mine, one)] += 1
+            before = list(accumulate(reversed(earlier)))[::-1]
+            self._places_of[partition] = {key: 1 + before[index + 1] for index, key in enumerate(mine)}
+        return self._places_of[partition]
 
     def whereabouts(self, row: Row) -> Whereabouts:
         """What people are told about a job that the cluster knows."""
@@ -112,14 +124,10 @@ def ask(commands: Commands, setting: Slurm) -> Queue:
     words = ["--states=all", "--noheader", FORMAT]
     if not setting.others:
         words.append(f"--user={uid}")
-    _listed(commands, words, queue.add)
-    return queue
-
-
-def _listed(commands: Commands, words: list[str], each: Callable[[str], None]) -> None:
-    said = commands.lines("squeue", words, each)
+    said = commands.lines("squeue", words, queue.add)
     if said.code != 0:
         raise BusyError(f"the cluster does not answer (squeue: {said.sentence or f'exit code {said.code}'})", LATER)
+    return queue
 
 
 def _key(priority: int, number: int) -> int:

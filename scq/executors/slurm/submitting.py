@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -91,7 +92,8 @@ def _answered(directory: str, note: Note, said: Said) -> Submitted | ScqError:
     told = _ID.fullmatch(said.out.strip())
     if told is not None:
         try:
-            notes.write_note(directory, replace(note, id=told[1]))
+            # From now on a queue that was asked for earlier need not hold it.
+            notes.write_note(directory, replace(note, id=told[1], at=time.time()))
         except OSError as error:
             # Its tag finds it as well.
             return Submitted(f"{directory}: {error.strerror}")
@@ -100,8 +102,9 @@ def _answered(directory: str, note: Note, said: Said) -> Submitted | ScqError:
 
 def _withdrawn(directory: str, control: str, error: ScqError) -> ScqError:
     """Nothing was taken: what could start it goes first, so that a ghost would find nothing."""
-    remove_file(os.path.join(control, ORDER))
-    remove_tree(control)
+    with suppress(OSError):  # a folder that cannot be changed now goes with the run; nothing points to it any more
+        remove_file(os.path.join(control, ORDER))
+        remove_tree(control)
     remove_file(os.path.join(directory, NOTE))
     return error
 
@@ -110,4 +113,4 @@ def _unwritten(error: OSError | InvalidFileError) -> ScqError:
     if isinstance(error, InvalidFileError):
         return error
     what = f"{error.filename}: {error.strerror}"
-    return BusyError(f"the job cannot be written for the cluster: {what}", "Make room there, or mend the folder; it is tried again.")
+    return BusyError(f"the job cannot be written for the cluster: {what}", "Make room there; the next call tries it again.")
