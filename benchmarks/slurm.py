@@ -88,7 +88,7 @@ class Result(Struct, frozen=True):
     @property
     def submit_ms(self) -> float:
         """Handing over one job."""
-        return self.submit.wall_ms / self.jobs
+        return (self.submit.wall_ms - self.idle.wall_ms) / self.jobs
 
     @property
     def bare_ms(self) -> float:

@@ -216,7 +216,8 @@ class Runner:
                     ref=key,
                     job=record.id,
                     digest=run.digest,
-                    detail=f"sandbox {run.sandbox}, network {run.network}",
+                    detail=f"sandbox {run.sandbox}, network {run.network}"
+                    + (f", executor {run.executor}" if self.executor.remote else ""),
                 )
             return replace(state, jobs=jobs)
 

@@ -91,8 +91,9 @@ class Cluster(Daemons):
         self.command("scontrol", "update", f"nodename={name}", "state=drain", "reason=test")
 
     def resume(self, name: str) -> None:
-        """End `drain`, or the `down` of a node that came back."""
-        self.command("scontrol", "update", f"nodename={name}", "state=resume")
+        """End `drain`, also where the controller has forgotten it."""
+        if self.node_state(name).startswith("drain"):
+            self.command("scontrol", "update", f"nodename={name}", "state=resume")
 
     def scancel(self, *arguments: object) -> None:
         """End a job as an operator would."""

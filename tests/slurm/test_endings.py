@@ -37,9 +37,7 @@ def resting(cluster: Cluster) -> Iterator[None]:
     for node in NODES:
         cluster.drain(node)
     yield
-    for node in NODES:
-        if cluster.node_state(node).startswith("drain"):
-            cluster.resume(node)
+    go_on(cluster)
 
 
 def go_on(cluster: Cluster) -> None:

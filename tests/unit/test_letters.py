@@ -377,7 +377,7 @@ def test_the_start_of_a_job_is_told_with_where_it_is_and_to_its_submitter_withou
 ) -> None:
     uid = world.approved(layout="a3")
     ctx = context(world)
-    monkeypatch.setitem(ctx._executors, "slurm", Elsewhere(place))  # type: ignore[arg-type]
+    monkeypatch.setitem(ctx._executors, "slurm", Elsewhere(place))
     row = replace(queued(ctx, uid), kind="job.started")
     assert extra(ctx, row) == {}, "it was not handed over"
 

@@ -246,12 +246,16 @@ class TestLogs:
 
 class TestFollow:
     def test_lines_come_as_they_are_written_until_it_is_over(self, world: World, cluster: type[StandIn]) -> None:
+        def last() -> None:
+            far(cluster, stdout=b"one\ntwo\nthree")
+            rundir.write_result(str(cluster.far), ENDING)
+
         uid = out(world)
         cluster.places[f"{uid}-1"] = Whereabouts("waiting", "7")
         follow = Follow(world, uid)
         follow.then(lambda: far(cluster, stdout=b"one\ntwo\n"))
         follow.then(lambda: far(cluster, stdout=b"one\ntwo\nthr", stderr=b"\x1b[31mbad\x07\n"))
-        follow.then(lambda: (far(cluster, stdout=b"one\ntwo\nthree"), rundir.write_result(str(cluster.far), ENDING)))
+        follow.then(last)
         assert follow.lines == ["── stdout", "one", "two", "── stderr", "bad�", "── stdout", "three"]
         assert follow.said == [
             f"{uid[:8]} waits on the cluster: job 7",
