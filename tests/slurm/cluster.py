@@ -92,8 +92,13 @@ class Cluster(Daemons):
 
     def resume(self, name: str) -> None:
         """End `drain`, also where the controller has forgotten it."""
-        if self.node_state(name).startswith("drain"):
-            self.command("scontrol", "update", f"nodename={name}", "state=resume")
+
+        def resumed() -> bool:
+            if "drain" in self.node_state(name):
+                self.command("scontrol", "update", f"nodename={name}", "state=resume", check=False)
+            return "drain" not in self.node_state(name)
+
+        self.wait_for(resumed, f"{name} taking jobs again")
 
     def scancel(self, *arguments: object) -> None:
         """End a job as an operator would."""

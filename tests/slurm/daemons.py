@@ -23,6 +23,8 @@ from tests.slurm.machines import Machine, entered, program
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo")
 NODES = ("n1", "n2")
+MEMORY_MIB = 16_000
+"""Said to be there in each, whatever this machine has: jobs are small."""
 CONTROLLER_ADDRESS = "10.77.0.1"
 PATIENCE_S = 60.0
 ATTEMPTS = 4
@@ -60,6 +62,7 @@ KillWait=2
 SlurmdTimeout=3
 MessageTimeout=5
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,sched_min_interval=0
+SlurmdParameters=config_overrides
 MinJobAge={min_job_age}
 {nodes}
 {partitions}
@@ -169,7 +172,7 @@ class Daemons:
         for number, name in enumerate(NODES):
             hostname, address = (name, node_address(number)) if self.hosts else (host, "127.0.0.1")
             place = f"NodeHostname={hostname} NodeAddr={address} Port={ports[1 + number]}"
-            lines.append(f"NodeName={name} {place} CPUs=2 RealMemory=1000 State=UNKNOWN")
+            lines.append(f"NodeName={name} {place} CPUs=2 RealMemory={MEMORY_MIB} State=UNKNOWN")
         text = CONF.format(
             name=f"scq{secrets.token_hex(4)}",
             controller="ctl" if self.hosts else host,
@@ -233,8 +236,9 @@ class Daemons:
         return Machine(command, env, self.folder / "log" / f"{name}.out", inside)
 
     def answers(self) -> bool:
-        """Whether the controller answers, and both nodes have told it who they are."""
-        return bool(self.command("sinfo", "-h", check=False))
+        """Whether the controller answers, and every node that is on has told it who it is."""
+        states = [self.node_state(name) for name in NODES if name in self.machines]
+        return all(state and not state.endswith("*") and not state.startswith("unk") for state in states)
 
     def _died(self) -> bool:
         """Whether a daemon ended again right after it was started."""

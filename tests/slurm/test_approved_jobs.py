@@ -12,7 +12,7 @@ import pytest
 from tests.people import OWNER, World
 from tests.slurm.cluster import NODES, Cluster
 
-CONFIG = """run: {{network: none}}
+CONFIG = """network: none
 executor:
   name: slurm
   slurm: {{shared_dir: {shared}, bin: {bin}, conf: {conf}, python: {python}, command_timeout: 2s, file_delay: 0s}}

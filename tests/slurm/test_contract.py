@@ -58,10 +58,10 @@ class TestSlurmExecutor(ExecutorContract):
         assert site.executor().whereabouts([task.directory])[task.directory].state == "ending"
 
     def test_jobs_that_wait_know_their_place(self, site: SlurmSite) -> None:
-        first = site.begun(LONG, "first", limits=Limits(memory=600 << 20))
-        second = site.begun(LONG, "second", limits=Limits(memory=600 << 20))
-        third = site.hand_over(LONG, "third", limits=Limits(memory=600 << 20))
-        fourth = site.hand_over(LONG, "fourth", limits=Limits(memory=600 << 20))
+        first = site.begun(LONG, "first", limits=Limits(memory=10 << 30))
+        second = site.begun(LONG, "second", limits=Limits(memory=10 << 30))
+        third = site.hand_over(LONG, "third", limits=Limits(memory=10 << 30))
+        fourth = site.hand_over(LONG, "fourth", limits=Limits(memory=10 << 30))
         both = [third.directory, fourth.directory]
 
         def explained() -> bool:

@@ -27,7 +27,9 @@ def _shared(folder: str) -> Iterator[Problem]:
     try:
         found = os.lstat(folder)
     except OSError as error:
-        yield Problem(where, f"{folder}: {error.strerror}", f"Make it: mkdir -m 711 {folder}")
+        # The first run makes it, but not where what it lies in is missing: then the share is not mounted.
+        if not os.path.isdir(os.path.dirname(folder)):
+            yield Problem(where, f"{folder}: {error.strerror}", "Mount the shared file system, or make the folder it lies in.")
         return
     if not stat.S_ISDIR(found.st_mode):
         yield Problem(where, f"{folder} is not a folder", "Name the folder itself, not a link to it.")

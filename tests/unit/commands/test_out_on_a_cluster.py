@@ -21,6 +21,7 @@ from scq.errors import BusyError, ScqError
 from scq.executors import rundir
 from scq.model import Limits, Problem, Run, Whereabouts
 from scq.ports import Ending, Plan, Task
+from scq.showing import where_words
 from scq.state import State
 from scq.store import Store
 from tests.making import NOW
@@ -318,15 +319,13 @@ class TestFollow:
     def test_where_it_is_is_said_when_that_changes(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world)
         name = f"{uid}-1"
-        cluster.places[name] = Whereabouts("unknown", why="the cluster does not answer")
+        silent, runs = Whereabouts("unknown", why="the cluster does not answer"), Whereabouts("running", "7", node="c1")
+        cluster.places[name] = silent
         follow = Follow(world, uid)
-        follow.then(lambda: cluster.places.update({name: Whereabouts("running", "7", node="c1")}), after=verb.ASK_EVERY)
+        follow.then(lambda: cluster.places.update({name: runs}), after=verb.ASK_EVERY)
         follow.then(lambda: cluster.places.clear(), after=verb.ASK_EVERY)
         follow.rounds = 3 * verb.ASK_EVERY
-        assert [text.split(" ", 1)[1] for text in follow.said[:2]] == [
-            "cannot be told now: the cluster does not answer",
-            "runs on c1 (job 7)",
-        ]
+        assert follow.said[:2] == [f"{uid[:8]} {where_words(place)}" for place in (silent, runs)]
 
     @pytest.mark.parametrize(
         ("fields", "said"),
