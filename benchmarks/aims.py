@@ -26,7 +26,7 @@ INBOXES = 25
 OTHER_CALLS = 8
 """Of a full look: whose Drive it is, the place in the changes, folders of peers in pages, the list of answers."""
 
-SUBMIT, COLLECT = 6.0, 12.0
+SUBMIT, COLLECT = 6.0, 8.0
 """Times `sbatch` alone, and times taking the files of a job home alone: a private copy, its proof and notes come on top."""
 OUT_MS = 1.0
 SLURM_MIB = 64.0

@@ -82,12 +82,15 @@ class Context:
     def layout(self, family: str) -> Layout:
         return self.layouts[family]
 
-    def executor(self, name: str = "") -> Executor:
-        """The executor that new runs are given to, or the one of this name, which a run was given to."""
+    def executor(self, name: str = "", *, anew: bool = False) -> Executor:
+        """The executor that new runs are given to, or the one of this name, which a run was given to.
+
+        Each asks its cluster once; `anew` makes one that has not asked yet.
+        """
         from scq import executors
 
         name = name or self.config.executor
-        if name not in self._executors:
+        if anew or name not in self._executors:
             self._executors[name] = executors.get(name, self.config.slurm if name == "slurm" else None)
         return self._executors[name]
 

@@ -17,7 +17,7 @@ from scq.files import read_bytes
 from scq.journal import error_log_file, log_file
 from scq.journal.reading import follow, parsed, tail
 from scq.model import Job, Run
-from scq.ports import Executor, Plan
+from scq.ports import Plan
 from scq.reasons.ending import CAUSES
 from scq.report import Report
 from scq.selecting import is_out, select
@@ -170,7 +170,7 @@ class _AtWork:
 
     def _asked(self) -> str:
         """From the cluster, for a run that leaves no result. What is being handed over may not be known there at first."""
-        place = _asked_anew(self._ctx, self._run).whereabouts([self._directory]).get(self._directory)
+        place = self._ctx.executor(self._run.executor, anew=True).whereabouts([self._directory]).get(self._directory)
         state = "" if place is None else place.state
         if place is not None and state != self._state and state != "ending":
             self._ctx.say(f"{self._short_id} {where_words(place)}")
@@ -179,13 +179,6 @@ class _AtWork:
         if self._missed < 2:
             return ""
         return f"{self._short_id} is over on the cluster; {TELLS} how it ended"
-
-
-def _asked_anew(ctx: Context, run: Run) -> Executor:
-    """The executor of a run, one that knows nothing yet: each asks its cluster once."""
-    from scq import executors
-
-    return executors.get(run.executor, ctx.config.slurm if run.executor == "slurm" else None)
 
 
 def _over(run: Run, short_id: str) -> str:

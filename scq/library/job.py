@@ -173,7 +173,10 @@ class CodeJob:
         return self.refresh()
 
     def cancel(self, reason: str = "") -> CodeJob:
-        """Withdraw it before it has started, as its submitter or owner. Raises UsageError when that is too late or not yours."""
+        """Withdraw it before it has started, as its submitter or owner; its owner also ends it on a cluster.
+
+        Raises UsageError when that is too late or it is not yours, BusyError when the cluster does not answer.
+        """
         self._verbs.cancel(self.uid, reason)
         return self.refresh()
 

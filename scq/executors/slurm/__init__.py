@@ -178,7 +178,7 @@ class SlurmExecutor:
         left = rundir.read_result(note.control)
         if left is not None and not (left.cause == "interrupted" and endings.alive(state) and not stopped):
             ending = endings.refined(left, state, stopped=stopped)
-            return notes.take_home(directory, note, replace(ending, node=notes.node_of(note.control)))
+            return notes.take_home(directory, note, replace(ending, node=ending.node or notes.node_of(note.control)))
         if endings.alive(state):
             notes.forget(directory, notes.MISSING)
             if stopped:

@@ -49,7 +49,7 @@ def read_note(directory: str) -> Note | None:
     """The submission of a run; None when there was none."""
     try:
         return msgspec.json.decode(read_bytes(os.path.join(directory, NOTE), SMALL), type=Note)
-    except (InvalidFileError, msgspec.DecodeError):
+    except (InvalidFileError, msgspec.DecodeError, ValueError):
         return None
 
 
@@ -96,7 +96,7 @@ def revocation(control: str) -> Ending | bool | None:
         return False
     try:
         return msgspec.json.decode(content[len(REVOKED) :], type=Ending)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):
         return None
 
 

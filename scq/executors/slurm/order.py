@@ -104,7 +104,7 @@ def read_order(control: str, sha256: str) -> Order:
             advice = "Install the same version of scq on every node, or set executor.slurm.python."
             raise ConfigError(f"the order was written by scq {version[:40]}, and this node has scq {__version__}", advice)
         order = msgspec.json.decode(content, type=Order)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise IntegrityError("the order cannot be understood", "This is a fault of scq; please report it.") from error
     if (order.task is None) == (order.probe is None):
         raise IntegrityError("the order holds not exactly one thing to do", "This is a fault of scq; please report it.")

@@ -85,7 +85,7 @@ class Queue:
         if self._count > MOST:
             return None
         mine = _key(row.priority, row.id)
-        places = [self._places(name).get(mine) for name in row.partition.split(",")]
+        places = [self._places(name).get(mine) for name in row.partition.split(",") if name in self._waiting]
         return min((place for place in places if place is not None), default=None)
 
     def _places(self, partition: str) -> dict[int, int]:
@@ -94,7 +94,7 @@ class Queue:
             ours = [row for row in self.jobs.values() if row.state == "PENDING" and partition in row.partition.split(",")]
             mine = sorted(_key(row.priority, row.id) for row in ours)
             earlier = [0] * (len(mine) + 1)
-            for one in self._waiting.get(partition, ()):
+            for one in self._waiting[partition]:
                 earlier[bisect_left(mine, one)] += 1
             before = list(accumulate(reversed(earlier)))[::-1]
             self._places_of[partition] = {key: 1 + before[index + 1] for index, key in enumerate(mine)}
