@@ -59,7 +59,7 @@ def _devices(config: Config, file: str) -> Iterator[Problem]:
     named = [("devices", path) for path in config.slurm.devices]
     named += [("rules", path) for rule in config.slurm.rules for path in rule.devices]
     for key, path in named:
-        if not path.startswith("/dev/") or posixpath.normpath(path) != path:
+        if posixpath.dirname(path) != "/dev" or posixpath.normpath(path) != path:
             yield Problem(
-                f"{file}: executor.slurm.{key}", f"{path} is no device file", "Name files in /dev, such as /dev/nvidia*."
+                f"{file}: executor.slurm.{key}", f"{path} is no device file", "Name files directly in /dev, such as /dev/nvidia*."
             )

@@ -23,6 +23,8 @@ class Site(ABC):
 
     moment_s = 0.3
     """Long enough for a job to have said something."""
+    several = 8
+    """Jobs where more are wanted than may run at once, which is three."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -119,16 +121,16 @@ class ExecutorContract:
 
     def test_each_end_is_reported_once_in_the_calling_process(self, site: Site) -> None:
         reports: list[tuple[str, int]] = []
-        tasks = (site.task(f"j{number}", "true") for number in range(6))
+        tasks = (site.task(f"j{number}", "true") for number in range(site.several))
         site.finish(tasks, 3, lambda task, _ending: reports.append((task.label, os.getpid())))
-        assert sorted(reports) == [(f"j{number}", os.getpid()) for number in range(6)]
+        assert sorted(reports) == [(f"j{number}", os.getpid()) for number in range(site.several)]
 
     def test_a_task_is_taken_only_when_there_is_room(self, site: Site) -> None:
         taken = ended = most = 0
 
         def tasks() -> Iterator[Task]:
             nonlocal taken, most
-            for number in range(8):
+            for number in range(site.several):
                 taken += 1
                 most = max(most, taken - ended)
                 yield site.task(f"j{number}", "sleep 0.05")
@@ -138,13 +140,13 @@ class ExecutorContract:
             ended += 1
 
         site.finish(tasks(), 3, count)
-        assert (taken, ended, most) == (8, 8, 3)
+        assert (taken, ended, most) == (site.several, site.several, 3)
 
     def test_never_more_jobs_run_at_once_than_the_limit(self, site: Site) -> None:
         endings: list[Ending] = []
-        tasks = (site.task(f"j{number}", f"sleep {site.moment_s}") for number in range(8))
+        tasks = (site.task(f"j{number}", f"sleep {site.moment_s}") for number in range(site.several))
         site.finish(tasks, 3, lambda _task, ending: endings.append(ending))
-        assert len(endings) == 8
+        assert len(endings) == site.several
         assert 1 < most_at_once(endings) <= 3
 
     def test_nothing_is_taken_where_there_is_nothing(self, site: Site) -> None:

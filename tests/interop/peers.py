@@ -123,10 +123,20 @@ def environment(peer: Peer, python: str) -> Path:
     with FileLock(f"{folder}.lock"):
         if not stamp.is_file() or stamp.read_text() != wanted:
             call([python, "-m", "venv", "--clear", "--without-pip", str(folder)])
-            pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "--disable-pip-version-check", "--quiet"]
-            call([*pip, "install", "--no-compile", *peer.requirements])
+            install(interpreter, peer.requirements)
             stamp.write_text(wanted)
     return interpreter
+
+
+def install(interpreter: Path, requirements: tuple[str, ...]) -> None:
+    """Install packages into the environment of an interpreter: with uv, which takes a tenth of the time, or as pip is configured.
+
+    uv does not read the configuration of pip, so where packages come from a place of one's own it may find none.
+    """
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--python", str(interpreter), "--quiet"]
+    if subprocess.run([*uv, *requirements], capture_output=True, env=MACHINE_ENVIRONMENT, check=False).returncode != 0:
+        pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "--disable-pip-version-check", "--quiet"]
+        call([*pip, "install", "--no-compile", *requirements])
 
 
 def required(peer: Peer) -> Path:

@@ -149,7 +149,7 @@ class Cluster(Daemons):
             self.command("scancel", f"--user={user_name()}", check=False)
             give_up = time.monotonic() + PATIENCE_S
             while any(self.processes().values()) and time.monotonic() < give_up:
-                time.sleep(0.05)
+                time.sleep(0.15)
             left = {name: [described(pid) for pid in pids] for name, pids in self.processes().items() if pids}
         self.cut_all()
         assert not left, f"cancelled jobs left processes alive: {left}"

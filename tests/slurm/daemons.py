@@ -135,12 +135,14 @@ class Daemons:
         """Variables for calls of Slurm's commands."""
         return {"PATH": f"{self.bin}:{os.environ['PATH']}", "SLURM_CONF": self.conf, "LANG": "C.UTF-8"}
 
-    def wait_for(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
-        """Wait until something is true."""
+    def wait_for(
+        self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S, *, every_s: float = 0.15
+    ) -> None:
+        """Wait until something is true. Asking costs a process or more, so it is not done too often."""
         give_up = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < give_up, f"{what} did not happen\n{self.said()}"
-            time.sleep(0.05)
+            time.sleep(every_s)
 
     def said(self) -> str:
         """The end of the controller's log, for somebody who has to find out what went wrong."""

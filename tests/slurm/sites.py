@@ -24,6 +24,7 @@ class SlurmSite(Site):
     """Runs on a cluster. `settings` are those of `executor.slurm`; what a node wrote can be seen here at once."""
 
     moment_s = 1.0
+    several = 5
 
     def __init__(self, home: Path, shared: Path, cluster: Cluster, **settings: object) -> None:
         super().__init__(home)
@@ -56,15 +57,16 @@ class SlurmSite(Site):
             if len(out) < limit and not given.exhausted:
                 self.executor().run(given, limit - len(out), unwelcome)
                 out += given.take()
+            later = self.executor()
             for task in list(out):
-                ending = self.executor().outcome(task.directory)
+                ending = later.outcome(task.directory)
                 assert ending is not False, f"{task.label} never ran"
                 if isinstance(ending, Ending):
                     out.remove(task)
                     ended(task, ending)
             if given.exhausted and not out:
                 return
-            time.sleep(0.05)
+            time.sleep(0.3)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         return {**USUAL_ENVIRONMENT, "PWD": WORK, **env}
@@ -89,7 +91,7 @@ class SlurmSite(Site):
         give_up = time.monotonic() + patience_s
         while (ending := self.executor().outcome(task.directory)) is None:
             assert time.monotonic() < give_up, f"{task.label} has no outcome\n{self.cluster.said()}"
-            time.sleep(0.1)
+            time.sleep(0.3)
         return ending
 
     def ending(self, task: Task, patience_s: float = PATIENCE_S) -> Ending:

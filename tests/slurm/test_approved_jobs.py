@@ -44,7 +44,7 @@ def calls_until(world: World, cluster: Cluster, *uids: str, status: str = "compl
         world.owner.scq("run-approved", code=None)
         return {world.owner.job(uid)["status"] for uid in uids} == {status}
 
-    cluster.wait_for(reached, f"every job being {status}")
+    cluster.wait_for(reached, f"every job being {status}", every_s=1.0)
 
 
 def tags(shared: Path) -> list[str]:
@@ -138,8 +138,10 @@ def test_a_private_copy_that_was_changed_while_it_waited_does_not_run(away: Worl
     try:
         uid = away.approved("changed", COUNTED)
         away.owner.scq("run-approved")
-        (script,) = shared_dir.glob("scq-*/work/**/run.sh")
-        script.write_text("#!/bin/bash\necho other\n")
+        scripts = list(shared_dir.rglob("run.sh"))
+        assert scripts
+        for script in scripts:
+            script.write_text("#!/bin/bash\necho other\n")
     finally:
         for node in NODES:
             cluster.resume(node)

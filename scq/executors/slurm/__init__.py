@@ -25,6 +25,7 @@ from scq.executors.slurm.submitting import Submitted, controller_trouble, submit
 from scq.model import Problem, Whereabouts
 from scq.ports import Ending, Task
 
+DEFAULTS = Slurm()
 MOST_REFUSED = 3
 """The same refusal so many times in a row is not about single jobs: the rest is left for a later call."""
 ALREADY_OVER = "already completing or completed"
@@ -40,7 +41,7 @@ class SlurmExecutor:
     name = "slurm"
     remote = True
 
-    def __init__(self, setting: Slurm) -> None:
+    def __init__(self, setting: Slurm = DEFAULTS) -> None:
         self.setting = setting
         self.trouble = ""
         self._commands = Commands(setting)
@@ -186,6 +187,9 @@ class SlurmExecutor:
             return None
         if queue.at <= note.at <= _now().timestamp():
             return None  # submitted after the queue was asked for
+        if notes.is_away(note):
+            shared = os.path.dirname(note.control)
+            raise BusyError(f"{shared}: is not there, or empty", "Nothing is lost: mount the shared folder and call again.")
         if notes.missing_for(directory) < self.setting.file_delay:
             return None
         return _give_up(directory, note, state, stopped)

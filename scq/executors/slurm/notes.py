@@ -81,6 +81,16 @@ def missing_for(directory: str) -> float:
     return now - since
 
 
+def is_away(note: Note) -> bool:
+    """Whether the shared folder seems not to be mounted here: the control folder is not there, and neither is anything else."""
+    if os.path.isdir(note.control):
+        return False
+    try:
+        return not os.listdir(os.path.dirname(note.control))
+    except FileNotFoundError:
+        return True
+
+
 def begun(control: str) -> bool:
     """Whether a run began on a node: its `started` is there, and no call of ours made it."""
     return rundir.was_started(control) and revocation(control) is False

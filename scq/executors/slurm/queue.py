@@ -119,11 +119,10 @@ class Queue:
 
 def ask(commands: Commands, setting: Slurm) -> Queue:
     """The queue now. Raises BusyError when the cluster does not answer, ConfigError where its commands are missing."""
-    uid = os.getuid()
-    queue = Queue(uid, time.time())
+    queue = Queue(os.getuid(), time.time())
     words = ["--states=all", "--noheader", FORMAT]
     if not setting.others:
-        words.append(f"--user={uid}")
+        words.append("--me")
     said = commands.lines("squeue", words, queue.add)
     if said.code != 0:
         raise BusyError(f"the cluster does not answer (squeue: {said.sentence or f'exit code {said.code}'})", LATER)

@@ -17,7 +17,7 @@ class Bin:
         self.folder = folder
         folder.mkdir()
         self.set("scontrol", "echo 'Slurmctld(primary) at host is UP'")
-        self.set("sbatch", "cat > \"$0.script\"; echo 17")
+        self.set("sbatch", 'cat > "$0.script"; echo 17')
         self.set("scancel", "true")
         self.queue("")
 

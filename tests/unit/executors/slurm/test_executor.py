@@ -214,6 +214,14 @@ def test_a_call_killed_during_sbatch_holds_the_run_until_sbatch_has_ended(site: 
     assert ending.cause == "cancelled"
 
 
+def test_a_run_that_is_being_handed_over_is_alive(site: Site) -> None:
+    lock = rundir.acquire_lock(site.task.directory)
+    assert site.outcome() is None
+    found = site.executor().whereabouts([site.task.directory])
+    assert found == {site.task.directory: Whereabouts("waiting", why="being handed over")}
+    os.close(lock)
+
+
 def test_a_run_that_was_never_submitted_is_given_back(site: Site) -> None:
     assert site.outcome() is False
     assert not site.executor().began(site.task.directory)
@@ -268,7 +276,13 @@ def test_an_interruption_waits_for_the_word_of_the_cluster(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("state", "cause"),
-    [("NODE_FAIL", "node"), ("CANCELLED", "cancelled"), ("OUT_OF_MEMORY", "memory"), ("FAILED", "interrupted"), ("", "interrupted")],
+    [
+        ("NODE_FAIL", "node"),
+        ("CANCELLED", "cancelled"),
+        ("OUT_OF_MEMORY", "memory"),
+        ("FAILED", "interrupted"),
+        ("", "interrupted"),
+    ],
 )
 def test_a_run_that_began_and_left_no_result_ends_by_the_word_of_the_cluster(site: Site, state: str, cause: str) -> None:
     site.submit()
@@ -334,6 +348,22 @@ def test_a_control_folder_that_was_taken_away_names_the_run_as_interrupted(site:
     site.control.rename(site.shared / "away")
     assert site.executor().began(site.task.directory)
     assert site.over().cause == "interrupted"
+
+
+@pytest.mark.parametrize("left", ["an empty folder", "nothing"])
+def test_a_shared_folder_that_is_not_mounted_decides_nothing(site: Site, left: str) -> None:
+    site.submit()
+    site.begin()
+    rundir.write_result(str(site.control), ENDING)
+    site.shared.rename(site.home / "away")
+    if left != "nothing":
+        site.shared.mkdir()
+    with pytest.raises(BusyError, match="is not there, or empty"):
+        site.outcome()
+    if left != "nothing":
+        site.shared.rmdir()
+    (site.home / "away").rename(site.shared)
+    assert site.outcome() == replace(ENDING, node="n1")
 
 
 def test_a_file_of_a_node_gets_its_time_to_be_seen(site: Site) -> None:
@@ -436,7 +466,7 @@ def test_no_room_for_a_revocation_leaves_the_run_as_it_was(site: Site, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(notes.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             notes.revoke(str(site.control), None)
     assert not (site.control / "started").exists()
