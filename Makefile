@@ -20,7 +20,7 @@ help:
 	@echo "make check   lint, docs and test"
 	@echo "make fmt     format the code and fix what can be fixed"
 	@echo "make build   wheel and source archive in dist/"
-	@echo "make bench   measure start-up, looks and runs"
+	@echo "make bench   measure start-up, looks, runs and jobs on a cluster"
 	@echo "make clean   remove the environment and everything generated"
 
 demo: $(VENV)/.runtime bytecode

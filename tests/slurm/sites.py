@@ -24,7 +24,7 @@ class SlurmSite(Site):
     """Runs on a cluster. `settings` are those of `executor.slurm`; what a node wrote can be seen here at once."""
 
     moment_s = 1.0
-    several = 5
+    several = 4
 
     def __init__(self, home: Path, shared: Path, cluster: Cluster, **settings: object) -> None:
         super().__init__(home)
