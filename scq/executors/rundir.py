@@ -97,7 +97,7 @@ def read_started(directory: str) -> Started | None:
     """What `write_started` remembered; None when it is not there or unusable."""
     try:
         return msgspec.json.decode(read_bytes(os.path.join(directory, STARTED), RECORD_LIMIT), type=Started)
-    except (InvalidFileError, msgspec.DecodeError):
+    except (InvalidFileError, ValueError):  # msgspec raises UnicodeDecodeError for text that is none
         return None
 
 
@@ -110,5 +110,5 @@ def read_result(directory: str) -> Ending | None:
     """How a run ended; None when that was never written or is unusable."""
     try:
         return msgspec.json.decode(read_bytes(os.path.join(directory, RESULT), RECORD_LIMIT), type=Ending)
-    except (InvalidFileError, msgspec.DecodeError):
+    except (InvalidFileError, ValueError):  # msgspec raises UnicodeDecodeError for text that is none
         return None

@@ -29,14 +29,3 @@ def test_a_controller_starts_again_on_what_it_saved(own_cluster: Cluster) -> Non
     assert own_cluster.command("squeue", check=False, timeout_s=60.0) == ""
     own_cluster.start_controller()
     own_cluster.submit("true")
-
-
-def test_a_node_without_its_network_is_out_of_reach_until_it_is_back(host_cluster: Cluster) -> None:
-    number = host_cluster.submit("sleep 600", "--no-requeue", "-w", "n1")
-    host_cluster.wait_for(lambda: host_cluster.job(number).state == "RUNNING", "the job")  # type: ignore[union-attr]
-    host_cluster.cut_link("n1")
-    host_cluster.wait_for(lambda: host_cluster.job(number).state == "NODE_FAIL", "its end")  # type: ignore[union-attr]
-    assert host_cluster.processes()["n1"]
-    host_cluster.restore_link("n1")
-    host_cluster.wait_until_empty()
-    host_cluster.wait_for(lambda: host_cluster.node_state("n1") == "idle", "the node being back")

@@ -84,3 +84,10 @@ def test_a_lock_that_cannot_be_looked_at_is_not_taken_for_free(tmp_path: Path) -
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         rundir.is_locked(str(tmp_path))
+
+
+def test_a_record_whose_text_is_no_text_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / rundir.RESULT).write_bytes(b'{"exit_code":0,"cause":"\xff","started_at":"","finished_at":""}')
+    (tmp_path / rundir.STARTED).write_bytes(b'{"started_at":"\xff","pid":1,"session":1,"boot":"","ticks":1,"cwd":""}')
+    assert rundir.read_result(str(tmp_path)) is None
+    assert rundir.read_started(str(tmp_path)) is None

@@ -102,8 +102,8 @@ def test_source_that_is_made_to_break_a_reader_is_only_unparsed(source: str) -> 
 def test_source_of_far_too_many_parts_is_only_unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert python.NODES <= 300_000, "as many are read in a few seconds"
     monkeypatch.setattr(python, "NODES", 3_000)
-    assert rules("x = [" + "1," * 2_900 + "]\n") == []
-    assert rules("x = [" + "1," * 3_100 + "]\n")[-1] == (1, "unparsed")
+    assert rules("x = [" + "1,\n" * 2_900 + "]\n") == []
+    assert rules("x = [" + "1,\n" * 3_100 + "]\n")[-1] == (1, "unparsed")
 
 
 def test_a_long_literal_of_packed_data_is_told() -> None:
