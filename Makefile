@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COVERAGE_FLOOR := 90
 COVERED := tests/unit
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PURE := model state errors authority clean diff digests findings/* hours joining outbox peers planning reasons report routing scripts services showing timeline troubles view wording
 
@@ -75,9 +76,11 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.runtime: pyproject.toml $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable .
+	$(PIP) --editable .
 	@touch $@
 
+# uv takes a third of the time of pip and every core, but does not read the configuration of pip: where that is needed, pip has to do.
 $(VENV)/.dev: pyproject.toml $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) 'uv>=0.5,<1'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[dev]' || $(PIP) --editable '.[dev]'
 	@touch $(VENV)/.runtime $@

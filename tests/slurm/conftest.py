@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,36 +25,37 @@ def need(lack: str) -> None:
         pytest.skip(lack)
 
 
+@contextmanager
 def open_folder() -> Iterator[Path]:
     """A short-named folder that the user of the box can pass through, which those of pytest do not allow."""
     folder = Path(tempfile.mkdtemp(prefix="scq-slurm-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
     folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Two nodes that every test of this worker shares: leave no job behind and break nothing."""
     need(real.missing())
-    for folder in open_folder():
-        with Cluster(folder / "sl") as started:
-            yield started
+    with open_folder() as folder, Cluster(folder / "sl") as started:
+        yield started
 
 
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
     """Two nodes of this test's own, to be broken."""
     need(real.missing())
-    for folder in open_folder():
-        with Cluster(folder / "sl") as started:
-            yield started
+    with open_folder() as folder, Cluster(folder / "sl") as started:
+        yield started
 
 
 @pytest.fixture
 def shared_dir() -> Iterator[Path]:
     """What `executor.slurm.shared_dir` can name."""
-    for folder in open_folder():
+    with open_folder() as folder:
         shared = folder / "shared"
         shared.mkdir()
         shared.chmod(0o711)
@@ -66,6 +68,5 @@ def host_cluster() -> Iterator[Cluster]:
     need(real.missing())
     if lack := real.missing_for_hosts():
         pytest.skip(lack)
-    for folder in open_folder():
-        with Cluster(folder / "sl", hosts=True) as started:
-            yield started
+    with open_folder() as folder, Cluster(folder / "sl", hosts=True) as started:
+        yield started

@@ -1,4 +1,4 @@
-"""What an owner without any rights of their own does on a cluster; called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN`.
+"""What an owner without any rights of their own does on a cluster; called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN UMASK`.
 
 Says on standard output, as JSON, what the owner saw. It stops with an error where a call does not end as it should.
 """
@@ -22,12 +22,12 @@ LOOK = "id -u; umask; (while :; do sleep 1; done) & cp /proc/self/status status;
 PATIENCE_S = 60.0
 
 
-def main(repository: str, folder: str, conf: str, programs: str) -> None:
+def main(repository: str, folder: str, conf: str, programs: str, umask: str) -> None:
     """One job that ends by itself and one that is cancelled, from the submission to the release."""
     sys.path.insert(0, repository)
     from tests.people import World
 
-    os.umask(0o077)
+    os.umask(int(umask, 8))
     world = World(Path(folder))
     shared = Path(folder, "on", "all", "nodes")
     world.owner.configure(CONFIG.format(shared=shared, bin=programs, conf=conf, python=sys.executable))

@@ -230,7 +230,7 @@ class TestNames:
 class TestFullSharedFolder:
     @pytest.fixture
     def small(self, tmp_path: Path, cluster: Cluster) -> Iterator[SlurmSite]:
-        for folder in open_folder():
+        with open_folder() as folder:
             shared = folder / "shared"
             shared.mkdir()
             mounted = subprocess.run(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scq.digest import Caps, manifest
+from scq.errors import ScqError
 from scq.model import NO_LIMITS, Content, Limits
 from scq.ports import Ending, Entrance, Executor, Invocation, Task
 from scq.sandbox.bwrap import BwrapSandbox
@@ -80,9 +81,10 @@ def python(code: str) -> tuple[str, ...]:
 
 def run_one(executor: Executor, task: Task) -> Ending:
     """Run a single task to its end."""
-    endings: list[Ending] = []
+    endings: list[Ending | ScqError] = []
     executor.run(iter([task]), 1, lambda _task, ending: endings.append(ending))
     (ending,) = endings
+    assert isinstance(ending, Ending)
     return ending
 
 
