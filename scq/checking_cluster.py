@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from shlex import quote
 
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from scq.measuring import plan_of
 from scq.model import Placement
 from scq.ports import Traits
 from scq.sandbox.account import own_name
+from scq.sandbox.scratch import sweep_trials
 from scq.wheelhouse.sources import pythons
 
 OLDEST = (20, 11)
@@ -56,6 +58,10 @@ def _looked_at(ctx: Context, commands: Commands) -> Iterator[Check]:
         advice = "Install the client of Slurm, or name the folder: scq config set executor.slurm.bin FOLDER"
         yield fail("cluster", f"not found in {where}: {', '.join(missing)}", advice)
         return
+    for problem in ctx.executor().check():
+        if problem.where == "executor.slurm.conf":  # without it each command would try for a minute
+            yield fail("cluster", f"{problem.where}: {problem.what}", problem.advice)
+            return
     yield _version(commands)
     away = _controller(commands)
     if away:
@@ -147,13 +153,28 @@ def _shared(folder: str) -> Check:
         return fail("shared", f"{folder} can be written by others ({mode:04o})", f"chmod go-w {quote(folder)}")
     if os.geteuid() == 0 and not mode & 0o001:
         return fail("shared", f"{folder}: the user jobs run as cannot pass it ({mode:04o})", f"chmod o+x {quote(folder)}")
+    if above := _replaceable(folder):
+        detail = f"{folder}: whoever can write in {above} can put another folder in its place"
+        return note("shared", detail, f"Use a folder below one of your own, or: chmod +t {quote(above)}")
     return fine("shared", f"{folder}, which nobody else can write")
+
+
+def _replaceable(folder: str) -> str:
+    """The folder above it in which others can rename what belongs to somebody else; empty when there is none."""
+    for above in map(str, Path(os.path.realpath(folder)).parents):
+        found = os.stat(above)
+        # One's own group often has nobody else in it.
+        group = found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid())
+        if (group or found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
+            return above
+    return ""
 
 
 def _node(ctx: Context, commands: Commands) -> Iterator[Check]:
     """The cluster from within, by one tiny job."""
     say: Callable[[str], None] = ctx.say if sys.stderr.isatty() else lambda _line: None
     try:
+        sweep_trials(ctx.config.slurm.shared_dir)
         reply = ask(commands, ctx.config.slurm, _probe(ctx), say)
     except OSError as error:
         detail = f"{error.filename or ctx.config.slurm.shared_dir}: {error.strerror}"
@@ -181,6 +202,8 @@ def _unanswered(reply: Reply) -> Check:
     if reply.waits:
         advice = "The tiny job was taken back. sinfo shows the nodes; try again when one is free."
         return fail("node", f"no node took the tiny job: {reply.why}", advice)
+    if reply.advice:
+        return fail("node", f"the tiny job was not taken: {reply.why}", reply.advice)
     advice = f"{SHARED} and executor.slurm.python have to be the same on every node; docs/cluster.md says what a node needs."
     return fail("node", f"the tiny job gave no answer: {reply.why}", advice)
 

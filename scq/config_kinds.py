@@ -320,7 +320,7 @@ def _place(value: object) -> str | None:
 def _plain_folder(value: object) -> str | None:
     """An absolute path that Slurm takes as it is: it replaces `%` in names of files, and a `\\` ends that."""
     path = _absolute(value)
-    good = path is not None and len(path) > 1 and not {"%", "\\"} & set(path) and ".." not in path.split("/")
+    good = path is not None and path.strip("/") != "" and not {"%", "\\"} & set(path) and ".." not in path.split("/")
     return path.rstrip("/") if path is not None and good else None
 
 

@@ -44,17 +44,21 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2:
         return _say("usage: python -I -m scq.node CONTROL SHA256", USAGE)
     control, sha256 = argv
+    keeper = os.getppid()
     # Until the job is started a request to stop only has to leave nothing behind.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        return _carry_out(control, sha256, _node_name())
+        return _carry_out(control, sha256, _node_name(), keeper)
     except OSError as error:
         return _say(f"{error.filename or control}: {error.strerror or error}", FAILED)
 
 
-def _carry_out(control: str, sha256: str, node: str) -> int:
+def _carry_out(control: str, sha256: str, node: str, keeper: int) -> int:
     if os.path.islink(control) or not os.path.isdir(control):
         return _say(f"{control} is not there: nothing is done", OK)
+    for folder in (control, os.path.dirname(control)):
+        if not _is_own(folder):
+            return _say(f"{folder} belongs to somebody else or others may write there: nothing is done", FAILED)
     if rundir.was_started(control):
         return _say(TAKEN, OK)
     write_atomic(os.path.join(control, NODE), node.encode(), sync=False)
@@ -67,7 +71,15 @@ def _carry_out(control: str, sha256: str, node: str) -> int:
         return _refuse(control, node, "start", str(error))
     except ScqError as error:
         return _refuse(control, node, "integrity", str(error))
-    return _supervise(task, node)
+    if os.getppid() != keeper:
+        return _say("the cluster has given this run up: nothing is done", FAILED)
+    return _supervise(task, node, keeper)
+
+
+def _is_own(folder: str) -> bool:
+    """True when nobody but this user can put anything into a folder: the content is proven before the box shows it."""
+    found = os.lstat(folder)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _order(control: str, sha256: str, node: str) -> Order:
@@ -77,9 +89,9 @@ def _order(control: str, sha256: str, node: str) -> Order:
         raise ConfigError(f"node {node}: {error}", error.advice) from error
 
 
-def _supervise(task: Task, node: str) -> int:
+def _supervise(task: Task, node: str, keeper: int) -> int:
     try:
-        supervise_here(task, node)
+        supervise_here(task, node, keeper)
     except FileExistsError:
         return _say(TAKEN, OK)
     return OK

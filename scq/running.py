@@ -102,16 +102,17 @@ class Runner:
 
     def recover(self) -> None:
         """Finish what earlier calls began: publish ended runs, give unstarted claims back, mark cut-off runs as failed."""
-        silent: dict[str, str] = {}
+        said: set[str] = set()
         for key, record in self.ctx.store.load().jobs.items():
             run = record.run
-            if run is None or run.phase == "settled" or run.executor in silent:
+            if run is None or run.phase == "settled":
                 continue
             try:
                 self._recover(key, record, run)
-            except (BusyError, ConfigError) as error:  # nobody can be asked now: what is out stays out
-                silent[run.executor] = str(error)
-                self._trouble(run.executor, error)
+            except (BusyError, ConfigError) as error:  # it stays out; the others may be taken over all the same
+                if str(error) not in said:
+                    said.add(str(error))
+                    self._trouble(run.executor, error)
             if time.monotonic() - self._saved_at > SETTLE_EVERY_S:
                 self._settle()
         self._settle()
@@ -122,12 +123,12 @@ class Runner:
         ending = executor.outcome(folder)
         if ending is None:
             return
-        if isinstance(ending, Ending):
-            self._finish(key, record, ending)
-        elif executor.began(folder) and self._shown(record) != "completed":
+        if ending is False and executor.began(folder):
             now = self.ctx.now().isoformat()
             started = (run.started_at or run.claimed_at).isoformat()
-            self._finish(key, record, Ending(None, "interrupted", started, now))
+            ending = Ending(None, "interrupted", started, now)
+        if isinstance(ending, Ending) and not (ending.cause in INTERRUPTIONS and self._shown(record) == "completed"):
+            self._finish(key, record, ending)
         else:
             self._refused[key] = run, self._shown(record) not in FINISHED
 
@@ -461,8 +462,13 @@ class Runner:
     def _give_back(self) -> None:
         """Claims whose jobs never started are taken back; where they were shown as running they are shown as approved again."""
         refused, self._refused = self._refused, {}
-        for run, _ in refused.values():
-            remove_run(self._folder(run))
+        for key, (run, _) in list(refused.items()):
+            try:
+                remove_run(self._folder(run))
+            except OSError as error:  # it stays claimed, and the next call gives it back
+                del refused[key]
+                what = f"{error.filename or run.directory}: cannot be removed ({error.strerror})"
+                self._trouble(run.executor, BusyError(what, "The next run-approved tries again."))
 
         def change(state: State) -> State:
             jobs = dict(state.jobs)

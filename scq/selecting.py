@@ -24,7 +24,7 @@ def select(ctx: Context, word: str) -> tuple[str, Record, Job, View]:
 
 def is_out(run: Run | None) -> bool:
     """Whether a run was handed to a cluster and is not over, as far as is known here."""
-    return run is not None and run.phase != "settled" and run.executor != "local"
+    return run is not None and run.phase in ("claimed", "started") and run.executor != "local"
 
 
 def advice_at_work(run: Run | None, short_id: str) -> str:

@@ -304,11 +304,16 @@ def where_note(place: Whereabouts) -> str:
     """Where such a run is now, in two or three words."""
     if place.state == "waiting":
         turn = "" if place.position is None else ordinal(place.position)
-        parts = [part for part in (turn, line(place.why, 40)) if part]
+        parts = [part for part in (turn, _in_short(place.why)) if part]
         return "waits" + (f" ({', '.join(parts)})" if parts else "")
     if place.state == "running":
         return f"on {_machine(place)}"
     return "over, to be taken over" if place.state == "ending" else "not known now"
+
+
+def _in_short(why: str) -> str:
+    """A reason without the details that Slurm puts behind a comma: `ReqNodeNotAvail, UnavailableNodes:n[1-2]`."""
+    return line(why.partition(",")[0], 40)
 
 
 def _waits(place: Whereabouts, when: Callable[[datetime], str]) -> str:

@@ -26,7 +26,7 @@ MEMORY = "/dev/shm"
 ROOM = 4 << 30
 """Bytes that have to be free in memory before the folders of the tests are put there."""
 HERE = Path(__file__).resolve().parent
-LONG = ("integration/test_cycles_overlap.py", "notebook/", "crash/")
+LONG = ("slurm/", "integration/test_cycles_overlap.py", "notebook/", "crash/")
 """What takes longest is begun first, so that at the end no worker is busy alone."""
 
 

@@ -56,9 +56,14 @@ class _Seen(msgspec.Struct, frozen=True):
     name: str = ""
 
 
+class _Run(msgspec.Struct, frozen=True):
+    executor: str = "local"
+
+
 class _Record(msgspec.Struct, frozen=True):
     id: str
     status: str
+    run: _Run | None = None
     first_seen_at: str = ""
     missing_since: str | None = None
     sighting: _Seen = _Seen()
@@ -153,7 +158,7 @@ def _harmless(text: str) -> str:
 
 def _jobs(ctx: typer.Context) -> Iterator[tuple[str, str]]:
     known = _known(ctx)
-    records = [record for record in known if record.status in FITTING.get(ctx.command.name or "", {record.status})]
+    records = [record for record in known if _fits(ctx.command.name or "", record)]
     beginnings = Counter(record.id[:8] for record in known)
     for record in records:
         word = record.id[:8] if beginnings[record.id[:8]] == 1 else record.id
@@ -171,6 +176,12 @@ def _begins_one(word: str, ids: list[str]) -> bool:
     """True when one of the sorted ids begins so."""
     place = bisect_left(ids, word)
     return place < len(ids) and ids[place].startswith(word)
+
+
+def _fits(verb: str, record: _Record) -> bool:
+    if verb == "cancel" and record.run is not None and record.run.executor != "local":
+        return record.status in _OPEN | {"running"}
+    return record.status in FITTING.get(verb, {record.status})
 
 
 def _known(ctx: typer.Context) -> list[_Record]:

@@ -16,10 +16,12 @@ import msgspec
 from scq import checking
 from scq.checking import Check, fail, fine, note
 from scq.config import load
+from scq.config_cluster import SHARED
 from scq.context import Context
 from scq.errors import CONFIG, FAILED, OK, ConfigError, InvalidFileError, ScqError
 from scq.files import read_bytes
 from scq.measuring import SCARCE
+from scq.model import Problem
 from scq.report import Report
 from scq.syftbox import lies_inside
 from scq.tree import DiskTree
@@ -147,11 +149,18 @@ def _sandbox(ctx: Context) -> Iterator[Check]:
         advice = "Without one run only code you would run yourself. To have one: scq config set sandbox bwrap"
         yield note("sandbox", "switched off: a job can read and change whatever you can", advice)
         return
-    problems = ctx.sandbox().check()
+    problems = _unusable(ctx) or ctx.sandbox().check()
     for problem in problems:
         yield fail("sandbox", f"{problem.where}: {problem.what}", problem.advice)
     if not problems:
         yield fine("sandbox", f"{ctx.config.sandbox} holds")
+
+
+def _unusable(ctx: Context) -> list[Problem]:
+    """What is wrong with the shared folder of a cluster. A box that is tried makes its folder, also where no share is mounted."""
+    if ctx.config.executor == "local" or not ctx.config.slurm.shared_dir:
+        return []
+    return [problem for problem in ctx.executor().check() if problem.where == SHARED]
 
 
 def _data(ctx: Context) -> Iterator[Check]:

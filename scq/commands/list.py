@@ -8,6 +8,7 @@ from scq.context import Context
 from scq.looking import View, view
 from scq.model import Job
 from scq.report import Report
+from scq.selecting import is_out
 from scq.showing import jobs_table
 from scq.view import as_dict, oldest_first, status_word
 
@@ -43,7 +44,8 @@ def _placed(ctx: Context, shown: View, jobs: list[Job]) -> list[Job]:
     """The jobs, those on a cluster with where they are there: it is asked once for all of them, and not at all without one."""
     listed = {job.id for job in jobs if job.status == "running"}
     places = ctx.whereabouts(record for record in shown.records.values() if record.id in listed)
-    return [replace(job, place=places[job.id]) if job.id in places else job for job in jobs]
+    # A stranger can give a job of somebody else the same id.
+    return [replace(job, place=places.get(job.id)) if is_out(job.run) else job for job in jobs]
 
 
 def _concerns(job: Job, me: str, *, mine: bool, for_me: bool) -> bool:

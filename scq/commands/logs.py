@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -58,7 +58,7 @@ def following_job(
     """What a job has written, and every line as it comes, once each, until its run is over. Raises UsageError, InvalidFileError.
 
     `ctx.say` hears where a job is that was handed to a cluster, and in the end how it ended. Which call runs the job does not
-    matter. `wait` is called with seconds whenever there is nothing new, and what it raises (Ctrl-C) ends it.
+    matter. `wait` is called with seconds between two looks, and what it raises (Ctrl-C) ends it.
     """
     key, record, job, _ = select(ctx, word)
     run = record.run
@@ -71,22 +71,27 @@ def following_job(
     headed = ""
     while True:
         over, folder = at_work.is_over(), at_work.folder()
-        new = 0
-        for name, following in logs.items():
-            was_cut = following.is_cut
-            for text in following.take(os.path.join(folder, f"{name}.txt"), over=over):
-                if len(logs) > 1 and headed != name:
-                    yield f"── {name}"
-                    headed = name
-                yield log(text)
-                new += 1
-            if following.is_cut and not was_cut:
-                ctx.say(f"{name} is full: only its beginning and its end are kept, and the end is shown when the job is over")
-        if over and not new and folder == at_work.folder():
+        for name, text in _come(ctx, logs, folder, over=over):
+            if len(logs) > 1 and headed != name:
+                yield f"── {name}"
+                headed = name
+            yield text
+        if over and folder == at_work.folder():
             break
-        if not over and not new:
+        if not over:
+            # Also after something came: a job that never stops writing must not make a look of each of its lines.
             wait(INTERVAL)
     ctx.say(at_work.ended)
+
+
+def _come(ctx: Context, logs: Mapping[str, Following], folder: str, *, over: bool) -> Iterator[tuple[str, str]]:
+    """(name of the log, line) of all that is new in these logs."""
+    for name, following in logs.items():
+        was_cut = following.is_cut
+        while texts := following.take(os.path.join(folder, f"{name}.txt"), over=over):
+            yield from ((name, log(text)) for text in texts)
+        if following.is_cut and not was_cut:
+            ctx.say(f"{name} is full: only its beginning and its end are kept, and the end is shown when the job is over")
 
 
 def is_service(word: str) -> bool:
@@ -218,6 +223,8 @@ def _texts(ctx: Context, record: Record, job: Job, *, stderr: bool, stdout: bool
     texts = _kept(ctx, record) or _published(ctx, record)
     if not texts and is_out(record.run):
         place = ctx.whereabouts((record,)).get(record.id)
+        if place is not None and place.state == "ending":
+            raise UsageError(f"{job.short_id} is over on the cluster; no log of it is here yet", "scq run-approved takes it over.")
         where = "is being handed to the cluster" if place is None else where_words(place)
         raise UsageError(
             f"{job.short_id} {where}; nothing was written yet", f"To wait for it and see it come: scq logs {job.short_id} -f"

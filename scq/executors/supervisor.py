@@ -68,8 +68,8 @@ def supervise_and_exit(task: Task, parent: int, alive_fd: int, *, scopes: bool =
         os._exit(code)
 
 
-def supervise_here(task: Task, node: str) -> None:
-    """Supervise in this process, which a cluster started on that node, and return when the result is written.
+def supervise_here(task: Task, node: str, keeper: int) -> None:
+    """Supervise in this process, which `keeper` of the cluster started on that node, and return when the result is written.
 
     It stays in its session and process group, by which the cluster may know it, and takes the death of its parent for a request
     to stop. Raises FileExistsError when somebody else has this run, and OSError when it cannot be written down; no process of the
@@ -79,7 +79,7 @@ def supervise_here(task: Task, node: str) -> None:
     # Not zeros, which some disks do not store.
     write_atomic(os.path.join(task.directory, RESERVE), os.urandom(RESERVE_BYTES))
     try:
-        Supervisor(task, keeper=os.getppid(), node=node).run()
+        Supervisor(task, keeper=keeper, node=node).run()
     except BaseException:
         processes.end_all(PATIENCE_S)
         raise
@@ -106,7 +106,8 @@ def _close_inherited(keep: int) -> None:
 class Supervisor:
     """One job under watch. The fields are its state; `run` is its life.
 
-    `keeper` is the parent whose end stops the job too, where the kernel does not tell of it.
+    `keeper` is the parent whose end stops the job too, where the kernel does not tell of it; then so does the end of the folder
+    in which the run is written down.
     """
 
     def __init__(self, task: Task, *, scopes: bool = False, keeper: int | None = None, node: str = "") -> None:
@@ -196,7 +197,7 @@ class Supervisor:
         deadline = self.began + self.task.timeout_s
         while self.status is None:
             now = time.monotonic()
-            if self.keeper is not None and os.getppid() != self.keeper:
+            if self._is_abandoned():
                 self.stops = max(self.stops, 1)
             if self.cause is None and (self.stops or now >= deadline):
                 self.cause = "interrupted" if self.stops else "timeout"
@@ -208,6 +209,13 @@ class Supervisor:
                 return
             self._wait(min(self.kill_at or deadline, self.watch.due) - now)
             self._note(processes.reap() or {})
+
+    def _is_abandoned(self) -> bool:
+        """True when nobody would learn any more how a job ends that a cluster started."""
+        if self.keeper is None:
+            return False
+        # Only its being gone counts: a disk of another machine may be away for a while.
+        return os.getppid() != self.keeper or _is_gone(os.path.join(self.task.directory, rundir.STARTED))
 
     def _is_over_a_limit(self) -> bool:
         if self.report is not None:
@@ -295,6 +303,15 @@ class Supervisor:
         if self.keeper is not None and code in (-signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
             time.sleep(MOMENT_S)
         return self.stops > 0 and code != 0
+
+
+def _is_gone(path: str) -> bool:
+    """True when there certainly is nothing of that name."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from scq.clean import line
 from scq.model import Run, Whereabouts
 from scq.reasons.facts import Explanation, Facts, next_run, time_left
 from scq.reasons.queueing import why_it_waits
 from scq.showing import NODE, WHY, seconds, when, where_words
 
-TAKES_OVER = ("takes its results over", "take its results over")
+TAKES_OVER = ("takes it over", "take it over")
 
 
 def handed_over(run: Run, attempt: str, short: str, facts: Facts) -> Explanation:
@@ -22,7 +24,7 @@ def handed_over(run: Run, attempt: str, short: str, facts: Facts) -> Explanation
     if place.state == "running":
         return _running(place, attempt, facts)
     if place.state == "ending":
-        reasons = (f"It is over on the cluster ({attempt}); its results are still to be taken over.",)
+        reasons = (f"It is over on the cluster ({attempt}); here it is still to be taken over.",)
         return Explanation("run", reasons, (next_run(facts, *TAKES_OVER),))
     why = f": {line(place.why, WHY)}" if place.why else ""
     reasons = (f"It was handed to the cluster ({attempt}, claimed on {claimed}); where it is cannot be told now{why}.",)
@@ -31,7 +33,7 @@ def handed_over(run: Run, attempt: str, short: str, facts: Facts) -> Explanation
 
 
 def _waiting(place: Whereabouts, claimed: str, attempt: str, cancel: str) -> Explanation:
-    said, then = where_words(place), []
+    said, then = where_words(replace(place, why="")), []  # the reason has a sentence of its own
     reasons = [f"It {said} ({attempt}, claimed on {claimed})."]
     if place.why:
         meaning, advice = why_it_waits(place.why, line(place.id, NODE))
@@ -43,7 +45,7 @@ def _waiting(place: Whereabouts, claimed: str, attempt: str, cancel: str) -> Exp
 def _running(place: Whereabouts, attempt: str, facts: Facts) -> Explanation:
     node = line(place.node, NODE) or "the cluster"
     job = f"job {line(place.id, NODE)}, " if place.id else ""
-    over = "When it is over, the next call takes its results over."
+    over = "When it is over, the next call takes it over."
     if facts.started_at is None:
         return Explanation("end", (f"It is running on {node} ({job}{attempt}).",), (over,))
     ran = max(0.0, (facts.now - facts.started_at).total_seconds())

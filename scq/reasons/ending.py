@@ -7,7 +7,7 @@ from scq.clean import line
 from scq.model import INTERRUPTIONS, Run
 from scq.reasons.cluster import handed_over
 from scq.reasons.facts import Explanation, Facts, decided, next_run, on_disk_at, sentence, time_left
-from scq.showing import seconds, when
+from scq.showing import NODE, seconds, when
 from scq.state import Record
 from scq.view import awaits_answer
 
@@ -28,6 +28,8 @@ CAUSES: dict[str, str] = {
     "cancelled": "somebody ended it, on the cluster or with scq cancel",
 }
 """Why a job is over that did not end by itself."""
+ENDED_THERE = ("node", "preempted", "cancelled")
+"""Causes whose detail says the same in more precise words."""
 MENDED_BY_LIMIT = ("timeout", "cpu", "memory", "processes", "disk", "output")
 
 
@@ -90,14 +92,17 @@ def over(record: Record, facts: Facts) -> Explanation:
 
 
 def _ended(run: Run) -> str:
-    where = f" on {line(run.node, 100)}" if run.node else ""
+    at = f" on {when(run.finished_at)}" if run.finished_at else ""
     took = f" after {seconds(run.duration_s)}" if run.duration_s is not None else ""
-    at = f"{where} on {when(run.finished_at)}" if run.finished_at else where
+    where = f", on the machine {line(run.node, NODE)}" if run.node else ""
     if run.cause == "exit":
         good = run.exit_code == 0
-        return f"It {'ended well' if good else f'failed by itself with exit code {run.exit_code}'}{at}{took}."
+        return f"It {'ended well' if good else f'failed by itself with exit code {run.exit_code}'}{at}{took}{where}."
+    detail = line(run.detail, 300)
     cause = CAUSES.get(run.cause or "", "nobody knows how it ended")
-    return f"It failed{at}{took}: {cause}{f' ({line(run.detail, 300)})' if run.detail else ''}."
+    if detail and run.cause in ENDED_THERE:
+        return f"It failed{at}{took}{where}: {detail}."
+    return f"It failed{at}{took}{where}: {cause}{f' ({detail})' if detail else ''}."
 
 
 def _mending(record: Record, run: Run, facts: Facts) -> list[str]:

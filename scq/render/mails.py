@@ -106,6 +106,12 @@ def subject_of(mail: Mail, row: Notification, thread: Thread | None) -> str:
     return subject(before, row.context.get(mail.about, ""), row.context.get("short_id", ""))
 
 
+def _cause(words: Mapping[str, str]) -> str:
+    """Why a job failed; empty for one that ended well, whose results may be held all the same."""
+    ended_well = words.get("cause") == "exit" and words.get("exit_code") == "0"
+    return "" if ended_well else CAUSES.get(words.get("cause", ""), "")
+
+
 def template_context(row: Notification) -> dict[str, Any]:
     """The documented variables of every template (docs/notifications.md), from the words of a row. All of them are clean."""
     words = {name: clean.block(word) if name in BLOCKS else clean.line(word) for name, word in row.context.items()}
@@ -127,7 +133,7 @@ def template_context(row: Notification) -> dict[str, Any]:
         "job_code": {"run.sh": words["run_sh"]} if owners and "run_sh" in words else {},
         "duration": _number(words.get("duration_s")),
         "return_code": words.get("exit_code"),
-        "cause": CAUSES.get(words.get("cause", ""), ""),
+        "cause": _cause(words),
         "cause_word": words["cause"] if words.get("cause") in CAUSES else "",
         "node": words.get("node", "") if owners else "",
         "place": words.get("place", ""),

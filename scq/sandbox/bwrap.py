@@ -173,6 +173,8 @@ class BwrapSandbox:
             yield from ("--size", str(self.temporary_bytes), "--tmpfs", path)
         for mount in plan.mounts:
             yield from (_binding(mount), mount.source, mount.target)
+        for path in shown.services():
+            yield from ("--perms", "0555", "--size", "4096", "--tmpfs", path, "--remount-ro", path)
         for target, path in shown.links():
             yield from ("--symlink", target, path)
         yield from ("--chdir", plan.cwd)

@@ -14,6 +14,9 @@ from scq.ports import Mount
 SYSTEM_LINKS = ("/bin", "/lib", "/lib64", "/sbin")
 """Links into `/usr` on most machines, folders of their own on some."""
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs")
+SERVICES = ("/usr/local/var",)
+"""Below `/usr` and yet no programs: the data and the sockets of services that were built by hand. Whoever reaches that of munge
+can send jobs to the cluster in the owner's name."""
 NETWORK_FILES = (
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -46,6 +49,11 @@ def system(*, network: bool) -> Iterator[Mount]:
         source = os.path.realpath(path)
         if os.path.exists(source):
             yield Mount(source, path)
+
+
+def services() -> Iterator[str]:
+    """Folders inside those of the system that a job sees empty."""
+    return (path for path in SERVICES if os.path.isdir(path) and not os.path.islink(path))
 
 
 def links() -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""What an owner without any rights of their own does on a cluster; called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN UMASK`.
+"""What an owner who is an ordinary user does on a cluster.
 
-Says on standard output, as JSON, what the owner saw. It stops with an error where a call does not end as it should.
+Called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN UMASK`. Says on standard output, as JSON, what the owner saw. It stops with an error where a call does not end as it should.
 """
 
 from __future__ import annotations

@@ -87,8 +87,7 @@ def test_a_controller_that_hangs_loses_nothing(away: World, cluster: Cluster) ->
     finally:
         cluster.wake_controller()
     calls_until(away, cluster, uid)
-    ran = [row for row in cluster.jobs() if row.id not in before]
-    assert [row.state for row in ran].count("COMPLETED") >= 1
+    assert len([row for row in cluster.jobs() if row.id not in before]) == 1
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
@@ -112,8 +111,7 @@ def test_a_job_that_the_controller_forgot_is_handed_over_again(own: World, own_c
     other = own_cluster.submit("true", "--job-name=other")
     calls_until(own, own_cluster, uid)
     assert own_cluster.job(first) is None
-    named = [row for row in own_cluster.jobs() if row.id != other]
-    assert [row.state for row in named] == ["COMPLETED"]
+    assert len([row for row in own_cluster.jobs() if row.id != other]) == 1
     assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from scq.executors import rundir
 from tests.slurm.cluster import Cluster
-from tests.slurm.machines import command_name, send
+from tests.slurm.machines import command_name, described, send
 from tests.slurm.sites import SlurmSite
 
 STUBBORN = "trap '' TERM HUP; (setsid sh -c 'trap \"\" TERM HUP; sleep 601; sleep 602' &); sleep 603; sleep 604"
@@ -24,14 +25,10 @@ def alive(cluster: Cluster) -> list[int]:
     return [pid for pids in cluster.processes().values() for pid in pids]
 
 
-def named(cluster: Cluster, name: str) -> list[int]:
-    return [pid for pid in alive(cluster) if command_name(pid) == name]
-
-
 def test_a_supervisor_that_is_killed_takes_the_job_with_it(site: SlurmSite) -> None:
     task = site.begun(STUBBORN)
     for pid in alive(site.cluster):
-        if b"scq.node" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if "scq.node" in described(pid):
             send(pid, signal.SIGKILL)
     site.cluster.wait_until_empty()
     assert site.ending(task).cause == "interrupted"
@@ -39,12 +36,16 @@ def test_a_supervisor_that_is_killed_takes_the_job_with_it(site: SlurmSite) -> N
 
 def test_a_job_ends_with_the_process_of_slurm_that_keeps_it(site: SlurmSite) -> None:
     task = site.begun(STUBBORN)
-    for pid in named(site.cluster, "slurmstepd"):
-        send(pid, signal.SIGKILL)
+    for pid in alive(site.cluster):
+        if command_name(pid) == "slurmstepd":
+            send(pid, signal.SIGKILL)
     site.cluster.wait_until_empty()
-    site.cluster.scancel(f"--name={site.tag(task)}")
-    print(site.ending(task))
-    assert 0
+    left = rundir.read_result(str(site.control(task)))
+    assert left is not None
+    assert left.cause == "interrupted"
+    # The cluster would notice it only after minutes.
+    site.executor().stop(task.directory)
+    assert site.ending(task).cause == "cancelled"
 
 
 def test_a_job_whose_control_folder_vanishes_does_not_go_on(site: SlurmSite) -> None:

@@ -196,7 +196,7 @@ def test_a_rule_that_places_nothing_is_an_error(home: Path) -> None:
     assert error.where == "config.yaml: executor.slurm.rules"
 
 
-@pytest.mark.parametrize("folder", ["shared", "/", "/a/../b", "/a%jb", "/a\\b", "/a\nb", "", ["/a"], 7])
+@pytest.mark.parametrize("folder", ["shared", "/", "//", "/a/../b", "/a%jb", "/a\\b", "/a\nb", "", ["/a"], 7])
 def test_a_shared_folder_is_a_plain_absolute_path(folder: object, home: Path) -> None:
     assert any(error.where == "config.yaml: executor.slurm.shared_dir" for error in found(home, shared_dir=folder).errors)
 

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from scq import node, sandbox
 from scq.digest import Caps, manifest
-from scq.errors import IntegrityError
+from scq.errors import FAILED, IntegrityError
 from scq.executors import rundir
 from scq.executors.processes import descendants
 from scq.executors.slurm.order import ANSWER, NODE, ORDER, ORDER_LIMIT, Answer, Probe, write_order
@@ -284,6 +284,42 @@ class TestEndedFromOutside:
         assert shared.result().cause == "interrupted"
         assert sleepers(mark) == []
 
+    def test_whose_keeper_ended_while_it_was_prepared_does_not_begin(
+        self, shared: Shared, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prove, keepers = node._prove, [os.getpid()]
+
+        def slowly(entrance: Entrance, order: str) -> None:
+            prove(entrance, order)
+            keepers.append(1)
+
+        monkeypatch.setattr(node, "_prove", slowly)
+        monkeypatch.setattr(os, "getppid", lambda: keepers[-1])
+        assert shared.begin(shared.order("echo run >> runs")) == FAILED
+        assert not (shared.work / "runs").exists()
+        assert not (shared.control / rundir.STARTED).exists()
+
+    def test_whose_folder_was_removed_ends(self, anybodys: Shared, mark: str) -> None:
+        process = anybodys.start(anybodys.order(f"setsid sleep {mark} & {WAITS}"))
+        wait_for(lambda: (anybodys.work / "ready").exists() and bool(sleepers(mark)), "the start of the job")
+        shutil.rmtree(anybodys.control)
+        code, said = ended(process)
+        assert code == FAILED
+        assert "No such file" in said
+        assert sleepers(mark) == []
+
+    def test_whose_folder_cannot_be_seen_for_a_while_goes_on(self, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.lstat
+
+        def stale(path: Any, **more: Any) -> os.stat_result:
+            if str(path) == str(shared.control / rundir.STARTED):
+                raise OSError(errno.ESTALE, "Stale file handle", path)
+            return real(path, **more)
+
+        monkeypatch.setattr(os, "lstat", stale)
+        assert shared.begin(shared.order("sleep 0.3; echo run >> runs")) == 0
+        assert (shared.work / "runs").read_text() == "run\n"
+
     def test_a_job_that_ends_itself_in_that_way_was_not_stopped(self, shared: Shared) -> None:
         assert shared.begin(shared.order("kill -TERM $$")) == 0
         assert (shared.result().exit_code, shared.result().cause) == (143, "exit")
@@ -299,6 +335,26 @@ class TestEndedFromOutside:
             node.main([str(shared.control), sha256])
         assert caught.value.code == 143
         assert sorted(os.listdir(shared.control)) == [NODE, ORDER]
+
+
+class TestFoldersOfOthers:
+    @pytest.mark.parametrize("which", ["control", "root"])
+    def test_where_others_can_write_nothing_is_done(self, shared: Shared, which: str) -> None:
+        sha256 = shared.order("echo run >> runs")
+        folder: Path = getattr(shared, which)
+        folder.chmod(0o731)
+        code, said = ended(shared.start(sha256))
+        assert (code, said) == (FAILED, f"scq: {folder} belongs to somebody else or others may write there: nothing is done\n")
+        assert os.listdir(shared.control) == [ORDER]
+
+    @needs_root
+    def test_in_a_folder_of_somebody_else_nothing_is_done(self, shared: Shared) -> None:
+        sha256 = shared.order("echo run >> runs")
+        os.chown(shared.control, ORDINARY, ORDINARY)
+        code, said = ended(shared.start(sha256))
+        assert code == FAILED
+        assert "belongs to somebody else" in said
+        assert os.listdir(shared.control) == [ORDER]
 
 
 class TestOnce:

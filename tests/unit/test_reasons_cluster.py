@@ -26,7 +26,7 @@ def test_one_that_waits_says_its_place_and_why() -> None:
     found = said(HANDED, place=place, alive=True)
     assert found.waits_for == "cluster"
     assert found.reasons[0].startswith(
-        "It waits on the cluster: job 412, partition main, 2nd in line (Priority) (attempt 1 in bwrap, claimed on "
+        "It waits on the cluster: job 412, partition main, 2nd in line (attempt 1 in bwrap, claimed on "
     )
     assert found.reasons[1] == "Jobs with a higher priority are before it (Priority)."
     assert found.next == ("It starts by itself when it is its turn.", "To take it back from there: scq cancel count-00")
@@ -46,8 +46,8 @@ def test_one_that_runs_says_where_since_when_and_for_how_long_it_may() -> None:
 def test_one_that_is_over_there_waits_for_the_next_call() -> None:
     found = said(HANDED, place=Whereabouts("ending", "412"), next_run=NOW, scheduler="cron")
     assert found.waits_for == "run"
-    assert found.next[0].startswith("The next call by cron takes its results over, at about ")
-    assert "take its results over with scq run-approved" in text(said(HANDED, place=Whereabouts("ending")))
+    assert found.next[0].startswith("The next call by cron takes it over, at about ")
+    assert "take it over with scq run-approved" in text(said(HANDED, place=Whereabouts("ending")))
 
 
 def test_one_nobody_can_tell_of_is_neither_lost_nor_started_twice() -> None:
@@ -125,8 +125,15 @@ def test_an_approved_one_waits_for_room_where_as_many_as_may_are_out() -> None:
 def test_an_end_on_a_cluster_says_why_where_and_what_to_do(cause: Any, why: str, advice: str) -> None:
     found = said(failed(cause))
     assert f": {why}." in found.reasons[0]
-    assert found.reasons[0].startswith("It failed on n1 on 20")
+    assert found.reasons[0].startswith("It failed on 20")
+    assert ", on the machine n1: " in found.reasons[0]
     assert advice in text(found)
+
+
+@pytest.mark.parametrize("cause", ["node", "preempted", "cancelled"])
+def test_what_the_cluster_said_of_an_end_is_not_said_twice(cause: Any) -> None:
+    assert said(failed(cause, detail="it was ended with scq cancel")).reasons[0].endswith(": it was ended with scq cancel.")
+    assert "died (why)" in said(failed("interrupted", detail="why")).reasons[0]
 
 
 def test_one_that_was_tried_again_by_itself_is_not_any_more() -> None:

@@ -717,6 +717,13 @@ def test_a_mail_names_the_call_that_sends_it_in_its_last_line(kind: str) -> None
     assert renderer.problems == []
 
 
+def test_held_results_of_a_job_that_ended_well_name_no_cause() -> None:
+    well = Renderer().message(row("outputs.withheld", cause="exit", exit_code="0"), sender="o@x.org")
+    assert "Cause" not in well.text + (well.html or "")
+    badly = Renderer().message(row("outputs.withheld", cause="exit", exit_code="3"), sender="o@x.org")
+    assert "ended with an error" in badly.text
+
+
 @pytest.mark.parametrize("kind", ["job.completed", "job.failed", "job.interrupted", "outputs.withheld"])
 def test_the_owner_reads_on_which_machine_of_a_cluster_it_ran(kind: str) -> None:
     message = Renderer().message(row(kind, node="node-7"), sender="o@x.org")

@@ -19,12 +19,14 @@ from scq.model import Bounds, Problem, Whereabouts
 from scq.ports import Ending, Task
 from scq.running import Options, Runner
 from scq.sandbox.bwrap import BwrapSandbox
+from scq.sandbox.scratch import remove_run
 from scq.state import Record
 from scq.steps.runs import Choice, run_jobs
 from tests.people import OWNER, World
 
 OPTIONS = Options(timeout_s=60.0, stream=True, share_outputs=False, share_logs=False)
 START, END = "2026-11-21T12:00:00+00:00", "2026-11-21T12:00:03+00:00"
+ENDED = Ending(0, "exit", START, END)
 
 
 class Elsewhere:
@@ -39,7 +41,6 @@ class Elsewhere:
         self.outcomes: dict[str, Ending | bool | ScqError | None] = {}
         self.most = 1000
         self.trouble = ""
-        self.asked = 0
         self.wrong: tuple[Problem, ...] = ()
 
     def check(self) -> Sequence[Problem]:
@@ -55,7 +56,6 @@ class Elsewhere:
                 ended(task, self.answer)
 
     def outcome(self, directory: str) -> Ending | bool | None:
-        self.asked += 1
         found = self.outcomes.get(directory)
         if isinstance(found, ScqError):
             raise found
@@ -94,6 +94,12 @@ class Stage:
         runner = self.runner()
         runner.run([key for key, record in observe(self.ctx).state.jobs.items() if runnable(record, OWNER)])
         return runner
+
+    def folder(self, uid: str) -> str:
+        """The run folder of a job that is out."""
+        run = self.records()[uid].run
+        assert run is not None
+        return os.path.join(self.ctx.runs_folder(), run.directory)
 
     def records(self) -> dict[str, Record]:
         return {record.id: record for record in self.ctx.store.load().jobs.values()}
@@ -166,7 +172,7 @@ def test_a_job_that_was_refused_is_given_back_and_nothing_of_it_stays(stage: Sta
     assert os.listdir(stage.ctx.runs_folder()) == os.listdir(stage.shared) == []
 
 
-def test_a_cluster_that_does_not_answer_is_asked_once_and_nothing_is_lost(stage: Stage) -> None:
+def test_a_cluster_that_does_not_answer_is_told_once_and_nothing_is_lost(stage: Stage) -> None:
     for number in range(3):
         stage.world.approved(f"job-{number}")
     stage.run()
@@ -177,9 +183,58 @@ def test_a_cluster_that_does_not_answer_is_asked_once_and_nothing_is_lost(stage:
         stage.executor.outcomes[folder] = BusyError("no answer", "Try again.")
     runner = stage.runner()
     runner.recover()
-    assert stage.executor.asked == 1
     assert (runner.exit_code, [problem.what for problem in runner.problems]) == (BUSY, ["no answer"])
     assert stage.records() == before
+
+
+def test_a_run_that_cannot_be_taken_over_does_not_hold_up_the_others(stage: Stage) -> None:
+    uids = [stage.world.approved(f"job-{number}") for number in range(3)]
+    stage.run()
+    for uid, answer in zip(uids, (BusyError("no room", "Make some."), ENDED, None), strict=True):
+        stage.executor.outcomes[stage.folder(uid)] = answer
+    runner = stage.runner()
+    runner.recover()
+    assert [problem.what for problem in runner.problems] == ["no room"]
+    assert [outcome.record.id for outcome in runner.outcomes] == [uids[1]]
+
+
+def test_a_folder_that_cannot_be_removed_keeps_its_claim_and_holds_up_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, lost, over = [stage.world.approved(f"job-{number}") for number in range(3)]
+    stage.run()
+    stage.executor.outcomes |= {stage.folder(stuck): False, stage.folder(lost): False, stage.folder(over): ENDED}
+
+    def remove(folder: str) -> None:
+        if stuck in folder:
+            raise OSError(39, "Directory not empty", folder)
+        remove_run(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scq.running.remove_run", remove)
+        runner = stage.runner()
+        runner.recover()
+    assert ["cannot be removed" in problem.what for problem in runner.problems] == [True]
+    records = stage.records()
+    assert [records[uid].run is None for uid in (stuck, lost, over)] == [False, True, False]
+    assert [outcome.record.id for outcome in runner.outcomes] == [over]
+    stage.runner().recover()
+    assert stage.records()[stuck].run is None
+
+
+def test_what_a_restored_state_takes_for_out_is_not_shown_as_cut_off_when_it_was_over(stage: Stage) -> None:
+    uid = stage.world.approved()
+    stage.run()
+    before = stage.ctx.store.load().jobs
+    stage.executor.outcomes[stage.folder(uid)] = ENDED
+    stage.runner().recover()
+    stage.ctx.store.update(lambda state: replace(state, jobs=before))
+    stage.executor.outcomes[stage.folder(uid)] = replace(ENDED, exit_code=None, cause="interrupted")
+    runner = stage.runner()
+    runner.recover()
+    assert runner.outcomes == []
+    observe(stage.ctx)
+    assert stage.world.owner.job(uid)["status"] == "completed"
 
 
 def test_what_never_began_is_given_back_in_one_save(stage: Stage) -> None:

@@ -148,6 +148,11 @@ RUNS = Whereabouts("running", "412", "main", "n1", since=NOW)
             "waits (3rd, Resources)",
         ),
         (Whereabouts("waiting", why="Priority"), "waits on the cluster (Priority)", "waits (Priority)"),
+        (
+            Whereabouts("waiting", why="ReqNodeNotAvail, UnavailableNodes:n[1-2]"),
+            "waits on the cluster (ReqNodeNotAvail, UnavailableNodes:n[1-2])",
+            "waits (ReqNodeNotAvail)",
+        ),
         (Whereabouts("waiting"), "waits on the cluster", "waits"),
         (RUNS, f"runs on n1 since {when(NOW)} (job 412)", "on n1"),
         (Whereabouts("running"), "runs on the cluster", "on the cluster"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -21,7 +22,7 @@ def rows_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Itera
     now = ctx.now()
     yield Row("jobs", text="  ".join(f"{figures.counts[word]} {word}" for word in STATUSES))
     shown = [work for work in figures.work if not work.on_cluster]
-    out = [work for work in figures.work if work.on_cluster]
+    out = sorted((work for work in figures.work if work.on_cluster), key=_turn)
     for work in (*shown, *out[:SHOWN_OUT]):
         yield _work_row(work, now)
     if figures.cluster is not None:
@@ -46,6 +47,15 @@ def rows_of(ctx: Context, figures: Figures, signed: tuple[SignIn, ...]) -> Itera
     for disk in figures.disks:
         place = "" if len(figures.disks) == 1 else " for scq" if disk.name == "home" else " for the SyftBox folder"
         yield Row("disk", "", disk.state if disk.state != "full" else "FULL", f"{size(disk.free)} free{place}")
+
+
+def _turn(work: Work) -> tuple[int, float, str]:
+    """What runs comes first, then what is over, and what waits in its turn."""
+    place = work.place
+    if place is None:
+        return 3, 0.0, work.job.id
+    order = {"running": 0, "ending": 1, "waiting": 2}.get(place.state, 3)
+    return order, math.inf if place.position is None else place.position, work.job.id
 
 
 def _work_row(work: Work, now: datetime) -> Row:

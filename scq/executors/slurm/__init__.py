@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from scq.config_values import Slurm
-from scq.errors import BusyError, ScqError, UsageError
+from scq.errors import BusyError, InvalidFileError, ScqError, UsageError
 from scq.executors import rundir
 from scq.executors.slurm import endings, notes
 from scq.executors.slurm.checks import check
 from scq.executors.slurm.commands import Commands
 from scq.executors.slurm.notes import Note
 from scq.executors.slurm.queue import Queue, ask
-from scq.executors.slurm.submitting import Submitted, controller_trouble, submit
+from scq.executors.slurm.submitting import Submitted, controller_trouble, stopped_before, submit
 from scq.model import Problem, Whereabouts
 from scq.ports import Ending, Task
 
@@ -29,6 +29,8 @@ DEFAULTS = Slurm()
 MOST_REFUSED = 3
 """The same refusal so many times in a row is not about single jobs: the rest is left for a later call."""
 ALREADY_OVER = "already completing or completed"
+MEND = "Nothing is lost: mend it and call again."
+USUAL = "the usual place"
 LATER = "It is noted: the next call that reaches the cluster ends it."
 
 
@@ -67,6 +69,9 @@ class SlurmExecutor:
             if isinstance(done, Submitted):
                 handed, refused, self.trouble = handed + 1, 0, done.trouble
                 continue
+            if isinstance(done, Ending):
+                ended(task, done)
+                continue
             refused = refused + 1 if str(done) == last else 1
             last = str(done)
             ended(task, done)
@@ -79,32 +84,44 @@ class SlurmExecutor:
         After False nothing of it will ever run. Raises BusyError when the cluster does not answer, or there is no room for what
         the run left.
         """
-        ending = rundir.read_result(directory)
-        if ending is not None:
-            return ending
-        if rundir.is_locked(directory):
-            return None
-        note = notes.read_note(directory)
-        if note is None:
-            return self._never_submitted(directory)
-        if notes.is_noted(directory, notes.GIVEN_UP):
-            return False
-        queue = self._queue()
         try:
-            return self._settle(directory, note, queue)
+            return self._outcome(directory)
         except OSError as error:
-            what = f"{error.filename or note.control}: {error.strerror}"
-            advice = "Nothing is lost: mend it and call again."
-            raise BusyError(f"a run on the cluster cannot be taken over: {what}", advice) from error
+            what = f"{error.filename or directory}: {error.strerror}"
+            raise BusyError(f"a run on the cluster cannot be taken over: {what}", MEND) from error
+        except InvalidFileError as error:
+            raise BusyError(str(error), error.advice) from error
+
+    def _outcome(self, directory: str) -> Ending | bool | None:
+        ending = notes.result_in(directory)
+        if ending is None and rundir.is_locked(directory):
+            return None
+        note = notes.submission(directory)
+        if ending is not None:
+            if note is not None:
+                _need_shared(note)  # what the job made lies there
+            return ending
+        if note is None:
+            # Nothing was submitted, or it was revoked. One that was to be stopped must not be submitted after all.
+            return stopped_before(directory) if notes.is_noted(directory, notes.STOP) else False
+        queue = self._queue()
+        if not note.id and queue.state(note.tag) == endings.GONE:
+            # A call was killed during sbatch, which may have ended after the queue was asked for.
+            self._asked = None
+            queue = self._queue()
+        return self._settle(directory, note, queue)
 
     def began(self, directory: str) -> bool:
         """Whether the job itself was ever about to be started on a node, as far as can be seen from here."""
         if rundir.was_started(directory):
             return True
         note = notes.read_note(directory)
-        if note is None or notes.is_noted(directory, notes.GIVEN_UP):
+        if note is None:
             return False
-        return notes.begun(note.control) or not os.path.isdir(note.control)
+        try:
+            return notes.begun(note.control) or not notes.is_there(note.control)
+        except OSError:
+            return True
 
     def logs(self, directory: str) -> str:
         """The control folder while the run is out, the directory itself once its ending, and so its whole logs, lie there."""
@@ -164,19 +181,12 @@ class SlurmExecutor:
             raise self._asked
         return self._asked
 
-    def _never_submitted(self, directory: str) -> Ending | bool:
-        """No note means that sbatch was not called. One that was to be stopped must not be submitted after all."""
-        if not notes.is_noted(directory, notes.STOP):
-            return False
-        ending = _ending("cancelled", _now(), endings.STOPPED)
-        rundir.write_result(directory, ending)
-        return ending
-
     def _settle(self, directory: str, note: Note, queue: Queue) -> Ending | bool | None:
         """The queue is older than every file that is read here: what it says is over has written all it ever will."""
-        state = queue.state(note.tag)
+        state = queue.state(note.tag) or endings.recalled(notes.last_words(note.control))
         stopped = notes.is_noted(directory, notes.STOP)
-        left = rundir.read_result(note.control)
+        notes.is_there(note.control)
+        left = notes.result_in(note.control)
         if left is not None and not (left.cause == "interrupted" and endings.alive(state) and not stopped):
             ending = endings.refined(left, state, stopped=stopped)
             return notes.take_home(directory, note, replace(ending, node=ending.node or notes.node_of(note.control)))
@@ -187,18 +197,31 @@ class SlurmExecutor:
             return None
         if queue.at <= note.at <= _now().timestamp():
             return None  # submitted after the queue was asked for
-        if notes.is_away(note):
-            shared = os.path.dirname(note.control)
-            raise BusyError(f"{shared}: is not there, or empty", "Nothing is lost: mount the shared folder and call again.")
+        _need_shared(note)
+        self._need_cluster(note)
         if notes.missing_for(directory) < self.setting.file_delay:
             return None
         return _give_up(directory, note, state, stopped)
+
+    def _need_cluster(self, note: Note) -> None:
+        """Raise BusyError when it may be another cluster that does not know a run."""
+        conf = self._commands.environment().get("SLURM_CONF", "")
+        if note.conf is None or note.conf == conf or (note.conf and not os.path.isfile(note.conf)):
+            return
+        what = f"{note.tag} is not known to the cluster of {conf or USUAL}, and was handed to that of {note.conf or USUAL}"
+        raise BusyError(what, "Nothing is lost: set executor.slurm.conf or SLURM_CONF as it was and call again.")
 
     def _cancel(self, note: Note) -> None:
         """Raises BusyError when the cluster does not do it."""
         if note.tag in self._stopped:
             return
-        said = self._commands.run("scancel", [f"--name={note.tag}", *_own()])
+        if isinstance(self._asked, BusyError):
+            raise self._asked
+        try:
+            said = self._commands.run("scancel", [f"--name={note.tag}", *_own()])
+        except BusyError as error:
+            self._asked = error  # the next one would wait as long
+            raise
         if said.code != 0 and ALREADY_OVER not in said.err:
             raise BusyError(f"the cluster did not cancel the job (scancel: {said.sentence})", LATER)
         self._stopped.add(note.tag)
@@ -207,7 +230,7 @@ class SlurmExecutor:
 def _give_up(directory: str, note: Note, state: str, stopped: bool) -> Ending | bool | None:
     """A run that left no result and that the cluster does not have any more."""
     decided = notes.revocation(note.control)
-    began = not os.path.isdir(note.control) or notes.begun(note.control)
+    began = not notes.is_there(note.control) or notes.begun(note.control)
     cause = endings.without_result(state, began=began, stopped=stopped)
     ending = None
     if cause is not None:
@@ -224,8 +247,15 @@ def _give_up(directory: str, note: Note, state: str, stopped: bool) -> Ending | 
         ending = decided if isinstance(decided, Ending) else None
     if ending is not None:
         return notes.take_home(directory, note, ending)
-    notes.remember(directory, notes.GIVEN_UP)
+    notes.forget(directory, notes.NOTE)
     return False
+
+
+def _need_shared(note: Note) -> None:
+    """Raise BusyError when the shared folder is not there."""
+    if notes.is_away(note):
+        advice = "Nothing is lost: mount the shared folder and call again."
+        raise BusyError(f"{os.path.dirname(note.control)}: is not there, or not the one it was", advice)
 
 
 def _own() -> list[str]:

@@ -5,6 +5,7 @@ Source of the words: squeue(1) of Slurm 22.05, job state codes.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from msgspec.structs import replace
@@ -42,6 +43,9 @@ _BEGAN: dict[str, Cause] = {
 }
 _NEVER_STARTED = frozenset({"COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})
 """Slurm had it on a node, and it ended before it began the run: it would do so again."""
+_ENDED = re.compile(r"\*\*\* JOB \d+ ON \S+ CANCELLED AT \S+(?: DUE TO ([A-Z ]+))? \*\*\*", re.ASCII)
+"""What slurmstepd of Slurm 22.05 writes last into the output of a job that it ends."""
+_REASONS = {"": "CANCELLED", "NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED", "TIME LIMIT": "TIMEOUT"}
 _SENTENCES: dict[Cause, str] = {
     "cancelled": "it was cancelled on the cluster",
     "interrupted": "it ended on the cluster without a result",
@@ -64,6 +68,14 @@ def stage(state: str) -> Literal["waiting", "running", "ending"]:
     if not alive(state) or state == "COMPLETING":
         return "ending"
     return "waiting" if state in WAITING else "running"
+
+
+def recalled(words: str) -> str:
+    """Slurm's word for a job that it has forgotten, by the last words about its start: empty when they tell nothing."""
+    said = _ENDED.search(words)
+    if said is None:
+        return "FAILED" if words else GONE
+    return _REASONS.get(said[1] or "", GONE)
 
 
 def without_result(state: str, *, began: bool, stopped: bool) -> Cause | None:

@@ -1,8 +1,10 @@
 """What the run folder at home says about a submission, and settling a run in the control folder of the cluster.
 
-At home: `submitted.json` is written before sbatch is called, `stop` before scancel, `missing` when the cluster was first seen not
-to know a run that left no result, `revoked` when nothing of it can begin any more. In the control folder `started` is made once,
-by the node that begins the run or by the call that revokes it: whoever comes second does nothing.
+At home: `submitted.json` is written before sbatch is called and removed when nothing of it can begin any more, `stop` is written
+before scancel, `missing` when the cluster was first seen not to know a run that left no result. In the control folder `started`
+is made once, by the node that begins the run or by the call that revokes it: whoever comes second does nothing.
+
+A disk that does not answer decides nothing: what is asked of the shared folder here raises OSError unless it is certain.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from scq.executors.slurm.order import NODE, OUTPUT, REVOKED
 from scq.files import open_regular, read_bytes, remove_file, sync_folder, write_atomic
 from scq.ports import Ending
 
-NOTE, STOP, MISSING, GIVEN_UP = "submitted.json", "stop", "missing", "revoked"
+NOTE, STOP, MISSING = "submitted.json", "stop", "missing"
 SMALL = 1 << 14
 TAIL = 4096
 NODE_LIMIT = 64
@@ -31,13 +33,19 @@ LOG_MARGIN = 1 << 16
 
 
 class Note(Struct, frozen=True):
-    """A submission. `at` is epoch seconds, `id` empty until sbatch has told it, `control` absolute."""
+    """A submission. `at` is epoch seconds, `id` empty until sbatch has told it, `control` absolute.
+
+    `shared` is the inode number of the shared folder, by which what lies in its place while it is not mounted is told from it;
+    `conf` where Slurm's commands found their configuration (empty: its usual place). None: not known.
+    """
 
     tag: str
     control: str
     at: float
     log_limit: int
     id: str = ""
+    shared: int | None = None
+    conf: str | None = None
 
 
 def write_note(directory: str, note: Note) -> None:
@@ -46,10 +54,44 @@ def write_note(directory: str, note: Note) -> None:
 
 
 def read_note(directory: str) -> Note | None:
-    """The submission of a run; None when there was none."""
+    """The submission of a run, for people; None when there was none or it cannot be read."""
     try:
-        return msgspec.json.decode(read_bytes(os.path.join(directory, NOTE), SMALL), type=Note)
-    except (InvalidFileError, msgspec.DecodeError, ValueError):
+        return submission(directory)
+    except (OSError, InvalidFileError):
+        return None
+
+
+def submission(directory: str) -> Note | None:
+    """The submission of a run; None when there was none for certain. Raises OSError and InvalidFileError."""
+    path = os.path.join(directory, NOTE)
+    content = content_of(path, SMALL)
+    if content is None:
+        return None
+    try:
+        return msgspec.json.decode(content, type=Note)
+    except (msgspec.DecodeError, ValueError) as error:
+        advice = "It tells whether the job is on the cluster: put it back from a backup."
+        raise InvalidFileError(f"{path}: cannot be understood", advice) from error
+
+
+def content_of(path: str, limit: int) -> bytes | None:
+    """Content of a small file: None when there is none, empty for anything but a file. Raises OSError when unsure."""
+    try:
+        return read_bytes(path, limit)
+    except InvalidFileError as error:
+        why = error.__cause__
+        if isinstance(why, (FileNotFoundError, NotADirectoryError)):
+            return None
+        if isinstance(why, OSError):
+            raise OSError(why.errno, why.strerror, path) from error
+        return b""
+
+
+def result_in(folder: str) -> Ending | None:
+    """How a run ended, as the file in a folder says; None when it says nothing. Raises OSError when that cannot be told."""
+    try:
+        return msgspec.json.decode(content_of(os.path.join(folder, rundir.RESULT), rundir.RECORD_LIMIT) or b"", type=Ending)
+    except (msgspec.DecodeError, ValueError):
         return None
 
 
@@ -64,8 +106,10 @@ def remember(directory: str, name: str, content: bytes = b"") -> None:
 
 
 def forget(directory: str, name: str) -> None:
-    """Remove one of the small notes, if it is there."""
-    remove_file(os.path.join(directory, name))
+    """Remove one of the small notes durably, if it is there. Raises OSError."""
+    if is_noted(directory, name):
+        remove_file(os.path.join(directory, name))
+        sync_folder(directory)
 
 
 def missing_for(directory: str) -> float:
@@ -81,28 +125,35 @@ def missing_for(directory: str) -> float:
     return now - since
 
 
-def is_away(note: Note) -> bool:
-    """Whether the shared folder seems not to be mounted here: the control folder is not there, and neither is anything else."""
-    if os.path.isdir(note.control):
-        return False
+def is_there(control: str) -> bool:
+    """Whether a control folder is there. What a disk of the network remembers of it is asked for anew, as it is opened."""
     try:
-        return not os.listdir(os.path.dirname(note.control))
+        os.close(os.open(control, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def is_away(note: Note) -> bool:
+    """Whether the shared folder is not the one that it was, as where it is not mounted, or seems not to be it."""
+    if is_there(note.control):
+        return False
+    folder = os.path.dirname(note.control)
+    try:
+        return not os.listdir(folder) if note.shared is None else os.stat(folder).st_ino != note.shared
     except FileNotFoundError:
         return True
 
 
 def begun(control: str) -> bool:
     """Whether a run began on a node: its `started` is there, and no call of ours made it."""
-    return rundir.was_started(control) and revocation(control) is False
+    return content_of(os.path.join(control, rundir.STARTED), rundir.RECORD_LIMIT) is not None and revocation(control) is False
 
 
 def revocation(control: str) -> Ending | bool | None:
     """What a call that revoked a run decided: its ending, None for none; False when it was not revoked."""
-    try:
-        content = read_bytes(os.path.join(control, rundir.STARTED), rundir.RECORD_LIMIT)
-    except InvalidFileError:
-        return False
-    if not content.startswith(REVOKED):
+    content = content_of(os.path.join(control, rundir.STARTED), rundir.RECORD_LIMIT)
+    if content is None or not content.startswith(REVOKED):
         return False
     try:
         return msgspec.json.decode(content[len(REVOKED) :], type=Ending)

@@ -21,8 +21,11 @@ MARGIN_S = 300.0
 MARGIN_BYTES = 256 << 20
 """For the supervisor and the box, which the cluster counts as well."""
 LONGEST_MINUTES = 10 * 365 * 24 * 60
-ENVIRONMENT = "LANG=C.UTF-8,PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-"""All of the environment that the job gets beside Slurm's own variables."""
+EXPORT = "--export=ALL"
+"""All that sbatch itself has, which is the little of `Commands.environment`; the script sets the rest.
+
+With a list or NONE slurmd would log the owner in on the node (`su -`) for every job, and wait for their profile.
+"""
 MIB = 1 << 20
 
 
@@ -75,7 +78,7 @@ def common(placement: Placement, tag: str, control: str) -> list[str]:
         "--chdir=/",
         f"--output={literal(os.path.join(control, OUTPUT))}",
         "--open-mode=append",
-        f"--export={ENVIRONMENT}",
+        EXPORT,
         "--propagate=NONE",
     ]
     if placement.cpus is not None:

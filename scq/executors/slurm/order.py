@@ -30,6 +30,8 @@ REVOKED = b"revoked"
 SUFFIX = ".run"
 """The control folder has the name of the folder of the private copy and this behind it."""
 ORDER_LIMIT = 8 << 20
+ENVIRONMENT = ("LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")
+"""On the node, whatever the cluster or the calling machine has there."""
 
 
 class Probe(Struct, frozen=True):
@@ -114,7 +116,7 @@ def read_order(control: str, sha256: str) -> Order:
 def batch_script(python: str, control: str, sha256: str) -> bytes:
     """What Slurm starts on the node. `python` and `control` are absolute; it becomes Python, so that signals reach it."""
     words = (python, "-I", "-m", "scq.node", control, sha256)
-    return f"#!/bin/sh\nexec {shlex.join(words)}\n".encode("utf-8", "surrogateescape")
+    return f"#!/bin/sh\nexport {shlex.join(ENVIRONMENT)}\nexec {shlex.join(words)}\n".encode("utf-8", "surrogateescape")
 
 
 class _Version(Struct, frozen=True):

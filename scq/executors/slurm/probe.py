@@ -28,6 +28,7 @@ from scq.executors.processes import STOP_SIGNALS
 from scq.executors.slurm.commands import Commands
 from scq.executors.slurm.options import common, placed
 from scq.executors.slurm.order import ANSWER, OUTPUT, Answer, Probe, batch_script, control_of, write_order
+from scq.executors.slurm.refusals import refusal
 from scq.files import read_bytes, remove_tree, write_atomic
 from scq.model import Problem
 from scq.ports import Traits
@@ -54,6 +55,8 @@ class Reply(Struct, frozen=True):
     """How far the clock of the node is ahead of ours."""
     why: str = ""
     waits: bool = False
+    advice: str = ""
+    """What to do about a job that Slurm refused, where that is known."""
     left: str = ""
     """Why the job could not be taken back; empty when it was."""
 
@@ -122,13 +125,12 @@ class _Inquiry:
     def run(self, probe: Probe) -> Reply:
         os.mkdir(self.control, 0o700)
         try:
-            refused = self._submit(probe)
-            reply = Reply(why=refused) if refused else self._wait()
+            reply = self._submit(probe) or self._wait()
         finally:
             left = self._take_back()
         return msgspec.structs.replace(reply, left=left)
 
-    def _submit(self, probe: Probe) -> str:
+    def _submit(self, probe: Probe) -> Reply | None:
         """Hand the job over; what Slurm said when it did not take it."""
         self.sent = time.time()
         digest = write_order(self.control, probe)
@@ -137,7 +139,10 @@ class _Inquiry:
         words = (*common(placed(self.setting, Traits()), self.tag, self.control), *BOUNDS)
         self.handed_over = True  # a command that is given up may have come through
         said = self.commands.run("sbatch", words, script=script)
-        return "" if said.code == 0 else f"sbatch refused it: {said.sentence or said.code}"
+        if said.code == 0:
+            return None
+        known = refusal(said.sentence)
+        return Reply(why=f"sbatch refused it: {said.sentence or said.code}", advice=known.advice if known is not None else "")
 
     def _wait(self) -> Reply:
         give_up = time.monotonic() + PATIENCE_S
@@ -189,13 +194,16 @@ class _Inquiry:
             said = self.commands.run("squeue", words)
         except BusyError as error:
             return Reply(why=str(error)), False
+        if said.code != 0:
+            return Reply(why=f"the cluster does not answer (squeue: {said.sentence or f'exit code {said.code}'})"), False
         rows = [row.split("|", 3) for row in said.out.splitlines() if row.startswith(f"{self.tag}|")]
         row = next((row for row in rows if len(row) == 4), None)
         if row is None:
             return Reply(why="the cluster does not know it any more"), True
         state, node, reason = (line(word, SAID_LIMIT) for word in row[1:])
         if state in WAITING:
-            return Reply(why=f"it waits for a node ({reason})", waits=True), False
+            because = f" ({reason})" if reason not in ("", "None") else ""  # `None` until the scheduler has looked at it
+            return Reply(why=f"it waits for a node{because}", waits=True), False
         if state in AT_WORK:
             return Reply(why=f"it runs on node {node}, and no answer was seen here"), False
         return Reply(why=f"it ended on node {node} as {state}" if node else f"it ended as {state}"), True

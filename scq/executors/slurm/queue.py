@@ -25,8 +25,11 @@ from scq.model import Whereabouts
 
 NAME_WIDTH = 21
 """One more than a tag has, so that a longer name is never taken for one."""
-FORMAT = f"--format=%A|%U|%T|%P|%Q|%S|%r|%N|%{NAME_WIDTH}j"
-"""Number, user number, state, partition, priority, start, reason, nodes, name: squeue(1)."""
+FORMAT = f"--format=%A|%U|%T|%P|%Q|%S|%60r|%60N|%{NAME_WIDTH}j"
+"""Number, user number, state, partition, priority, start, reason, nodes, name: squeue(1).
+
+Without a width a reason that lists nodes may be longer than a line is read, and a job whose row is not read counts as gone.
+"""
 TAG = re.compile(r"scq-[0-9a-f]{16}")
 MOST = 2_000_000
 """Waiting jobs that are kept for telling the place in the queue, 8 bytes each; with more nobody's place is told."""

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,12 +20,13 @@ from scq.errors import BusyError, ConfigError, InvalidFileError, ScqError
 from scq.executors import rundir
 from scq.executors.slurm import notes, options
 from scq.executors.slurm.commands import Commands, Said
+from scq.executors.slurm.endings import STOPPED
 from scq.executors.slurm.notes import NOTE, Note
 from scq.executors.slurm.order import ORDER, batch_script, control_of, write_order
 from scq.executors.slurm.queue import TAG
 from scq.executors.slurm.refusals import refusal
 from scq.files import remove_file, remove_tree, sync_folder
-from scq.ports import Task
+from scq.ports import Ending, Task
 
 _ID = re.compile(r"([0-9]{1,10})(?:;[\w.-]{1,64})?", re.ASCII)
 
@@ -47,8 +49,11 @@ def controller_trouble(commands: Commands) -> str:
     return f"the cluster does not answer (scontrol ping: {said.sentence or 'no controller is up'})"
 
 
-def submit(setting: Slurm, commands: Commands, task: Task) -> Submitted | ScqError:
-    """Submit one run; the error when nothing of it will ever run. Raises ValueError for a directory that was used before."""
+def submit(setting: Slurm, commands: Commands, task: Task) -> Submitted | Ending | ScqError:
+    """Submit one run; the error when nothing of it will ever run, its ending when it was to be stopped before it was submitted.
+
+    Raises ValueError for a directory that was used before.
+    """
     if notes.is_noted(task.directory, NOTE) or rundir.was_started(task.directory):
         raise ValueError(f"{task.directory}: a run directory is used once")
     scratch = os.path.dirname(task.work)
@@ -57,21 +62,37 @@ def submit(setting: Slurm, commands: Commands, task: Task) -> Submitted | ScqErr
         raise ValueError(f"{task.directory}: is not prepared for a run elsewhere")
     lock = rundir.acquire_lock(task.directory)
     try:
-        note = Note(tag, control, time.time(), task.log_limit)
         try:
-            sha256 = _prepare(task, note)
+            note = _note(commands, task, tag, control)
+            sha256 = _prepare(_equipped(setting, task), note)
         except (OSError, InvalidFileError) as error:
-            return _withdrawn(task.directory, control, _unwritten(error))
+            _withdraw(task.directory, control)
+            return _unwritten(error)
+        if notes.is_noted(task.directory, notes.STOP):
+            _withdraw(task.directory, control)
+            return stopped_before(task.directory)
         script = batch_script(setting.python or sys.executable, control, sha256)
         try:
             said = commands.run("sbatch", options.words(setting, task, tag, control), script=script, keep=[lock])
         except BusyError as error:
             return Submitted(str(error))
         except ConfigError as error:
-            return _withdrawn(task.directory, control, error)
+            _withdraw(task.directory, control)
+            return error
         return _answered(task.directory, note, said)
     finally:
         os.close(lock)
+
+
+def _equipped(setting: Slurm, task: Task) -> Task:
+    """The task with the devices that its box may show where it is placed."""
+    devices = options.placed(setting, task.traits).devices
+    return task if task.entrance is None else replace(task, entrance=replace(task.entrance, devices=devices))
+
+
+def _note(commands: Commands, task: Task, tag: str, control: str) -> Note:
+    shared = os.stat(os.path.dirname(control)).st_ino
+    return Note(tag, control, time.time(), task.log_limit, shared=shared, conf=commands.environment().get("SLURM_CONF", ""))
 
 
 def _prepare(task: Task, note: Note) -> str:
@@ -87,7 +108,8 @@ def _answered(directory: str, note: Note, said: Said) -> Submitted | ScqError:
     if said.code != 0:
         refused = refusal(said.sentence)
         if refused is not None:
-            return _withdrawn(directory, note.control, refused)
+            _withdraw(directory, note.control)
+            return refused
         return Submitted(f"the cluster may not have taken a job (sbatch: {said.sentence or f'exit code {said.code}'})")
     told = _ID.fullmatch(said.out.strip())
     if told is not None:
@@ -100,13 +122,20 @@ def _answered(directory: str, note: Note, said: Said) -> Submitted | ScqError:
     return Submitted()
 
 
-def _withdrawn(directory: str, control: str, error: ScqError) -> ScqError:
+def stopped_before(directory: str) -> Ending:
+    """The ending of a run that was to be stopped before it was submitted, written down."""
+    at = datetime.now(UTC).isoformat()
+    ending = Ending(None, "cancelled", at, at, detail=STOPPED)
+    rundir.write_result(directory, ending)
+    return ending
+
+
+def _withdraw(directory: str, control: str) -> None:
     """Nothing was taken: what could start it goes first, so that a ghost would find nothing."""
     with suppress(OSError):  # a folder that cannot be changed now goes with the run; nothing points to it any more
         remove_file(os.path.join(control, ORDER))
         remove_tree(control)
     remove_file(os.path.join(directory, NOTE))
-    return error
 
 
 def _unwritten(error: OSError | InvalidFileError) -> ScqError:

@@ -113,6 +113,12 @@ class TestJobs:
     def test_only_jobs_that_fit_the_verb_are_proposed(self, home: Path, verb: str, ids: str) -> None:
         assert [word for word in proposed(home, verb) if word.isdigit()] == ids.split()
 
+    def test_what_is_out_on_a_cluster_can_be_cancelled_and_what_runs_here_cannot(self, home: Path) -> None:
+        runs = {"job-out": {"executor": "slurm"}, "job-here": {"attempt": 1}, "job-elsewhere": None}
+        jobs = {name: record(name, "running", name, run=run) for name, run in runs.items()}
+        (home / "state.json").write_text(json.dumps({"jobs": jobs}))
+        assert set(proposed(home, "cancel", incomplete="job-")) == {"job-out"}
+
     def test_what_stands_there_already_is_not_proposed_again(self, home: Path) -> None:
         assert "11111111" not in proposed(home, "reject", "11111111")
 

@@ -180,6 +180,24 @@ def test_a_shared_folder_open_to_others_is_not_used(mode: int, shown: str, place
     assert shown in found[0][2]
 
 
+@pytest.mark.parametrize(("mode", "noted"), [(0o777, True), (0o1777, False), (0o755, False)])
+def test_a_folder_in_which_others_could_exchange_it_is_noted(mode: int, noted: bool, place: Place, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    found = [(level, detail) for name, level, detail in place.look() if name == "shared"]
+    tmp_path.chmod(0o700)
+    assert [level for level, _ in found] == ["warning" if noted else "ok"]
+    assert (f"write in {tmp_path} can put another folder in its place" in found[0][1]) == noted
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to a group it is not in")
+def test_so_is_one_that_a_group_can_write(place: Place, tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    assert [level for name, level, _ in place.look() if name == "shared"] == ["ok"]
+    os.chown(tmp_path, -1, 12345)
+    assert [level for name, level, _ in place.look() if name == "shared"] == ["warning"]
+    tmp_path.chmod(0o700)
+
+
 def test_a_shared_folder_that_is_none_is_named(place: Place, tmp_path: Path) -> None:
     place.shared.rmdir()
     assert "No such file" in place.odd()[0][2]
@@ -234,6 +252,37 @@ def test_a_node_looks_for_what_jobs_need(place: Place, tmp_path: Path) -> None:
     assert [check.detail.partition(" does not have ")[2] for check in found] == [str(gone)]
 
 
+@pytest.mark.parametrize("reason", ["None", ""])
+def test_no_reason_is_not_shown_as_one(reason: str, place: Place, brief: None) -> None:
+    place.slurm.sbatch("")
+    place.slurm.squeue(f'echo "$name|PENDING||{reason}"')
+    ((_, _, detail),) = place.odd()
+    assert detail == "no node took the tiny job: it waits for a node"
+
+
+def test_a_place_that_is_refused_names_its_setting(place: Place) -> None:
+    place.slurm.sbatch("echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2; exit 1")
+    (refused,) = [check for check in checking.cluster(place.context()) if check.level != "ok"]
+    assert "sbatch refused it: Batch job submission failed: Invalid partition name specified" in refused.detail
+    assert "executor.slurm.partition" in refused.advice
+
+
+def test_a_slurm_conf_that_is_not_there_is_named_before_anything_is_asked(place: Place, tmp_path: Path) -> None:
+    ((name, level, detail),) = place.odd(f"conf: {tmp_path}/none.conf")
+    assert (name, level) == ("cluster", "failure")
+    assert detail == f"executor.slurm.conf: {tmp_path}/none.conf is not there"
+    assert place.slurm.calls("scontrol") == []
+
+
+def test_trying_the_box_makes_no_folder_where_a_share_is_not_mounted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.shared = place.shared / "mount" / "ana"
+    monkeypatch.setattr(doctor, "CHECKS", (doctor._sandbox,))
+    report = doctor.run(place.context())
+    assert report.exit_code == FAILED
+    assert f"{place.shared}: No such file or directory" in report.lines[0]
+    place.shared = place.home.parent / "shared"
+
+
 def test_a_job_that_waits_is_taken_back_with_the_reason(place: Place, brief: None) -> None:
     place.slurm.sbatch("")
     place.slurm.squeue('echo "$name|PENDING||ReqNodeNotAvail, UnavailableNodes:n[1-2]"')
@@ -253,6 +302,7 @@ def test_a_job_that_waits_is_taken_back_with_the_reason(place: Place, brief: Non
         ("", "echo 'other|FAILED|n1|x'; echo 'junk'", "does not know it any more"),
         ("", 'echo "$name|RUNNING|n1|None"', "runs on node n1, and no answer was seen"),
         ("", "exec sleep 60", "squeue: no answer"),
+        ("", "echo 'squeue: error: Unable to contact slurm controller' >&2; exit 1", "squeue: Unable to contact"),
         ("echo '{}' > $control/answer.json", "true", "cannot be understood"),
         ("printf '\\377' > $control/answer.json", "true", "cannot be understood"),
         ("mkfifo $control/answer.json", "true", "cannot be understood"),
@@ -268,6 +318,16 @@ def test_a_job_without_an_answer_says_what_is_known(then: str, queue: str, shown
     ((name, level, detail),) = place.odd("command_timeout: 1")
     assert (name, level) == ("node", "failure")
     assert shown in detail
+
+
+def test_what_a_killed_call_left_is_removed_when_it_is_old(place: Place) -> None:
+    left = [place.shared / f"trial-{number}.run" for number in (1, 2)]
+    for folder in left:
+        folder.mkdir()
+    os.utime(left[0], (0, 0))
+    assert place.odd() == []
+    assert sorted(place.shared.iterdir()) == [left[1]], "another call may wait for its answer there"
+    left[1].rmdir()
 
 
 def test_a_time_without_a_zone_is_no_time(place: Place, brief: None) -> None:

@@ -182,6 +182,12 @@ class TestCancel:
         assert (report.exit_code, cluster.stopped) == (2, [])
         assert "is over by now" in report.errors[0]
 
+    def test_what_was_taken_over_already_is_over(self, world: World, cluster: type[StandIn]) -> None:
+        uid = out(world)
+        change(world, uid, phase="ended", cause="exit", exit_code=0)
+        world.owner.scq("cancel", uid, code=2)
+        assert (cluster.stopped, rows(world, "cancel")) == ([], [])
+
     def test_its_submitter_is_sent_to_the_owner_and_a_stranger_away(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world, layout="c0")
         ctx = context(world)
@@ -230,6 +236,10 @@ class TestLogs:
         uid = out(world)
         answer = world.owner.scq("logs", uid, code=2)
         assert f"{uid[:8]} is being handed to the cluster; nothing was written yet" in answer.err
+        cluster.places[f"{uid}-1"] = Whereabouts("ending", "7")
+        answer = world.owner.scq("logs", uid, code=2)
+        assert f"{uid[:8]} is over on the cluster; no log of it is here yet" in answer.err
+        assert "scq run-approved takes it over." in answer.err
         cluster.places[f"{uid}-1"] = Whereabouts("waiting", "7", position=3)
         answer = world.owner.scq("logs", uid, code=2)
         assert f"{uid[:8]} waits on the cluster" in answer.err
@@ -279,6 +289,22 @@ class TestFollow:
         far(cluster, stdout=b"out\n", stderr=b"error\n")
         rundir.write_result(str(cluster.far), ENDING)
         assert Follow(world, uid, **{option: True}).lines == shown
+
+    def test_a_job_that_never_stops_writing_is_looked_at_no_more_often(
+        self, world: World, cluster: type[StandIn], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = []
+
+        def is_over(at_work: object) -> bool:
+            looks.append(at_work)
+            far(cluster, stdout=b"line\n" * len(looks))
+            return len(looks) == 30
+
+        monkeypatch.setattr(verb._AtWork, "is_over", is_over)
+        follow = Follow(world, out(world))
+        follow.rounds = 29
+        assert follow.lines == ["── stdout", *["line"] * 30]
+        assert follow.rounds == 0, "it waits after each look but the last"
 
     def test_nothing_is_lost_when_another_call_takes_the_results_over(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world)

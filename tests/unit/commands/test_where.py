@@ -5,14 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scq import executors
+from scq import checking, executors
+from scq.commands.list import _placed
+from scq.config_values import Config
+from scq.context import Context
 from scq.executors import rundir
 from scq.model import Whereabouts
 from scq.showing import when
+from scq.state import State
+from scq.store import Store
+from scq.view import job_of
 from tests.people import OWNER, World
 from tests.unit.standin import Cluster
 
@@ -117,6 +125,17 @@ def test_the_screen_counts_what_is_out_and_shows_the_first_of_many(cluster: Clus
     assert (last["alive"], last["place"]) == (None, None)
 
 
+def test_of_many_the_screen_shows_what_runs_and_what_is_next(cluster: Cluster) -> None:
+    for number in range(12, 0, -1):
+        cluster.handed(f"w{number}", replace(WAITS, position=number))
+    runs, over, lost = (cluster.handed(name, place) for name, place in (("r", RUNS), ("o", Whereabouts("ending")), ("l", SILENT)))
+    shown = [row.split()[-3:] for row in cluster.world.owner.scq("status").out.splitlines() if " waits (" in row]
+    assert [place for *_, place, _ in shown] == [f"({word}," for word in ("1st", "2nd", "3rd", "4th", "5th", "6th")]
+    words = " ".join(cluster.world.owner.scq("status").out.split())
+    assert words.index(runs[:8]) < words.index(over[:8]) < words.index("(1st,")
+    assert lost[:8] not in words
+
+
 def test_a_cluster_that_does_not_answer_is_one_thing_to_mend_and_nobody_is_dead(cluster: Cluster) -> None:
     one = cluster.handed("first", SILENT)
     cluster.handed("second", SILENT)
@@ -171,6 +190,31 @@ def test_a_run_of_this_machine_asks_nobody(world: World, monkeypatch: pytest.Mon
             world.owner.scq(*words)
     data = world.owner.json("status")
     assert (data["cluster"], data["running"][0]["alive"], data["running"][0]["place"]) == (None, False, None)
+
+
+def test_a_job_of_somebody_else_with_the_same_id_is_nowhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.handed("mine", WAITS)
+    store = Store(str(cluster.world.owner.home))
+
+    def copied(state: State) -> State:
+        ((key, record),) = state.jobs.items()
+        mine = replace(record, status="running")
+        return replace(state, jobs={key: mine, "other": replace(mine, run=None)})
+
+    store.update(copied)
+    ctx = Context(Config(email=OWNER), str(cluster.world.owner.home))
+    state = store.load()
+    listed = [job_of(record) for record in state.jobs.values()]
+    shown = SimpleNamespace(records=state.jobs)
+    places = [job.place for job in _placed(ctx, shown, listed)]
+    assert places == [WAITS, None]
+
+
+def test_whether_a_call_is_busy_is_told_without_asking_the_cluster(cluster: Cluster) -> None:
+    cluster.handed("count", WAITS)
+    ctx = Context(Config(email=OWNER), str(cluster.world.owner.home))
+    assert checking._is_busy(ctx) is False
+    assert cluster.executor.asked == []
 
 
 def _nobody(*_: Any) -> None:

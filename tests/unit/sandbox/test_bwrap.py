@@ -16,6 +16,7 @@ import pytest
 from scq.errors import ConfigError, UsageError
 from scq.model import Limits
 from scq.ports import Mount, Plan
+from scq.sandbox import shown
 from scq.sandbox.bwrap import NAMES, OPTIONS, SECCOMP, STATUS, BwrapSandbox, find_bwrap
 from scq.sandbox.scratch import remove_scratch
 from tests.unit.executors.tasks import all_pids, command_line, wait_for
@@ -68,6 +69,11 @@ class TestInside:
     def test_private_folders_are_not_there(self, box: Box) -> None:
         for place in ("/root", "/home", "/etc/passwd", "/var", "/sys", str(box.directory)):
             assert box.run(f"ls {place}").returncode != 0
+
+    def test_what_services_keep_among_the_programs_is_not_there(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shown, "SERVICES", ("/usr/share/doc", "/usr/gone"))
+        said = box.run("ls -A /usr/share/doc; touch /usr/share/doc/x || echo refused; ls -d /usr/share/doc /usr/lib")
+        assert said.stdout == "refused\n/usr/lib\n/usr/share/doc\n"
 
     def test_a_further_user_namespace_is_refused(self, box: Box) -> None:
         assert box.run("unshare -U true").returncode != 0

@@ -83,3 +83,19 @@ def test_every_cause_without_a_result_has_a_sentence() -> None:
     for began, never in TABLE.values():
         assert endings.sentence(began, stopped=False)  # type: ignore[arg-type]
         assert never is None or endings.sentence(never, stopped=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [
+        ("", ""),
+        ("no such python", "FAILED"),
+        ("slurmstepd-n2: error: *** JOB 3 ON n2 CANCELLED AT 2026-11-22T06:32:21 ***", "CANCELLED"),
+        ("slurmstepd: error: *** JOB 3 ON n2 CANCELLED AT 2026-11-22T06:32:21 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        ("slurmstepd: error: *** JOB 3 ON n2 CANCELLED AT 2026-11-22T06:32:21 DUE TO NODE FAILURE ***", "NODE_FAIL"),
+        ("slurmstepd: error: *** JOB 3 ON n2 CANCELLED AT 2026-11-22T06:32:21 DUE TO PREEMPTION ***", "PREEMPTED"),
+        ("slurmstepd: error: *** JOB 3 ON n2 CANCELLED AT 2026-11-22T06:32:21 DUE TO JOB REQUEUE ***", ""),
+    ],
+)
+def test_what_a_job_said_last_tells_how_it_ended_when_the_cluster_has_forgotten_it(words: str, state: str) -> None:
+    assert endings.recalled(words) == state

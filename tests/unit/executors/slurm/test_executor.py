@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -16,8 +19,9 @@ from scq.executors import rundir
 from scq.executors.rundir import Started
 from scq.executors.slurm import SlurmExecutor, notes, submitting
 from scq.executors.slurm.notes import read_note, write_note
-from scq.model import Whereabouts
-from scq.ports import Ending, Task
+from scq.files import remove_tree
+from scq.model import Placement, Whereabouts
+from scq.ports import Ending, Task, Traits
 from tests.unit.executors.slurm.standins import TAG, Bin, make_run
 from tests.unit.executors.tasks import REPOSITORY, wait_for
 
@@ -85,7 +89,8 @@ def test_a_run_is_noted_before_it_is_submitted_and_its_number_after(site: Site) 
     assert note.id == "17"
     assert site.control.stat().st_mode & 0o777 == 0o700
     script = (site.bin.folder / "sbatch.script").read_text()
-    assert script.startswith(f"#!/bin/sh\nexec {sys.executable} -I -m scq.node {site.control} ")
+    assert script.splitlines()[0] == "#!/bin/sh"
+    assert script.splitlines()[-1].startswith(f"exec {sys.executable} -I -m scq.node {site.control} ")
     assert f"--job-name={TAG}" in site.bin.calls("sbatch")
 
 
@@ -325,7 +330,8 @@ def test_a_run_that_was_lost_before_it_began_is_revoked_and_given_back(site: Sit
     with pytest.raises(FileExistsError):
         rundir.write_started(str(site.control), STARTED)
     assert site.outcome() is False
-    (site.directory / "revoked").unlink()
+    # A call that is killed while it removes the run finds the same.
+    remove_tree(str(site.control))
     assert site.outcome() is False
     assert not site.executor().began(site.task.directory)
 
@@ -358,7 +364,7 @@ def test_a_shared_folder_that_is_not_mounted_decides_nothing(site: Site, left: s
     site.shared.rename(site.home / "away")
     if left != "nothing":
         site.shared.mkdir()
-    with pytest.raises(BusyError, match="is not there, or empty"):
+    with pytest.raises(BusyError, match="is not there, or not the one"):
         site.outcome()
     if left != "nothing":
         site.shared.rmdir()
@@ -500,3 +506,168 @@ def test_the_lock_is_free_after_a_submission(site: Site) -> None:
     assert note is not None
     write_note(str(site.directory), note)
     assert read_note(str(site.directory)) == note
+
+
+def test_a_note_that_cannot_be_read_is_no_run_that_was_never_submitted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.submit()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing(os.open, "submitted.json", errno.EMFILE))
+        with pytest.raises(BusyError, match="Too many open files"):
+            site.outcome()
+    (site.directory / "submitted.json").write_bytes(b"\0" * 100)
+    with pytest.raises(BusyError, match="cannot be understood"):
+        site.outcome()
+    assert not (site.control / "started").exists()
+
+
+@pytest.mark.parametrize("name", ["result.json", "started", f"{TAG}.run"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_shared_disk_that_does_not_answer_decides_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, name: str, number: int
+) -> None:
+    site.submit()
+    site.begin()
+    if name == "result.json":
+        rundir.write_result(str(site.control), ENDING)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing(os.open, name, number))
+        with pytest.raises(BusyError, match="cannot be taken over"):
+            site.outcome()
+    assert site.over().cause == ("exit" if name == "result.json" else "interrupted")
+
+
+def failing(real: Callable[..., int], name: str, number: int) -> Callable[..., int]:
+    """`os.open` on a disk where one name cannot be opened."""
+
+    def opened(path: str, *rest: Any, **more: Any) -> int:
+        if os.path.basename(path) == name:
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *rest, **more)
+
+    return opened
+
+
+def test_what_lies_in_the_place_of_the_shared_folder_is_not_taken_for_it(site: Site) -> None:
+    site.submit()
+    site.begin()
+    rundir.write_result(str(site.control), ENDING)
+    site.shared.rename(site.home / "away")
+    make_run(site.home, site.shared, "scq-00000000000000ff")
+    with pytest.raises(BusyError, match="not the one it was"):
+        site.outcome()
+    remove_tree(str(site.shared))
+    (site.home / "away").rename(site.shared)
+    assert site.over().cause == "exit"
+    # What it made still lies there, so its ending alone is of no use.
+    site.shared.rename(site.home / "away")
+    with pytest.raises(BusyError, match="is not there"):
+        site.outcome()
+    (site.home / "away").rename(site.shared)
+    assert site.over().cause == "exit"
+
+
+def test_a_shared_folder_that_was_emptied_by_hand_names_the_run_as_interrupted(site: Site) -> None:
+    site.submit()
+    remove_tree(str(site.control))
+    remove_tree(str(site.shared / TAG))
+    assert os.listdir(site.shared) == []
+    assert site.over().cause == "interrupted"
+
+
+def test_another_cluster_that_does_not_know_a_run_decides_nothing(site: Site) -> None:
+    conf, other = site.home / "one.conf", site.home / "other.conf"
+    conf.touch()
+    site.executor(conf=str(conf)).run(iter([site.task]), 1, lambda _task, _ending: None)
+    site.begin()
+    with pytest.raises(BusyError, match=f"cluster of {other}.*that of {conf}"):
+        site.outcome(conf=str(other))
+    site.row("RUNNING")
+    assert site.outcome(conf=str(other)) is None
+    site.bin.queue("")
+    conf.rename(other)  # the file was moved
+    assert site.over(conf=str(other)).cause == "interrupted"
+
+
+def test_a_run_that_was_stopped_before_it_is_submitted_is_not(site: Site) -> None:
+    site.executor().stop(site.task.directory)
+    endings: list[Ending | ScqError] = []
+    site.executor().run(iter([site.task]), 1, lambda _task, ending: endings.append(ending))
+    (ending,) = endings
+    assert isinstance(ending, Ending)
+    assert ending.cause == "cancelled"
+    assert site.outcome() == ending
+    assert site.bin.calls("sbatch") == []
+    assert not site.control.exists()
+
+
+def test_a_start_that_failed_is_told_although_the_cluster_has_forgotten_it(site: Site) -> None:
+    site.submit()
+    (site.control / "slurm.txt").write_text("/bin/sh: 1: exec: python: not found\n")
+    ending = site.over()
+    assert (ending.cause, ending.detail) == ("start", "/bin/sh: 1: exec: python: not found")
+
+
+def test_a_job_that_was_cancelled_on_its_node_is_not_run_again_although_the_cluster_has_forgotten_it(site: Site) -> None:
+    site.submit()
+    site.begin()
+    rundir.write_result(str(site.control), replace(ENDING, cause="interrupted", exit_code=None))
+    (site.control / "slurm.txt").write_text("slurmstepd: error: *** JOB 17 ON n1 CANCELLED AT 2026-01-01T00:00:00 ***\n")
+    ending = site.over()
+    assert (ending.cause, ending.detail) == ("cancelled", "it was cancelled on the cluster")
+
+
+@pytest.mark.parametrize("why", ["NODE FAILURE", "PREEMPTION", "JOB REQUEUE"])
+def test_a_node_that_failed_before_a_run_began_gives_it_back_although_the_cluster_has_forgotten_it(site: Site, why: str) -> None:
+    site.submit()
+    (site.control / "slurm.txt").write_text(f"slurmstepd: error: *** JOB 17 ON n1 CANCELLED AT 2026-01-01 DUE TO {why} ***\n")
+    assert site.outcome() is False
+
+
+def test_what_sbatch_handed_over_after_its_call_was_killed_is_asked_for_again(site: Site) -> None:
+    """The queue was asked for, for another run, before sbatch had ended."""
+    executor = site.executor()
+    other = make_run(site.home, site.shared, "scq-00000000000000ff")
+    site.executor().run(iter([other]), 1, lambda _task, _ending: None)
+    site.bin.set("sbatch", "exit 9")
+    site.submit()
+    note = read_note(str(site.directory))
+    assert note is not None
+    write_note(str(site.directory), replace(note, at=note.at - 100.0))  # sbatch was begun before
+    assert executor.outcome(other.directory) is False
+    site.begin()
+    site.row("RUNNING")
+    assert executor.outcome(site.task.directory) is None
+
+
+def test_a_scancel_that_does_not_answer_is_waited_for_once(site: Site) -> None:
+    tasks = [make_run(site.home, site.shared, f"scq-{number:016x}") for number in range(3)]
+    site.submit(*tasks)
+    rows = (f"17|{os.getuid()}|RUNNING|main|5|N/A|x|n1|scq-{number:016x}\n" for number in range(3))
+    site.bin.queue("".join(rows))
+    for task in tasks:
+        notes.remember(task.directory, notes.STOP)
+    site.bin.set("scancel", "sleep 1000")
+    executor = site.executor(command_timeout=0.5)
+    for task in tasks:
+        with pytest.raises(BusyError, match="no answer"):
+            executor.outcome(task.directory)
+    assert len([word for word in site.bin.calls("scancel") if word.startswith("--name")]) == 1
+
+
+def test_many_runs_are_stopped_without_waiting_for_each(site: Site) -> None:
+    tasks = [make_run(site.home, site.shared, f"scq-{number:016x}") for number in range(5)]
+    site.submit(*tasks)
+    site.bin.set("scancel", "sleep 1000")
+    executor = site.executor(command_timeout=0.5)
+    for task in tasks:
+        with pytest.raises(BusyError, match="no answer"):
+            executor.stop(task.directory)
+        assert notes.is_noted(task.directory, notes.STOP)
+    assert len([word for word in site.bin.calls("scancel") if word.startswith("--name")]) == 1
+
+
+def test_the_devices_of_a_place_travel_with_the_order(site: Site) -> None:
+    executor = site.executor(devices=("/dev/null",), rules=(Placement(tags=("gpu",), devices=("/dev/zero",)),))
+    executor.run(iter([replace(site.task, traits=Traits(tags=("gpu",)))]), 1, lambda _task, _ending: None)
+    order = json.loads((site.control / "order.json").read_text())
+    assert order["task"]["entrance"]["devices"] == ["/dev/zero"]

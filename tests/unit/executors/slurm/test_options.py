@@ -75,7 +75,7 @@ def test_all_words_of_a_run() -> None:
         "--chdir=/",
         "--output=/s/100%%/scq-t.run/slurm.txt",
         "--open-mode=append",
-        f"--export={options.ENVIRONMENT}",
+        "--export=ALL",
         "--propagate=NONE",
         "--cpus-per-task=3",
         "--tmp=2M",
