@@ -94,6 +94,10 @@ class Context:
             self._executors[name] = executors.get(name, self.config.slurm if name == "slurm" else None)
         return self._executors[name]
 
+    def share_executors(self, shared: dict[str, Executor]) -> None:
+        """Use the executors of other calls, by name, and leave new ones to them: what a cluster told one is told to all."""
+        self._executors = shared
+
     def sandbox(self) -> Sandbox:
         from scq import sandbox
 

@@ -20,6 +20,7 @@ from scq.state import Record, State
 from scq.view import as_dict, expect, find, job_of
 
 TELLS = "the next scq run-approved or scq cycle tells how it ended"
+NOTED = "That it is to end is written down: the next scq run-approved or scq cycle asks the cluster again."
 
 
 class Out(Struct, frozen=True):
@@ -144,7 +145,8 @@ def _ask(ctx: Context, one: Out, reason: str, seen: Mapping[str, str] | None, *,
     try:
         executor.stop(os.path.join(ctx.runs_folder(), run.directory))
     except BusyError as error:
-        advice = "That it is to end is written down: the next scq run-approved or scq cycle asks the cluster again."
+        # With a full disk not even the wish could be kept.
+        advice = error.advice if isinstance(error.__cause__, OSError) else NOTED
         raise BusyError(f"{short}: {error}", advice) from error
 
 

@@ -224,7 +224,9 @@ def _texts(ctx: Context, record: Record, job: Job, *, stderr: bool, stdout: bool
     if not texts and is_out(record.run):
         place = ctx.whereabouts((record,)).get(record.id)
         if place is not None and place.state == "ending":
-            raise UsageError(f"{job.short_id} is over on the cluster; no log of it is here yet", "scq run-approved takes it over.")
+            raise UsageError(
+                f"{job.short_id} is over on the cluster; no log of it is here yet", "scq run-approved takes it over."
+            )
         where = "is being handed to the cluster" if place is None else where_words(place)
         raise UsageError(
             f"{job.short_id} {where}; nothing was written yet", f"To wait for it and see it come: scq logs {job.short_id} -f"

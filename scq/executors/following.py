@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from errno import ESTALE
 
 from scq.errors import InvalidFileError
 from scq.executors.logs import MARK_ROOM, SMALLEST_LIMIT
@@ -64,6 +65,10 @@ class Following:
                 self._file = file
                 note = self._went_on(fd, facts.st_size)
             return note + self._next(fd, over)
+        except OSError as error:
+            if error.errno == ESTALE:  # removed on another machine while it was open here
+                return b""
+            raise InvalidFileError(f"{path}: cannot be read ({error.strerror})", "Try again.") from error
         finally:
             os.close(fd)
 

@@ -38,6 +38,8 @@ RESERVE, RESERVE_BYTES = "reserve", 1 << 16
 """A file that keeps room for the result on a shared disk, which a job can fill."""
 MOMENT_S = 0.2
 """For a cluster to get from one process of a job to the next."""
+HALTED_S = 2.0
+"""Who comes back so much later than planned was halted: a cluster does so with all of a job, for the sake of another one."""
 TIMED_OUT_LINE = "--- PROCESS TIMED OUT ---"
 FAULTS = frozenset({"SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGPIPE", "SIGXCPU", "SIGXFSZ", "SIGSYS"})
 """Signals a process earns by what it does itself; every other one was sent to it."""
@@ -194,9 +196,11 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Until the main process has ended, a limit was exceeded, or the grace period after SIGTERM is over."""
-        deadline = self.began + self.task.timeout_s
+        deadline, planned = self.began + self.task.timeout_s, self.began
         while self.status is None:
             now = time.monotonic()
+            if self.keeper is not None and now - planned > HALTED_S:
+                deadline += now - planned
             if self._is_abandoned():
                 self.stops = max(self.stops, 1)
             if self.cause is None and (self.stops or now >= deadline):
@@ -207,7 +211,8 @@ class Supervisor:
                 return
             if now >= self.watch.due and self._is_over_a_limit():
                 return
-            self._wait(min(self.kill_at or deadline, self.watch.due) - now)
+            planned = max(now, min(self.kill_at or deadline, self.watch.due))
+            self._wait(planned - now)
             self._note(processes.reap() or {})
 
     def _is_abandoned(self) -> bool:

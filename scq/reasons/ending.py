@@ -28,7 +28,7 @@ CAUSES: dict[str, str] = {
     "cancelled": "somebody ended it, on the cluster or with scq cancel",
 }
 """Why a job is over that did not end by itself."""
-ENDED_THERE = ("node", "preempted", "cancelled")
+ENDED_THERE = ("node", "preempted", "cancelled", "integrity")
 """Causes whose detail says the same in more precise words."""
 MENDED_BY_LIMIT = ("timeout", "cpu", "memory", "processes", "disk", "output")
 
@@ -113,6 +113,8 @@ def _mending(record: Record, run: Run, facts: Facts) -> list[str]:
         return ["Its submitter can ask for less, or you raise the limit (docs/sandbox.md) and let it run again."]
     if run.cause == "dependencies":
         return ["Its submitter has to correct the packages, or they have to be made available (docs/dependencies.md)."]
+    if run.cause == "integrity" and run.executor != "local":
+        return ["Find out who can write in the shared folder (executor.slurm.shared_dir), before it is run again."]
     if run.cause == "integrity":
         return [f"Compare it with what was approved: scq diff {short}"]
     if run.cause == "cancelled":

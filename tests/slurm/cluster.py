@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from tests.slurm.daemons import NODES, PATIENCE_S, Daemons, missing, missing_for_hosts, user_name
+from tests.slurm.daemons import NODES, PATIENCE_S, Daemons, Refused, missing, missing_for_hosts, user_name
 from tests.slurm.machines import command_name, described, program, send
 
-__all__ = ["NODES", "Cluster", "Row", "missing", "missing_for_hosts", "program", "user_name"]
+__all__ = ["NODES", "Cluster", "Refused", "Row", "missing", "missing_for_hosts", "program", "user_name"]
 
 
 class Row(NamedTuple):

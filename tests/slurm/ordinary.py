@@ -1,6 +1,6 @@
-"""What an owner who is an ordinary user does on a cluster.
+"""What an owner who is an ordinary user does on a cluster. Called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN UMASK`.
 
-Called as `python -I ordinary.py REPOSITORY FOLDER CONF BIN UMASK`. Says on standard output, as JSON, what the owner saw. It stops with an error where a call does not end as it should.
+Says on standard output, as JSON, what the owner saw. It stops with an error where a call does not end as it should.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ def main(repository: str, folder: str, conf: str, programs: str, umask: str) -> 
     ended = {quick: "completed", slow: "failed"}
 
     def over() -> bool:
-        world.owner.scq("run-approved", code=None)
-        return all(world.owner.job(uid)["status"] == status for uid, status in ended.items())
+        said = world.owner.scq("run-approved", code=None)
+        found = {uid: world.owner.job(uid)["status"] for uid in ended}
+        if any(found[uid] not in ("running", status) for uid, status in ended.items()):
+            raise SystemExit(f"{found} is not {ended}: {said}")
+        return found == ended
 
     wait(over, "the end of both jobs")
     world.owner.scq("release", quick, "--reason", "counts only")

@@ -17,7 +17,7 @@ from tests.contract.test_executor_contract import Report, Site
 from tests.slurm.cluster import Cluster
 from tests.unit.executors.tasks import PATH, make_remote_task
 
-PATIENCE_S = 90.0
+PATIENCE_S = 150.0
 
 
 class SlurmSite(Site):
@@ -88,11 +88,14 @@ class SlurmSite(Site):
 
     def answer(self, task: Task, patience_s: float = PATIENCE_S) -> Ending | bool:
         """What later calls learn once there is something to learn."""
-        give_up = time.monotonic() + patience_s
-        while (ending := self.executor().outcome(task.directory)) is None:
-            assert time.monotonic() < give_up, f"{task.label} has no outcome\n{self.cluster.said()}"
-            time.sleep(0.3)
-        return ending
+        answers: list[Ending | bool | None] = [None]
+
+        def answered() -> bool:
+            answers.append(self.executor().outcome(task.directory))
+            return answers[-1] is not None
+
+        self.cluster.wait_for(answered, f"an outcome of {task.label}", patience_s, every_s=0.3)
+        return answers[-1] or False
 
     def ending(self, task: Task, patience_s: float = PATIENCE_S) -> Ending:
         """How a run ended."""

@@ -56,7 +56,7 @@ def test_two_calls_at_once_hand_over_each_job_once(away: World, cluster: Cluster
     for node in NODES:
         cluster.drain(node)
     try:
-        uids = [away.approved(f"j{number}", COUNTED) for number in range(4)]
+        uids = [away.approved(f"j{number}", COUNTED) for number in range(3)]
         place = ["--home", str(away.owner.home), "--root", str(away.root), "--email", OWNER]
         command = [sys.executable, "-m", "scq", *place, "run-approved"]
         calls = [
@@ -91,36 +91,40 @@ def test_a_controller_that_hangs_loses_nothing(away: World, cluster: Cluster) ->
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_without_a_controller_jobs_stay_approved_until_there_is_one(own: World, own_cluster: Cluster) -> None:
-    uid = own.approved("patient", COUNTED)
-    own_cluster.kill_controller()
-    own.owner.scq("run-approved", code=BUSY)
-    own_cluster.start_controller()
-    calls_until(own, own_cluster, uid)
-    assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
+def test_without_a_controller_jobs_stay_approved_until_there_is_one(away: World, cluster: Cluster) -> None:
+    uid = away.approved("patient", COUNTED)
+    cluster.kill_controller()
+    away.owner.scq("run-approved", code=BUSY)
+    cluster.start_controller()
+    calls_until(away, cluster, uid)
+    assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_a_job_that_the_controller_forgot_is_handed_over_again(own: World, own_cluster: Cluster, shared_dir: Path) -> None:
+def test_a_job_that_the_controller_forgot_is_handed_over_again(away: World, cluster: Cluster, shared_dir: Path) -> None:
     for node in NODES:
-        own_cluster.drain(node)
-    uid = own.approved("forgotten", COUNTED)
-    own.owner.scq("run-approved")
+        cluster.drain(node)
+    uid = away.approved("forgotten", COUNTED)
+    away.owner.scq("run-approved")
     (first,) = tags(shared_dir)
-    own_cluster.kill_controller()
-    own_cluster.start_controller(forget=True)
-    other = own_cluster.submit("true", "--job-name=other")
-    calls_until(own, own_cluster, uid)
-    assert own_cluster.job(first) is None
-    assert len([row for row in own_cluster.jobs() if row.id != other]) == 1
-    assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
+    cluster.kill_controller()
+    cluster.start_controller(forget=True)
+    other = cluster.submit("true", "--job-name=other")
+    calls_until(own, cluster, uid)
+    assert cluster.job(first) is None
+    assert len([row for row in cluster.jobs() if row.id != other]) == 1
+    assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
 def test_a_power_cut_on_its_node_is_named_and_the_job_waits_for_its_owner(own: World, own_cluster: Cluster) -> None:
-    uid = own.approved("long", "echo begun\nsleep 600\n")
+    uid = own.approved("long", "(setsid sleep 600 &)\necho begun\nsleep 600\n")
     own.owner.scq("run-approved")
     own_cluster.wait_for(lambda: own.owner.json("logs", uid, code=None).get("logs", {}).get("stdout") == "begun\n", "the job")
     node = own.owner.job(uid)["place"]["node"]
+    assert len(own_cluster.processes()[node]) >= 3
     own_cluster.kill_node(node)
+    assert not any(own_cluster.processes().values())
+    own.owner.scq("run-approved")
+    assert own.owner.job(uid)["status"] == "running"
     own_cluster.start_node(node)
     calls_until(own, own_cluster, uid, status="failed")
     run = own.owner.job(uid)["run"]
@@ -128,6 +132,7 @@ def test_a_power_cut_on_its_node_is_named_and_the_job_waits_for_its_owner(own: W
     before = len(own_cluster.jobs())
     own.owner.scq("run-approved")
     assert len(own_cluster.jobs()) == before
+    assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "begun\n"}
 
 
 def test_a_private_copy_that_was_changed_while_it_waited_does_not_run(away: World, cluster: Cluster, shared_dir: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from scq.model import Limits
-from scq.ports import Ending
 from tests.contract.test_executor_contract import ExecutorContract
 from tests.slurm.cluster import Cluster
 from tests.slurm.sites import SlurmSite
@@ -24,7 +23,7 @@ class TestSlurmExecutor(ExecutorContract):
         assert site.executor().remote
         assert list(site.executor().check()) == []
 
-    def test_a_run_is_alive_until_it_ended(self, site: SlurmSite) -> None:
+    def test_a_run_is_one_job_of_the_cluster_and_alive_until_it_ended(self, site: SlurmSite) -> None:
         task = site.begun("until [ -e go ]; do sleep 0.05; done; exit 5")
         assert site.executor().outcome(task.directory) is None
         assert site.executor().began(task.directory)
@@ -33,18 +32,15 @@ class TestSlurmExecutor(ExecutorContract):
         ending = site.ending(task)
         assert (ending.exit_code, ending.cause) == (5, "exit")
         assert ending.node in ("n1", "n2")
+        names = [row.name for row in site.cluster.jobs()]
+        assert names.count(site.tag(task)) == 1
 
-    def test_output_can_be_read_while_it_runs(self, site: SlurmSite) -> None:
-        task = site.begun(f"echo early; {LONG}")
+    def test_output_can_be_read_while_it_runs_and_nothing_is_left_of_a_run_that_is_stopped(self, site: SlurmSite) -> None:
+        task = site.begun(f"(setsid sleep 600 &); echo early; {LONG}")
         site.cluster.wait_for(lambda: site.log("stdout") == b"early\n", "its first line")
         site.executor().stop(task.directory)
-        site.ending(task)
-        assert site.log("stdout").startswith(b"early\n")
-
-    def test_a_run_that_is_stopped_is_cancelled_and_leaves_nothing(self, site: SlurmSite) -> None:
-        task = site.begun(f"(setsid sleep 600 &); {LONG}")
-        site.executor().stop(task.directory)
         assert site.ending(task).cause == "cancelled"
+        assert site.log("stdout").startswith(b"early\n")
         site.cluster.wait_until_empty()
 
     def test_where_a_run_is_can_be_asked(self, site: SlurmSite) -> None:
@@ -77,11 +73,3 @@ class TestSlurmExecutor(ExecutorContract):
         endings = [site.ending(task) for task in (first, second, third, fourth)]
         assert [ending.cause for ending in endings] == ["cancelled"] * 4
         assert not site.executor().began(third.directory)
-
-    def test_one_task_is_one_job_of_the_cluster(self, site: SlurmSite) -> None:
-        task = site.hand_over("echo yes >> alive")
-        ending = site.ending(task)
-        assert isinstance(ending, Ending)
-        assert site.times_begun(task) == 1
-        names = [row.name for row in site.cluster.jobs()]
-        assert names.count(site.tag(task)) == 1

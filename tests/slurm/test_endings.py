@@ -14,7 +14,7 @@ import pytest
 from scq.model import Limits
 from scq.ports import Task
 from tests.slurm.cluster import NODES, Cluster
-from tests.slurm.conftest import need, open_folder
+from tests.slurm.conftest import open_folder, started
 from tests.slurm.sites import SlurmSite
 
 AGAIN_AND_AGAIN = "echo yes >> alive; exec sleep 600"
@@ -24,11 +24,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this
 @pytest.fixture
 def site(tmp_path: Path, shared_dir: Path, cluster: Cluster) -> SlurmSite:
     return SlurmSite(tmp_path / "runs", shared_dir, cluster)
-
-
-@pytest.fixture
-def own_site(tmp_path: Path, shared_dir: Path, own_cluster: Cluster) -> SlurmSite:
-    return SlurmSite(tmp_path / "runs", shared_dir, own_cluster)
 
 
 @pytest.fixture
@@ -52,14 +47,6 @@ def running(site: SlurmSite, name: str = "run", **settings: object) -> Task:
 
 
 class TestByTheOperator:
-    def test_cancelled_while_it_runs(self, site: SlurmSite) -> None:
-        task = running(site)
-        site.cluster.scancel(f"--name={site.tag(task)}")
-        ending = site.ending(task)
-        assert (ending.cause, ending.exit_code) == ("cancelled", None)
-        assert ending.node in NODES
-        site.cluster.wait_until_empty()
-
     def test_cancelled_while_it_waits_it_never_began(self, site: SlurmSite, resting: None) -> None:
         task = site.hand_over(AGAIN_AND_AGAIN)
         site.cluster.scancel(f"--name={site.tag(task)}")
@@ -67,14 +54,16 @@ class TestByTheOperator:
         assert not site.executor().began(task.directory)
         assert site.times_begun(task) == 0
 
-    def test_a_daemon_that_left_its_session_ends_with_a_cancelled_job(self, site: SlurmSite) -> None:
+    def test_cancelled_while_it_runs_it_leaves_not_even_a_daemon_that_left_its_session(self, site: SlurmSite) -> None:
         task = site.begun(
             "(setsid sh -c 'trap \"\" TERM HUP; sleep 601 & sleep 602; sleep 603' &) ; trap '' TERM; sleep 604; sleep 605"
         )
         assert sum(map(len, site.cluster.processes().values())) >= 4
         site.cluster.scancel(f"--name={site.tag(task)}")
         site.cluster.wait_until_empty()
-        assert site.ending(task).cause == "cancelled"
+        ending = site.ending(task)
+        assert (ending.cause, ending.exit_code) == ("cancelled", None)
+        assert ending.node in NODES
 
     def test_killed_without_a_warning_it_leaves_nothing(self, site: SlurmSite) -> None:
         task = site.begun("(setsid sleep 601 &); sleep 602")
@@ -84,10 +73,11 @@ class TestByTheOperator:
         site.cluster.wait_until_empty()
         assert site.ending(task).cause in ("cancelled", "interrupted")
 
-    def test_put_back_into_the_queue_it_does_not_run_again(self, site: SlurmSite) -> None:
+    def test_it_is_not_put_back_by_itself_and_does_not_run_again_when_it_is(self, site: SlurmSite) -> None:
         task = running(site)
         row = site.cluster.job(site.tag(task))
         assert row is not None
+        assert "Requeue=0" in site.cluster.command("scontrol", "show", "job", str(row.id))
         site.cluster.command("scontrol", "update", f"jobid={row.id}", "requeue=1")
         site.cluster.command("scontrol", "requeue", str(row.id))
         # A job that was put back may not begin for two minutes; the operator has no patience.
@@ -96,14 +86,6 @@ class TestByTheOperator:
         site.cluster.wait_for(lambda: site.cluster.job(row.id).state not in ("PENDING", "RUNNING", "COMPLETING"), "its end")  # type: ignore[union-attr]
         assert site.times_begun(task) == 1
         assert site.ending(task).cause == "interrupted"
-
-    def test_it_may_not_be_put_back_by_itself(self, site: SlurmSite) -> None:
-        task = running(site)
-        row = site.cluster.job(site.tag(task))
-        assert row is not None
-        assert "Requeue=0" in site.cluster.command("scontrol", "show", "job", str(row.id))
-        site.executor().stop(task.directory)
-        site.ending(task)
 
 
 class TestByTheCluster:
@@ -127,8 +109,7 @@ class TestByTheCluster:
             "PartitionName=high Nodes=n[1-2] PriorityTier=10 PreemptMode=OFF State=UP"
         )
         extra = "PreemptType=preempt/partition_prio\nPreemptMode=CANCEL"
-        need_cluster = Cluster(shared_dir.parent / "sl", partitions=partitions, extra=extra)
-        with need_cluster as preempting:
+        with started(partitions=partitions, extra=extra) as preempting:
             site = SlurmSite(tmp_path / "runs", shared_dir, preempting, partition="low")
             task = running(site)
             number = preempting.submit("true", "--partition=high", "--exclusive", "--nodes=2")
@@ -147,18 +128,6 @@ class TestByTheCluster:
 
 
 class TestByTheMachine:
-    def test_power_cut_on_its_node(self, own_site: SlurmSite) -> None:
-        task = running(own_site)
-        row = own_site.cluster.job(own_site.tag(task))
-        assert row is not None
-        own_site.cluster.kill_node(row.node)
-        assert own_site.executor().outcome(task.directory) is None
-        own_site.cluster.start_node(row.node)
-        ending = own_site.ending(task)
-        assert (ending.cause, ending.exit_code, ending.node) == ("node", None, row.node)
-        assert own_site.times_begun(task) == 1
-        assert own_site.ending(task) == ending
-
     def test_link_of_its_node_down(self, tmp_path: Path, shared_dir: Path, host_cluster: Cluster) -> None:
         site = SlurmSite(tmp_path / "runs", shared_dir, host_cluster)
         task = running(site)
@@ -172,35 +141,20 @@ class TestByTheMachine:
         assert site.times_begun(task) == 1
         assert site.ending(task) == ending
 
-    def test_the_batch_script_s_process_killed_outright(self, site: SlurmSite) -> None:
-        task = running(site)
-        (above,) = [pid for pids in site.cluster.processes().values() for pid in pids if is_ours(pid, site.control(task))]
-        os.kill(above, 9)
-        site.cluster.wait_until_empty()
-        assert site.ending(task).cause == "interrupted"
-        assert site.times_begun(task) == 1
-
-
-def is_ours(pid: int, control: Path) -> bool:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return b"scq.node" in words and str(control).encode() in words
-
 
 class TestWhatIsNotWhatWasApproved:
-    @pytest.mark.parametrize("change", ["changed", "added", "order"])
-    def test_nothing_of_it_runs(self, site: SlurmSite, resting: None, change: str) -> None:
-        task = site.hand_over(AGAIN_AND_AGAIN)
-        code = Path(task.work, "code")
-        order = site.control(task) / "order.json"
-        if change == "order":
-            order.write_bytes(order.read_bytes().replace(b"sleep 600", b"sleep 601"))
-        else:
-            (code / ("run.sh" if change == "changed" else "more.py")).write_text("echo other\n")
+    def test_nothing_of_it_runs(self, site: SlurmSite, resting: None) -> None:
+        changed, added, order = (site.hand_over(AGAIN_AND_AGAIN, name) for name in ("changed", "added", "order"))
+        Path(changed.work, "code", "run.sh").write_text("echo other\n")
+        Path(added.work, "code", "more.py").write_text("echo other\n")
+        path = site.control(order) / "order.json"
+        path.write_bytes(path.read_bytes().replace(b"sleep 600", b"sleep 601"))
         go_on(site.cluster)
-        ending = site.ending(task)
-        assert (ending.cause, ending.exit_code) == ("integrity", None)
-        assert ending.detail
-        assert site.times_begun(task) == 0
+        for task in (changed, added, order):
+            ending = site.ending(task)
+            assert (ending.cause, ending.exit_code) == ("integrity", None), task.label
+            assert ending.detail
+            assert site.times_begun(task) == 0
 
 
 class TestNames:
@@ -263,13 +217,3 @@ def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file:
         while shutil.disk_usage(path).free:
             file.write(bytes(1 << 12))
-
-
-def test_without_slurm_the_tests_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SCQ_SLURM_REQUIRED", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="slurmctld is not installed"):
-        need("slurmctld is not installed")
-    monkeypatch.setenv("SCQ_SLURM_REQUIRED", "1")
-    with pytest.raises(pytest.fail.Exception, match="slurmctld is not installed"):
-        need("slurmctld is not installed")
-    need("")

@@ -17,8 +17,8 @@ ONCE = "echo yes >> alive"
 
 
 @pytest.fixture
-def site(tmp_path: Path, shared_dir: Path, own_cluster: Cluster) -> SlurmSite:
-    return SlurmSite(tmp_path / "runs", shared_dir, own_cluster, command_timeout=2.0)
+def site(tmp_path: Path, shared_dir: Path, cluster: Cluster) -> SlurmSite:
+    return SlurmSite(tmp_path / "runs", shared_dir, cluster, command_timeout=2.0)
 
 
 def drain(cluster: Cluster) -> None:
@@ -50,32 +50,24 @@ class TestControllerThatForgets:
         site.cluster.start_controller()
         ended_once(site, *until_it_ran(site, task))
 
-    def test_a_job_it_forgot_is_given_back_and_runs_under_a_new_tag(self, site: SlurmSite) -> None:
+    def test_jobs_it_forgot_are_known_by_their_names_and_not_by_numbers_that_others_have_now(self, site: SlurmSite) -> None:
         drain(site.cluster)
-        task = site.hand_over(ONCE)
+        task, unwanted = site.hand_over(ONCE), site.hand_over(ONCE, "unwanted")
+        number = submitted(unwanted)
         site.cluster.kill_controller()
         site.cluster.start_controller(forget=True)
+        other = site.cluster.submit("sleep 600", f"--jobid={number}")
+        assert str(other) == number
+        assert site.executor().whereabouts([unwanted.directory])[unwanted.directory].state == "unknown"
+        site.executor().stop(unwanted.directory)
+        assert site.ending(unwanted).cause == "cancelled"
+        assert site.cluster.job(other).state in ("PENDING", "RUNNING")  # type: ignore[union-attr]
+        site.cluster.scancel(other)
         assert site.answer(task) is False
         again = site.hand_over(ONCE, "again")
         assert site.tag(again) != site.tag(task)
         assert site.ending(again).exit_code == 0
         ended_once(site, task, again)
-
-    def test_its_number_given_to_somebody_else_is_not_mistaken_for_it(self, site: SlurmSite) -> None:
-        drain(site.cluster)
-        task = site.hand_over(ONCE)
-        number = submitted(task)
-        site.cluster.kill_controller()
-        site.cluster.start_controller(forget=True)
-        other = site.cluster.submit("sleep 600")
-        assert str(other) == number
-        assert site.executor().whereabouts([task.directory])[task.directory].state == "unknown"
-        site.executor().stop(task.directory)
-        answer = site.answer(task)
-        assert isinstance(answer, Ending)
-        assert answer.cause == "cancelled"
-        assert site.cluster.job(other).state in ("PENDING", "RUNNING")  # type: ignore[union-attr]
-        site.cluster.scancel(other)
 
     def test_a_job_that_was_given_back_cannot_begin_any_more(self, site: SlurmSite) -> None:
         """The controller has its state back, after somebody asked while it had not."""

@@ -17,9 +17,12 @@ from scq.store import Store
 from tests.crash.test_killed_in_process import EFFECTS, Trap, in_a_fork
 from tests.people import World
 from tests.slurm.cluster import Cluster
+from tests.unit.executors.slurm.standins import Bin
 
 STEP = 3
 """Of so many effects of handing over one is tried, and of so many of taking a result: every pair would take minutes."""
+LOST = range(2, 44, 4)
+"""Effects of giving a job back and handing it over again that are tried."""
 ENOUGH = 400
 CALLS = (*EFFECTS, "fsync")
 
@@ -61,13 +64,13 @@ def ear() -> Iterator[Ear]:
 class Killed:
     """One owner with one approved job, and the effects at which the calls about it die."""
 
-    def __init__(self, folder: Path, number: int, cluster: Cluster, shared: Path, ear: Ear) -> None:
+    def __init__(self, folder: Path, number: int, conf: str, commands: Path, shared: Path, ear: Ear) -> None:
         self.number = number
         self.word = f"job-{number}"
         self.marker = folder / "reached"
         self.world = World(folder)
         shared.mkdir(0o711, parents=True)
-        place = f"shared_dir: {shared}, conf: {cluster.conf}, bin: {cluster.bin}, file_delay: 0"
+        place = f"shared_dir: {shared}, conf: {conf}, bin: {commands}, file_delay: 0"
         self.world.owner.configure(
             f"executor: {{name: slurm, slurm: {{{place}}}}}\nnetwork: full\nresults: release\nlimits: {{memory: 200 MiB}}\n"
         )
@@ -95,7 +98,7 @@ def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
 ) -> None:
     all_of_them = []
     for number in range(1, ENOUGH, STEP):
-        one = Killed(tmp_path / str(number), number, cluster, shared_dir / str(number), ear)
+        one = Killed(tmp_path / str(number), number, cluster.conf, cluster.bin, shared_dir / str(number), ear)
         all_of_them.append(one)
         died = one.call(dies_at=number)
         one.world.owner.scq("run-approved")
@@ -116,3 +119,22 @@ def test_a_job_runs_exactly_once_wherever_the_calls_about_it_die(
         assert [file["path"] for file in one.world.owner.json("output", one.uid)["outputs"]] == ["answer.txt"], said
         assert os.listdir(shared_dir / str(one.number)) == [], said
         assert one.world.owner.json("run-approved")["runs"] == [], said
+
+
+def test_a_job_that_the_cluster_lost_runs_exactly_once_wherever_the_call_that_gives_it_back_dies(
+    tmp_path: Path, shared_dir: Path, ear: Ear
+) -> None:
+    cluster, conf = Bin(tmp_path / "bin"), tmp_path / "slurm.conf"
+    conf.touch()
+    for number in LOST:
+        cluster.set("sbatch", "cat > /dev/null; echo 16")
+        one = Killed(tmp_path / str(number), number, str(conf), cluster.folder, shared_dir / str(number), ear)
+        one.world.owner.scq("run-approved")
+        assert one.status() == "running"
+        cluster.set("sbatch", 'cat > "$0.script"; /bin/sh "$0.script" > "$0.out" 2>&1; echo 17')
+        assert one.call(dies_at=number)
+        for _ in range(3):
+            one.world.owner.scq("run-approved", code=None)
+        assert (one.status(), ear.heard[one.word]) == ("completed", 1), one.marker.read_text()
+        assert one.audited("end") == 1
+        assert os.listdir(shared_dir / str(number)) == []

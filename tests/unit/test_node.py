@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -298,6 +299,16 @@ class TestEndedFromOutside:
         assert shared.begin(shared.order("echo run >> runs")) == FAILED
         assert not (shared.work / "runs").exists()
         assert not (shared.control / rundir.STARTED).exists()
+
+    def test_the_time_in_which_it_was_halted_does_not_count(self, shared: Shared) -> None:
+        process = shared.start(shared.order("touch ready; sleep 4; echo done", timeout_s=3.0))
+        wait_for((shared.work / "ready").exists, "the start of the job")
+        process.send_signal(signal.SIGSTOP)
+        go_on = time.monotonic() + 3.2
+        wait_for(lambda: time.monotonic() > go_on, "more time than it has")
+        process.send_signal(signal.SIGCONT)
+        assert ended(process) == (0, "")
+        assert (shared.result().exit_code, shared.result().cause) == (0, "exit")
 
     def test_whose_folder_was_removed_ends(self, anybodys: Shared, mark: str) -> None:
         process = anybodys.start(anybodys.order(f"setsid sleep {mark} & {WAITS}"))

@@ -120,6 +120,7 @@ def test_an_approved_one_waits_for_room_where_as_many_as_may_are_out() -> None:
         ("preempted", "it had to make room for another job of the cluster", "need not make room"),
         ("cancelled", "somebody ended it, on the cluster or with scq cancel", "find out why before it is run again"),
         ("interrupted", "its runner was stopped or died", "With run.retry_interrupted"),
+        ("integrity", "its content was not what was approved", "who can write in the shared folder"),
     ],
 )
 def test_an_end_on_a_cluster_says_why_where_and_what_to_do(cause: Any, why: str, advice: str) -> None:

@@ -49,6 +49,7 @@ class SlurmExecutor:
         self._commands = Commands(setting)
         self._asked: Queue | BusyError | None = None
         self._stopped: set[str] = set()
+        self._away = ""
 
     def check(self) -> Sequence[Problem]:
         """What keeps every job from being taken: the shared folder, Slurm's commands. Nothing is asked of the cluster."""
@@ -60,7 +61,7 @@ class SlurmExecutor:
         Stops early, and says why in `trouble`, when the cluster does not answer or keeps refusing for the same reason. Raises
         ValueError for a directory that was used before, ConfigError where a command is missing.
         """
-        self.trouble = controller_trouble(self._commands) if limit > 0 else ""
+        self.trouble = self._away or (controller_trouble(self._commands) if limit > 0 else "")
         handed = refused = 0
         last = ""
         while not self.trouble and handed < limit and (task := next(tasks, None)) is not None:
@@ -99,7 +100,7 @@ class SlurmExecutor:
         note = notes.submission(directory)
         if ending is not None:
             if note is not None:
-                _need_shared(note)  # what the job made lies there
+                self._need_shared(note)  # what the job made lies there
             return ending
         if note is None:
             # Nothing was submitted, or it was revoked. One that was to be stopped must not be submitted after all.
@@ -197,11 +198,20 @@ class SlurmExecutor:
             return None
         if queue.at <= note.at <= _now().timestamp():
             return None  # submitted after the queue was asked for
-        _need_shared(note)
+        self._need_shared(note)
         self._need_cluster(note)
         if notes.missing_for(directory) < self.setting.file_delay:
             return None
         return _give_up(directory, note, state, stopped)
+
+    def _need_shared(self, note: Note) -> None:
+        """Raise BusyError when the shared folder is not there; nothing is submitted then either."""
+        if notes.is_away(note):
+            folder = os.path.dirname(note.control)
+            what = f"{folder}: is not there, or not the one it was"
+            if folder == os.path.normpath(self.setting.shared_dir):
+                self._away = what
+            raise BusyError(what, "Nothing is lost: mount the shared folder and call again.")
 
     def _need_cluster(self, note: Note) -> None:
         """Raise BusyError when it may be another cluster that does not know a run."""
@@ -249,13 +259,6 @@ def _give_up(directory: str, note: Note, state: str, stopped: bool) -> Ending | 
         return notes.take_home(directory, note, ending)
     notes.forget(directory, notes.NOTE)
     return False
-
-
-def _need_shared(note: Note) -> None:
-    """Raise BusyError when the shared folder is not there."""
-    if notes.is_away(note):
-        advice = "Nothing is lost: mount the shared folder and call again."
-        raise BusyError(f"{os.path.dirname(note.control)}: is not there, or not the one it was", advice)
 
 
 def _own() -> list[str]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from scq.errors import UsageError
 from scq.library.jobs import CodeJob
 from scq.library.verbs import Verbs
 from scq.model import Problem
 
+if TYPE_CHECKING:
+    from scq.config_values import Slurm
+    from scq.context import Context
+    from scq.ports import Executor
+    from scq.report import Report
+
+ASK_EVERY_S = 30.0
+"""Seconds for which all open cards are content with what a cluster said last."""
 LONGEST_ID = 200
 LONGEST_REASON = 10_000
 LONGEST_NAME = 4096
@@ -65,9 +74,7 @@ class Asked:
 
     def facts(self) -> dict[str, Any]:
         """The job object of that job; none of its files is opened, as open cards ask every few seconds."""
-        from scq.commands import show
-
-        return self.verbs.call(show.run, self.job(), files=False).data
+        return self.verbs.call(_shown, self.job()).data
 
     def revision(self) -> str:
         """What the job was when it was shown."""
@@ -97,6 +104,30 @@ class Asked:
         if not names:
             raise UsageError("no result file is chosen", "Choose at least one.")
         return names
+
+
+class _Lately:
+    """The executors that cards have used lately. Each asks its cluster once."""
+
+    def __init__(self) -> None:
+        self._setting: Slurm | None = None
+        self._until = 0.0
+        self._executors: dict[str, Executor] = {}
+
+    def executors(self, setting: Slurm) -> dict[str, Executor]:
+        if setting != self._setting or monotonic() >= self._until:
+            self._setting, self._until, self._executors = setting, monotonic() + ASK_EVERY_S, {}
+        return self._executors
+
+
+_LATELY = _Lately()
+
+
+def _shown(ctx: Context, word: str) -> Report:
+    from scq.commands import show
+
+    ctx.share_executors(_LATELY.executors(ctx.config.slurm))
+    return show.run(ctx, word, files=False)
 
 
 def _text(name: str, found: object, longest: int) -> str:

@@ -149,6 +149,17 @@ class TestCancel:
         assert cluster.stopped == [f"{one}-1", f"{two}-1"], "the executor was told, and remembers"
         assert len(rows(world, "cancel")) == 2
 
+    def test_a_wish_that_could_not_be_kept_is_not_said_to_be(
+        self, world: World, cluster: type[StandIn], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(_executor: object, directory: str) -> None:
+            raise BusyError(f"{directory}: No space left", "Make room there.") from OSError(28, "No space left")
+
+        monkeypatch.setattr(cluster, "stop", full)
+        said = world.owner.scq("cancel", out(world), code=75).err
+        assert "Make room there." in said
+        assert "written down" not in said
+
     def test_one_that_cannot_be_found_does_not_stop_the_others(self, world: World, cluster: type[StandIn]) -> None:
         uid = out(world)
         answer = world.owner.scq("cancel", "nothing", uid, code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -185,3 +186,21 @@ def test_a_log_of_any_size_is_read_in_blocks(tmp_path: Path) -> None:
     first = following.take(str(tmp_path / "stdout.txt"), over=False)
     assert 0 < len(first) < 40_000
     assert [*first, *everything(following, tmp_path / "stdout.txt")] == names(0, 40_000)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(errno.ESTALE, []), (errno.EIO, None)])
+def test_a_shared_file_that_cannot_be_read_any_more_is_gone_or_an_error(
+    number: int, shown: list[str] | None, growing: Growing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    growing.log.write(b"one\ntwo\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fails)
+        if shown is None:
+            with pytest.raises(InvalidFileError, match="cannot be read"):
+                growing.take()
+        else:
+            assert growing.take() == shown
+    assert growing.take() == ["one", "two"]

@@ -154,7 +154,7 @@ def test_a_refusal_that_is_not_about_single_jobs_leaves_the_rest(site: Site) -> 
 def test_what_may_have_been_taken_is_not_reported_and_found_by_its_tag(site: Site, script: str) -> None:
     site.bin.set("sbatch", script)
     other = make_run(site.home, site.shared, "scq-00000000000000ff")
-    executor, said = site.executor(command_timeout=0.3), []
+    executor, said = site.executor(command_timeout=3.0), []
     executor.run(iter([site.task, other]), 9, lambda task, _ending: said.append(task))
     assert said == []
     assert "cluster" in executor.trouble
@@ -552,9 +552,13 @@ def test_what_lies_in_the_place_of_the_shared_folder_is_not_taken_for_it(site: S
     site.begin()
     rundir.write_result(str(site.control), ENDING)
     site.shared.rename(site.home / "away")
-    make_run(site.home, site.shared, "scq-00000000000000ff")
+    other = make_run(site.home, site.shared, "scq-00000000000000ff")
+    executor = site.executor(shared_dir=str(site.shared))
     with pytest.raises(BusyError, match="not the one it was"):
-        site.outcome()
+        executor.outcome(site.task.directory)
+    executor.run(iter([other]), 1, lambda _task, _ending: None)
+    assert "not the one it was" in executor.trouble
+    assert read_note(other.directory) is None
     remove_tree(str(site.shared))
     (site.home / "away").rename(site.shared)
     assert site.over().cause == "exit"
@@ -647,7 +651,7 @@ def test_a_scancel_that_does_not_answer_is_waited_for_once(site: Site) -> None:
     for task in tasks:
         notes.remember(task.directory, notes.STOP)
     site.bin.set("scancel", "sleep 1000")
-    executor = site.executor(command_timeout=0.5)
+    executor = site.executor(command_timeout=3.0)
     for task in tasks:
         with pytest.raises(BusyError, match="no answer"):
             executor.outcome(task.directory)
@@ -658,7 +662,7 @@ def test_many_runs_are_stopped_without_waiting_for_each(site: Site) -> None:
     tasks = [make_run(site.home, site.shared, f"scq-{number:016x}") for number in range(5)]
     site.submit(*tasks)
     site.bin.set("scancel", "sleep 1000")
-    executor = site.executor(command_timeout=0.5)
+    executor = site.executor(command_timeout=3.0)
     for task in tasks:
         with pytest.raises(BusyError, match="no answer"):
             executor.stop(task.directory)

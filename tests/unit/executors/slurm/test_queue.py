@@ -151,3 +151,9 @@ def test_a_queue_that_could_not_be_read_to_its_end_is_none(tmp_path: Path) -> No
     bin_.set("squeue", "exit 3")
     with pytest.raises(BusyError, match="exit code 3"):
         ask(Commands(bin_.setting()), bin_.setting())
+
+
+def test_the_columns_that_the_cluster_fills_are_cut_by_it_and_their_blanks_are_dropped() -> None:
+    row = taken(f"1|7|PENDING|main|5|N/A|{'None':60}|{'':60}|{TAG} ", uid=7).jobs[TAG]
+    assert (row.reason, row.node) == ("None", "")
+    assert queues.FORMAT.split("|")[6:8] == ["%60r", "%60N"]
