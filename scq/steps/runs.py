@@ -159,7 +159,7 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     if lines and runner.sandbox.name == "none":
         lines.append("(without a sandbox: `sandbox: none` is configured)")
     problems = [*problems, *runner.problems]
-    refused = any(outcome.integrity for outcome in outcomes)
+    refused = any(outcome.integrity for outcome in outcomes) or any(row["cause"] == "integrity" for row in rows)
     failed = any(row["status"] == "failed" for row in rows)
     code = INTEGRITY if refused else JOB_FAILED if failed else runner.exit_code if runner.problems else otherwise
     errors = tuple(f"{line(problem.where, 300)}: {line(problem.what, 500)}. {problem.advice}" for problem in runner.problems)

@@ -18,7 +18,7 @@ executor:
   name: slurm
   slurm: {{shared_dir: {shared}, bin: {bin}, conf: {conf}, python: {python}, file_delay: 0s}}
 """
-LOOK = "id -u; umask; (while :; do sleep 1; done) & cp /proc/self/status status; touch alive; wait\n"
+SLOW = "touch alive; while :; do sleep 1; done\n"
 PATIENCE_S = 60.0
 
 
@@ -33,7 +33,7 @@ def main(repository: str, folder: str, conf: str, programs: str, umask: str) -> 
     world.owner.configure(CONFIG.format(shared=shared, bin=programs, conf=conf, python=sys.executable))
     shared.parent.mkdir(parents=True)
     quick = world.approved("quick", "echo ran > outputs/answer.txt; id -u\n")
-    slow = world.approved("slow", LOOK)
+    slow = world.approved("slow", SLOW)
     world.owner.scq("run-approved")
     wait(lambda: list(shared.glob("scq-*/work/**/alive")), "the slow job running")
     seen = {

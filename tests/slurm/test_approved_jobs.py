@@ -109,7 +109,7 @@ def test_a_job_that_the_controller_forgot_is_handed_over_again(away: World, clus
     cluster.kill_controller()
     cluster.start_controller(forget=True)
     other = cluster.submit("true", "--job-name=other")
-    calls_until(own, cluster, uid)
+    calls_until(away, cluster, uid)
     assert cluster.job(first) is None
     assert len([row for row in cluster.jobs() if row.id != other]) == 1
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}

@@ -26,6 +26,11 @@ def drain(cluster: Cluster) -> None:
         cluster.drain(node)
 
 
+def forget(cluster: Cluster) -> None:
+    cluster.kill_controller()
+    cluster.start_controller(forget=True)
+
+
 def ended_once(site: SlurmSite, *attempts: Task) -> None:
     """One of the attempts ended as it should, and none of the others ever began."""
     site.cluster.wait_until_empty()
@@ -51,13 +56,12 @@ class TestControllerThatForgets:
         ended_once(site, *until_it_ran(site, task))
 
     def test_jobs_it_forgot_are_known_by_their_names_and_not_by_numbers_that_others_have_now(self, site: SlurmSite) -> None:
+        forget(site.cluster)  # so that the next number is the first again, both times
         drain(site.cluster)
-        task, unwanted = site.hand_over(ONCE), site.hand_over(ONCE, "unwanted")
-        number = submitted(unwanted)
-        site.cluster.kill_controller()
-        site.cluster.start_controller(forget=True)
-        other = site.cluster.submit("sleep 600", f"--jobid={number}")
-        assert str(other) == number
+        unwanted, task = site.hand_over(ONCE, "unwanted"), site.hand_over(ONCE)
+        forget(site.cluster)
+        other = site.cluster.submit("sleep 600")
+        assert str(other) == submitted(unwanted)
         assert site.executor().whereabouts([unwanted.directory])[unwanted.directory].state == "unknown"
         site.executor().stop(unwanted.directory)
         assert site.ending(unwanted).cause == "cancelled"
@@ -91,8 +95,7 @@ class TestControllerThatForgets:
     def test_a_running_job_it_forgot_is_named_as_interrupted(self, site: SlurmSite) -> None:
         task = site.hand_over(f"{ONCE}; exec sleep 600")
         site.cluster.wait_for(lambda: site.times_begun(task), "the job")
-        site.cluster.kill_controller()
-        site.cluster.start_controller(forget=True)
+        forget(site.cluster)
         assert site.ending(task).cause in ("interrupted", "cancelled", "node")
         site.cluster.wait_until_empty()
         assert site.times_begun(task) == 1

@@ -21,7 +21,7 @@ from scq.running import Options, Runner
 from scq.sandbox.bwrap import BwrapSandbox
 from scq.sandbox.scratch import remove_run
 from scq.state import Record
-from scq.steps.runs import Choice, run_jobs
+from scq.steps.runs import Choice, report_of, run_jobs
 from tests.people import OWNER, World
 
 OPTIONS = Options(timeout_s=60.0, stream=True, share_outputs=False, share_logs=False)
@@ -282,3 +282,17 @@ def test_what_was_handed_over_is_said_by_name_or_by_number(stage: Stage) -> None
     assert (made.exit_code, len(made.data["handed"]), made.data["runs"]) == (0, 1, [])
     assert "handed over to slurm" in made.lines[0]
     remove_tree(str(stage.shared))
+
+
+def test_content_that_a_node_found_changed_is_told_as_such(stage: Stage) -> None:
+    stage.world.approved()
+    stage.run()
+    (record,) = stage.records().values()
+    assert record.run is not None
+    folder = os.path.join(stage.ctx.runs_folder(), record.run.directory)
+    stage.executor.outcomes[folder] = Ending(None, "integrity", START, END, detail="run.sh was changed", node="n1")
+    runner = stage.runner()
+    runner.recover()
+    made = report_of(runner, ())
+    assert (made.exit_code, made.data["runs"][0]["cause"]) == (5, "integrity")
+    assert "run.sh was changed" in made.lines[0]
