@@ -88,7 +88,7 @@ def place_dict(place: Whereabouts) -> dict[str, Any]:
     """Where a run is now (docs/json.md)."""
     return {
         "state": place.state,
-        "id": place.id,
+        "id": line(place.id, 100),
         "partition": line(place.partition, 100),
         "node": line(place.node, 200),
         "why": line(place.why, 300),
