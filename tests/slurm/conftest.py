@@ -103,6 +103,14 @@ def cluster(keeper: Keeper, request: pytest.FixtureRequest) -> Iterator[Cluster]
 
 
 @pytest.fixture
+def fresh_cluster(cluster: Cluster) -> Cluster:
+    """The shared one for a test that kills the controller: what it saved last would bring jobs of earlier tests to life again."""
+    cluster.kill_controller()
+    cluster.start_controller(forget=True)
+    return cluster
+
+
+@pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
     """Two nodes of this test's own, to be switched off."""
     with started() as made:

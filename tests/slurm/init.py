@@ -1,6 +1,6 @@
 """The first process of an emulated machine: whatever is started on it, however often it forks, stays its descendant.
 
-Called as `python -I -S init.py COMMAND…`. When the process that started it is killed, the whole machine is ended. Standard library
+Called as `python -I -S init.py COMMAND…`. When the process that started it is killed, so is the whole machine. Standard library
 only, so that it starts in milliseconds.
 """
 

@@ -91,27 +91,27 @@ def test_a_controller_that_hangs_loses_nothing(away: World, cluster: Cluster) ->
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_without_a_controller_jobs_stay_approved_until_there_is_one(away: World, cluster: Cluster) -> None:
+def test_without_a_controller_jobs_stay_approved_until_there_is_one(away: World, fresh_cluster: Cluster) -> None:
     uid = away.approved("patient", COUNTED)
-    cluster.kill_controller()
+    fresh_cluster.kill_controller()
     away.owner.scq("run-approved", code=BUSY)
-    cluster.start_controller()
-    calls_until(away, cluster, uid)
+    fresh_cluster.start_controller()
+    calls_until(away, fresh_cluster, uid)
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_a_job_that_the_controller_forgot_is_handed_over_again(away: World, cluster: Cluster, shared_dir: Path) -> None:
+def test_a_job_that_the_controller_forgot_is_handed_over_again(away: World, fresh_cluster: Cluster, shared_dir: Path) -> None:
     for node in NODES:
-        cluster.drain(node)
+        fresh_cluster.drain(node)
     uid = away.approved("forgotten", COUNTED)
     away.owner.scq("run-approved")
     (first,) = tags(shared_dir)
-    cluster.kill_controller()
-    cluster.start_controller(forget=True)
-    other = cluster.submit("true", "--job-name=other")
-    calls_until(away, cluster, uid)
-    assert cluster.job(first) is None
-    assert len([row for row in cluster.jobs() if row.id != other]) == 1
+    fresh_cluster.kill_controller()
+    fresh_cluster.start_controller(forget=True)
+    other = fresh_cluster.submit("true", "--job-name=other")
+    calls_until(away, fresh_cluster, uid)
+    assert fresh_cluster.job(first) is None
+    assert len([row for row in fresh_cluster.jobs() if row.id != other]) == 1
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 

@@ -17,8 +17,8 @@ ONCE = "echo yes >> alive"
 
 
 @pytest.fixture
-def site(tmp_path: Path, shared_dir: Path, cluster: Cluster) -> SlurmSite:
-    return SlurmSite(tmp_path / "runs", shared_dir, cluster, command_timeout=2.0)
+def site(tmp_path: Path, shared_dir: Path, fresh_cluster: Cluster) -> SlurmSite:
+    return SlurmSite(tmp_path / "runs", shared_dir, fresh_cluster, command_timeout=2.0)
 
 
 def drain(cluster: Cluster) -> None:
@@ -56,7 +56,6 @@ class TestControllerThatForgets:
         ended_once(site, *until_it_ran(site, task))
 
     def test_jobs_it_forgot_are_known_by_their_names_and_not_by_numbers_that_others_have_now(self, site: SlurmSite) -> None:
-        forget(site.cluster)  # so that the next number is the first again, both times
         drain(site.cluster)
         unwanted, task = site.hand_over(ONCE, "unwanted"), site.hand_over(ONCE)
         forget(site.cluster)
