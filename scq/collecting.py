@@ -132,14 +132,14 @@ def _entries(base: str, limits: Limits, left: list[str]) -> Iterator[tuple[str, 
 
 
 def _is_inside(work: str, folder: str) -> bool:
-    """False when the job replaced a folder on the way by a link or a file, or removed it."""
+    """False when the job replaced a folder on the way by a link or a file, or removed it. Raises OSError when nobody can tell."""
     path = work
     for name in folder.split("/"):
         path = os.path.join(path, name)
         try:
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 return False
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
     return True
 

@@ -13,16 +13,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, get_args
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scq import planning
 from scq.acting import current, released_results, unchanged
-from scq.authority import lapsed, runnable
-from scq.collecting import PLAN, take_over
+from scq.authority import runnable
+from scq.collecting import take_over
 from scq.context import Context, audited
-from scq.digest import copy
 from scq.errors import (
     BUSY,
     FAILED,
@@ -30,29 +27,23 @@ from scq.errors import (
     ConfigError,
     DependencyError,
     IntegrityError,
-    InvalidFileError,
     ScqError,
-    UsageError,
 )
 from scq.executors.rundir import STDERR, write_result
-from scq.files import make_folder, write_atomic
+from scq.files import write_atomic
 from scq.formats import parse_time
-from scq.looking import rules
-from scq.model import FINISHED, INTERRUPTIONS, Answer, Cause, Content, Problem, Run, Sighting
-from scq.ports import Ending, Entrance, Executor, Invocation, Sandbox, Task, Traits
-from scq.provision import BEGINNING, Provision, provide
+from scq.model import FINISHED, INTERRUPTIONS, Answer, Cause, Problem, Run, Sighting
+from scq.ports import Ending, Executor, Sandbox, Task
 from scq.releasing import Leaving, at_end, audit_answer, ended
 from scq.sandbox.scratch import remove_run
 from scq.state import Record, State
-from scq.view import job_of
+from scq.tasks import make_task
 
 if TYPE_CHECKING:
-    from scq.preparing import Prepared
+    pass
 
 DETAIL_LIMIT = 500
 NODE_LIMIT = 200
-ELSEWHERE = Invocation((), {}, "/")
-"""Of a task whose box is made on another machine."""
 MOST_ATTEMPTS = 3
 """Of one job, where `run.retry_interrupted` is on: it may be the job that ends its runner."""
 SHOW_PROGRESS, STEP = 20, 25
@@ -84,7 +75,10 @@ class Outcome(Struct, frozen=True):
 
 
 class Runner:
-    """One call's worth of running. `outcomes` and `problems` fill up as jobs end, `handed` when all were handed over."""
+    """One call's worth of running. `outcomes` and `problems` fill up as jobs end, `handed` when all were handed over.
+
+    `lost` are those that a cluster was given and that never began there: they are approved again.
+    """
 
     def __init__(self, ctx: Context, sandbox: Sandbox, executor: Executor, options: Options) -> None:
         self.ctx = ctx
@@ -94,6 +88,7 @@ class Runner:
         self.outcomes: list[Outcome] = []
         self.problems: list[Problem] = []
         self.handed: list[Record] = []
+        self.lost: list[Record] = []
         self._passing = 0
         self._started: dict[str, tuple[str, Record]] = {}
         self._refused: dict[str, tuple[Run, bool]] = {}
@@ -131,6 +126,8 @@ class Runner:
             self._finish(key, record, ending)
         else:
             self._refused[key] = run, self._shown(record) not in FINISHED
+            if executor.remote:
+                self.lost.append(record)
 
     def _trouble(self, where: str, error: ScqError) -> None:
         self._passing += error.exit_code == BUSY
@@ -233,7 +230,14 @@ class Runner:
             if shows and number % STEP == 0:
                 self.ctx.say(f"{number} of {len(keys)} jobs handed over")
             try:
-                task = self._prepare(record)
+                task = make_task(
+                    self.ctx,
+                    self.sandbox,
+                    record,
+                    timeout_s=self.options.timeout_s,
+                    stream=self.options.stream,
+                    remote=self.executor.remote,
+                )
             except IntegrityError as error:
                 self._refuse(key, record, str(error), error.advice, integrity=True)
             except DependencyError as error:
@@ -248,98 +252,6 @@ class Runner:
                 self._started[task.directory] = key, record
                 self.ctx.journal.note("run-approved", "info", f"starting {record.id[:8]}  {record.sighting.name}", job=record.id)
                 yield task
-
-    def _prepare(self, record: Record) -> Task:
-        """Make the private copy, prove that it is what was approved, show the job as running, fetch what it needs."""
-        ctx, run = self.ctx, record.run
-        if run is None:
-            raise InvalidFileError(f"{record.id}: has no claim")
-        folder = self._folder(run)
-        remove_run(folder)
-        make_folder(folder, 0o700)
-        sighting = current(ctx, record)
-        if sighting is None:
-            raise InvalidFileError(f"{record.sighting.path}: has vanished")
-        self._still_allowed(record)
-        layout, form = ctx.layout(sighting.ref.layout), planning.shape(sighting)
-        work = os.path.join(self.sandbox.scratch(folder), "work")
-        code = os.path.join(work, form.code) if form.code else work
-        make_folder(code)
-        content = layout.content(sighting)
-        made = copy(ctx.config.root, content, ctx.caps, code)
-        if made.digest != run.digest:
-            why = "; ".join(made.invalid) or "its content is not what was approved"
-            raise IntegrityError(why, f"Look at it again: scq diff {record.id[:8]}")
-        for name in form.outputs:
-            make_folder(os.path.join(work, name))
-        before = set(os.listdir(code))
-        layout.begin(ctx.config.root, sighting, run)
-        prepared = self._supplied(sighting, code, folder)
-        job = job_of(replace(record, sighting=sighting))
-        provision = provide(
-            ctx,
-            job,
-            lambda path: _beginning(os.path.join(code, path)),
-            work=work,
-            timeout_s=self.options.timeout_s,
-            mounts=prepared.mounts,
-            env=prepared.env,
-        )
-        plan = provision.plan(self.sandbox)
-        plan = replace(plan, notes=(*plan.notes, *prepared.notes))
-        write_atomic(os.path.join(folder, PLAN), msgspec.json.encode(plan), sync=False)
-        limits = provision.limits
-        remote = self.executor.remote
-        return Task(
-            label=planning.label(job),
-            directory=folder,
-            invocation=ELSEWHERE if remote else provision.enter(self.sandbox),
-            timeout_s=limits.wall_s or self.options.timeout_s,
-            log_limit=ctx.config.log_limit,
-            stream=self.options.stream and not remote,
-            limits=limits,
-            work=work,
-            entrance=self._entrance(record, provision, content, code, before) if remote else None,
-            traits=Traits(sighting.ref.layout, sighting.submitter, sighting.tags),
-        )
-
-    def _entrance(self, record: Record, provision: Provision, content: Content, code: str, before: set[str]) -> Entrance:
-        """What another machine needs to make the box there. What lies in the private copy and was not there `before` is ours."""
-        decision = record.decision
-        return Entrance(
-            sandbox=self.sandbox.name,
-            settings=self.ctx.box_settings(),
-            command=provision.command,
-            work=provision.work,
-            cwd=provision.cwd,
-            env=provision.env,
-            mounts=provision.mounts,
-            network=provision.network,
-            code=code,
-            run_sh=content.run_sh,
-            fields=content.fields,
-            digest="" if decision is None else decision.digest,
-            extra=tuple(sorted(set(os.listdir(code)) - before)),
-            not_after=None if decision is None else decision.bounds.expires_at,
-        )
-
-    def _still_allowed(self, record: Record) -> None:
-        """An approval may have ended while other jobs ran. The claim itself does not count as a run yet."""
-        if record.decision is None:
-            raise InvalidFileError(f"{record.id}: has no approval")
-        unclaimed = replace(record, run=None, runs=record.runs - 1)
-        ended = lapsed(unclaimed, record.decision.bounds, rules(self.ctx), self.ctx.now())
-        if ended is not None:
-            raise UsageError(ended.what, ended.advice)
-
-    def _supplied(self, sighting: Sighting, code: str, folder: str) -> Prepared:
-        """What the job needs beside its own code, fetched before anything of the owner is within its reach."""
-        from scq import preparing
-
-        network = self.ctx.config.network
-        if network == "prepare":
-            return preparing.prepare(self.ctx, self.sandbox, sighting=sighting, code=code, folder=folder)
-        return preparing.offline() if network == "none" else preparing.Prepared()
 
     def _cannot_be_supplied(self, key: str, record: Record, error: DependencyError) -> None:
         """The job ends before it began: its submitter has to mend it."""
@@ -524,11 +436,3 @@ def _aware(text: str, otherwise: datetime) -> datetime:
 def _cause(word: str) -> Cause:
     known: tuple[Cause, ...] = get_args(Cause)
     return next((cause for cause in known if cause == word), "interrupted")
-
-
-def _beginning(path: str) -> bytes:
-    """The first bytes of a file of the private copy; empty when there is none."""
-    if not os.path.isfile(path):
-        return b""
-    with open(path, "rb") as file:
-        return file.read(BEGINNING)

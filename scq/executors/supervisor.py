@@ -304,10 +304,15 @@ class Supervisor:
         return shown, "exit" if code >= 0 or _signal_name(-code) in FAULTS else "killed"
 
     def _told_as_well(self, code: int) -> bool:
-        """True when whoever ended the job asks us to stop too, as a cluster does that signals process after process."""
-        if self.keeper is not None and code in (-signal.SIGTERM, 128 + signal.SIGTERM) and not self.stops:
+        """True when whoever ended the job asks us to stop too, as a cluster does that signals process after process.
+
+        A script that waits for a child may end well after the child was ended: there the code tells nothing.
+        """
+        if self.keeper is None:
+            return self.stops > 0 and code != 0
+        if not self.stops:
             time.sleep(MOMENT_S)
-        return self.stops > 0 and code != 0
+        return self.stops > 0
 
 
 def _is_gone(path: str) -> bool:

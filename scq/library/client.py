@@ -232,10 +232,7 @@ class QueueClient(Listings):
         return self.get_job(self._verbs.reject(word_of(uid), reason))
 
     def cancel(self, uid: Uid, reason: str = "") -> CodeJob:
-        """Withdraw a job before it has started, or have one of your own ended that is out on a cluster.
-
-        Raises UsageError when it is not yours, or that is not possible any more, BusyError when the cluster does not answer.
-        """
+        """Withdraw a job before it has started, or have one of your own ended on a cluster. Raises UsageError, BusyError."""
         return self.get_job(self._verbs.cancel(word_of(uid), reason))
 
     def check(self, fetch: bool = False) -> Answer:

@@ -153,6 +153,7 @@ def _report(runner: Runner, problems: list[Problem], changed: list[Outcome], new
     outcomes = [*runner.outcomes, *changed]
     rows = [_row(outcome) for outcome in outcomes]
     lines = [_line(outcome) for outcome in (*runner.outcomes, *(outcome for outcome in changed if outcome.key in news))]
+    lines += [f"{record.id[:8]}  lost by the cluster before it began  {line(record.sighting.name)}" for record in runner.lost]
     lines += _handed_lines(runner)
     if any(awaits_answer(outcome.record) for outcome in runner.outcomes):
         lines.append("results wait for your answer: scq output ID, then scq release ID or scq withhold ID")

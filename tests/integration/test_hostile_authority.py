@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scq import running
+from scq import tasks
 from tests.integration.hostile import GENERATIONS, Box, problems_of
 
 ADOPT = "sandbox: none\napprovals:\n  adopt: true\n"
@@ -207,13 +207,13 @@ def test_content_swapped_between_claim_and_copy_is_refused(
     box = Box(tmp_path)
     job, good = box.submit(generation, "swapped"), box.submit(generation, "healthy")
     box.owner.scq("approve", job, good)
-    place, whole_copy = box.place(job), running.copy
+    place, whole_copy = box.place(job), tasks.copy
 
     def swapped_copy(root: str, content: Any, caps: Any, target: str) -> Any:
         swap(box, place)
         return whole_copy(root, content, caps, target)
 
-    monkeypatch.setattr(running, "copy", swapped_copy)
+    monkeypatch.setattr(tasks, "copy", swapped_copy)
     answer = box.owner.scq("run-approved", "--json", code=5)
     assert {run["id"]: run["status"] for run in answer.json["data"]["runs"]} == {job: "pending", good: "completed"}
     assert "not what was approved" in json.dumps(answer.json)
@@ -229,14 +229,14 @@ def test_content_swapped_after_the_copy_does_not_reach_the_run(
     box = Box(tmp_path)
     job = box.submit(generation, "swapped")
     box.owner.scq("approve", job)
-    place, whole_copy = box.place(job), running.copy
+    place, whole_copy = box.place(job), tasks.copy
 
     def copy_then_swap(root: str, content: Any, caps: Any, target: str) -> Any:
         made = whole_copy(root, content, caps, target)
         swap(box, place)
         return made
 
-    monkeypatch.setattr(running, "copy", copy_then_swap)
+    monkeypatch.setattr(tasks, "copy", copy_then_swap)
     assert [run["status"] for run in box.owner.json("run-approved")["runs"]] == ["completed"]
     assert "hello" in box.owner.json("logs", job)["logs"]["stdout"]
     nothing_evil_ran(box)
@@ -255,7 +255,7 @@ def test_results_go_to_nobody_who_put_himself_there_during_the_run(
     box = Box(tmp_path)
     job = box.submit(generation, "shared")
     box.owner.scq("approve", job)
-    whole_copy = running.copy
+    whole_copy = tasks.copy
 
     def copy_then_edit(root: str, content: Any, caps: Any, target: str) -> Any:
         made = whole_copy(root, content, caps, target)
@@ -263,7 +263,7 @@ def test_results_go_to_nobody_who_put_himself_there_during_the_run(
         path.write_bytes(path.read_bytes().replace(b"scientist@example.com", b"thief@example.net"))
         return made
 
-    monkeypatch.setattr(running, "copy", copy_then_edit)
+    monkeypatch.setattr(tasks, "copy", copy_then_edit)
     if at_once:
         box.owner.scq("run-approved", "--share-outputs", "--share-logs", code=None)
     else:

@@ -108,7 +108,7 @@ def test_a_job_that_changes_while_it_is_copied_for_its_run_does_not_run_changed(
     box.owner.scq("check")
     place = box.place(moving)
     with monkeypatch.context() as patch:
-        patch.setattr("scq.running.copy", changed_copy(patch, step, lambda: change(place)))
+        patch.setattr("scq.tasks.copy", changed_copy(patch, step, lambda: change(place)))
         runs = box.owner.json("run-approved", code=None)["runs"]
     (run,) = (run for run in runs if run["id"] == moving)
     assert run["status"] in ({"pending", "completed"} if step == "digest_of" else {"pending"}), (

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from scq import running
+from scq import running, tasks
 from scq.acting import carry_out
 from scq.audit import read_rows
 from scq.authority import runnable
@@ -198,7 +198,7 @@ def test_a_full_disk_before_the_start_gives_the_claim_back(stage: Stage, monkeyp
         raise OSError(28, "No space left on device", "runs")
 
     runner = stage.runner()
-    monkeypatch.setattr(running, "make_folder", full)
+    monkeypatch.setattr(tasks, "make_folder", full)
     runner.run(keys)
     assert runner.problems[0].what == "was not run: runs: No space left on device"
     assert stage.record(uid).run is None
@@ -209,7 +209,7 @@ def test_a_record_without_a_claim_is_never_prepared(stage: Stage) -> None:
     (key,) = stage.approved()
     record = stage.ctx.store.load().jobs[key]
     with pytest.raises(InvalidFileError, match="has no claim"):
-        stage.runner()._prepare(record)
+        tasks.make_task(stage.ctx, NoSandbox(), record, timeout_s=1.0, stream=False, remote=False)
     runner = stage.runner()
     runner._finish(key, record, GOOD)
     runner._refuse(key, record, "why", "advice")

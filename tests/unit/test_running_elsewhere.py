@@ -245,8 +245,10 @@ def test_what_never_began_is_given_back_in_one_save(stage: Stage) -> None:
         assert record.run is not None
         stage.executor.outcomes[os.path.join(stage.ctx.runs_folder(), record.run.directory)] = False
     revision = stage.ctx.store.load().revision
-    stage.runner().recover()
+    runner = stage.runner()
+    runner.recover()
     assert stage.ctx.store.load().revision == revision + 1
+    assert ["lost by the cluster" in text for text in report_of(runner, ()).lines] == [True] * 5
     assert {(record.run, record.intents) for record in stage.records().values()} == {(None, ("reopen",))}
 
 

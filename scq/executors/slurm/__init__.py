@@ -158,8 +158,9 @@ class SlurmExecutor:
         """
         if not os.path.isdir(directory):
             raise UsageError(f"{os.path.basename(directory)}: there is no such run", "See scq list.")
-        if notes.is_noted(directory, rundir.RESULT):
-            return
+        note = notes.read_note(directory)
+        if any(notes.is_noted(folder, rundir.RESULT) for folder in (directory, *([note.control] if note else []))):
+            return  # it is over: what is noted from here on was wanted while it was not
         try:
             notes.remember(directory, notes.STOP)
         except OSError as error:

@@ -41,6 +41,8 @@ _BEGAN: dict[str, Cause] = {
     "PREEMPTED": "preempted",
     "TIMEOUT": "timeout",
 }
+_STOPPED = frozenset({"CANCELLED", "DEADLINE", "PREEMPTED", "TIMEOUT"})
+"""Slurm ended it while it ran. A node that failed, or too much memory, may have come after its end."""
 _NEVER_STARTED = frozenset({"COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})
 """Slurm had it on a node, and it ended before it began the run: it would do so again."""
 _ENDED = re.compile(r"\*\*\* JOB \d+ ON \S+ CANCELLED AT \S+(?: DUE TO ([A-Z ]+))? \*\*\*", re.ASCII)
@@ -96,10 +98,13 @@ def sentence(cause: Cause, *, stopped: bool) -> str:
 
 
 def refined(ending: Ending, state: str, *, stopped: bool) -> Ending:
-    """An ending as the supervisor on the node wrote it, which cannot know who stopped it."""
-    if ending.cause != "interrupted":
+    """An ending as the supervisor on the node wrote it, which cannot know who stopped it.
+
+    A script that was stopped may itself end well: where it is known to have been stopped, its exit code tells nothing.
+    """
+    if ending.cause != "interrupted" and not (ending.cause == "exit" and (stopped or state in _STOPPED)):
         return ending
     cause = without_result(state, began=True, stopped=stopped) or "interrupted"
     if cause == "interrupted":
         return ending
-    return replace(ending, cause=cause, detail=sentence(cause, stopped=stopped))
+    return replace(ending, exit_code=None, cause=cause, detail=sentence(cause, stopped=stopped))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from scq.executors.slurm import endings
 from scq.ports import Ending
@@ -57,7 +58,25 @@ def ending(cause: str, detail: str = "") -> Ending:
     return Ending(None, cause, "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00", detail=detail)
 
 
-@pytest.mark.parametrize("cause", ["exit", "timeout", "memory", "start", "integrity"])
+@pytest.mark.parametrize(
+    ("state", "stopped", "cause"),
+    [
+        ("COMPLETED", False, "exit"),
+        ("", False, "exit"),
+        ("NODE_FAIL", False, "exit"),
+        ("COMPLETED", True, "cancelled"),
+        ("CANCELLED", False, "cancelled"),
+        ("PREEMPTED", False, "preempted"),
+        ("TIMEOUT", False, "timeout"),
+    ],
+)
+def test_a_script_that_ended_well_after_it_was_stopped_did_not_end_by_itself(state: str, stopped: bool, cause: str) -> None:
+    left = replace(ending("exit"), exit_code=0)
+    found = endings.refined(left, state, stopped=stopped)
+    assert (found.cause, found.exit_code) == (cause, 0 if cause == "exit" else None)
+
+
+@pytest.mark.parametrize("cause", ["timeout", "memory", "start", "integrity"])
 def test_what_the_supervisor_knows_better_stays(cause: str) -> None:
     assert endings.refined(ending(cause), "CANCELLED", stopped=True) == ending(cause)
 
