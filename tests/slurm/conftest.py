@@ -1,4 +1,4 @@
-"""A cluster for the tests: one that all tests of a worker share, and one for tests that switch its nodes off."""
+"""A cluster for the tests: one that all tests of a worker share, and one for tests that break it."""
 
 from __future__ import annotations
 
@@ -103,16 +103,11 @@ def cluster(keeper: Keeper, request: pytest.FixtureRequest) -> Iterator[Cluster]
 
 
 @pytest.fixture
-def fresh_cluster(cluster: Cluster) -> Cluster:
-    """The shared one for a test that kills the controller: what it saved last would bring jobs of earlier tests to life again."""
-    cluster.kill_controller()
-    cluster.start_controller(forget=True)
-    return cluster
-
-
-@pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
-    """Two nodes of this test's own, to be switched off."""
+    """Two nodes of this test's own, to be switched off; or a controller to be killed.
+
+    What a shared one saved last would bring jobs of earlier tests to life again, and nodes remember the numbers of their jobs.
+    """
     with started() as made:
         yield made
 

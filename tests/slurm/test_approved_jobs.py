@@ -91,28 +91,28 @@ def test_a_controller_that_hangs_loses_nothing(away: World, cluster: Cluster) ->
     assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_without_a_controller_jobs_stay_approved_until_there_is_one(away: World, fresh_cluster: Cluster) -> None:
-    uid = away.approved("patient", COUNTED)
-    fresh_cluster.kill_controller()
-    away.owner.scq("run-approved", code=BUSY)
-    fresh_cluster.start_controller()
-    calls_until(away, fresh_cluster, uid)
-    assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
+def test_without_a_controller_jobs_stay_approved_until_there_is_one(own: World, own_cluster: Cluster) -> None:
+    uid = own.approved("patient", COUNTED)
+    own_cluster.kill_controller()
+    own.owner.scq("run-approved", code=BUSY)
+    own_cluster.start_controller()
+    calls_until(own, own_cluster, uid)
+    assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
-def test_a_job_that_the_controller_forgot_is_handed_over_again(away: World, fresh_cluster: Cluster, shared_dir: Path) -> None:
+def test_a_job_that_the_controller_forgot_is_handed_over_again(own: World, own_cluster: Cluster, shared_dir: Path) -> None:
     for node in NODES:
-        fresh_cluster.drain(node)
-    uid = away.approved("forgotten", COUNTED)
-    away.owner.scq("run-approved")
+        own_cluster.drain(node)
+    uid = own.approved("forgotten", COUNTED)
+    own.owner.scq("run-approved")
     (first,) = tags(shared_dir)
-    fresh_cluster.kill_controller()
-    fresh_cluster.start_controller(forget=True)
-    other = fresh_cluster.submit("true", "--job-name=other")
-    calls_until(away, fresh_cluster, uid)
-    assert fresh_cluster.job(first) is None
-    assert len([row for row in fresh_cluster.jobs() if row.id != other]) == 1
-    assert away.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
+    own_cluster.kill_controller()
+    own_cluster.start_controller(forget=True)
+    other = own_cluster.submit("true", "--job-name=other")
+    calls_until(own, own_cluster, uid)
+    assert own_cluster.job(first) is None
+    assert len([row for row in own_cluster.jobs() if row.id != other]) == 1
+    assert own.owner.json("logs", uid, "--stdout")["logs"] == {"stdout": "ran\n"}
 
 
 def test_a_power_cut_on_its_node_is_named_and_the_job_waits_for_its_owner(own: World, own_cluster: Cluster) -> None:

@@ -34,7 +34,7 @@ def away(tmp_path: Path, cluster: Cluster, shared_dir: Path) -> World:
     """People whose approved jobs go to the cluster."""
     world = World(tmp_path)
     config = CONFIG.format(shared=shared_dir, bin=cluster.bin, conf=cluster.conf, python=sys.executable)
-    world.owner.configure(config.replace(", output_review: false", ""))
+    world.owner.configure(config)
     return world
 
 

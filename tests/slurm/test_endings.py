@@ -65,6 +65,12 @@ class TestByTheOperator:
         assert (ending.cause, ending.exit_code) == ("cancelled", None)
         assert ending.node in NODES
 
+    def test_a_script_that_ends_well_because_its_child_was_cancelled_was_cancelled(self, site: SlurmSite) -> None:
+        task = site.begun("sleep 600 & wait; exit 0")
+        site.cluster.scancel(f"--name={site.tag(task)}")
+        ending = site.ending(task)
+        assert (ending.cause, ending.exit_code) == ("cancelled", None)
+
     def test_killed_without_a_warning_it_leaves_nothing(self, site: SlurmSite) -> None:
         task = site.begun("(setsid sleep 601 &); sleep 602")
         row = site.cluster.job(site.tag(task))

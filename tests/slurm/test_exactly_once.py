@@ -17,8 +17,8 @@ ONCE = "echo yes >> alive"
 
 
 @pytest.fixture
-def site(tmp_path: Path, shared_dir: Path, fresh_cluster: Cluster) -> SlurmSite:
-    return SlurmSite(tmp_path / "runs", shared_dir, fresh_cluster, command_timeout=2.0)
+def site(tmp_path: Path, shared_dir: Path, own_cluster: Cluster) -> SlurmSite:
+    return SlurmSite(tmp_path / "runs", shared_dir, own_cluster, command_timeout=2.0)
 
 
 def drain(cluster: Cluster) -> None:

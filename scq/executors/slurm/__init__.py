@@ -159,8 +159,9 @@ class SlurmExecutor:
         if not os.path.isdir(directory):
             raise UsageError(f"{os.path.basename(directory)}: there is no such run", "See scq list.")
         note = notes.read_note(directory)
-        if any(notes.is_noted(folder, rundir.RESULT) for folder in (directory, *([note.control] if note else []))):
-            return  # it is over: what is noted from here on was wanted while it was not
+        left = None if note is None else rundir.read_result(note.control)
+        if notes.is_noted(directory, rundir.RESULT) or (left is not None and left.cause != "interrupted"):
+            return  # it ended by itself: what is noted from here on was wanted while it had not
         try:
             notes.remember(directory, notes.STOP)
         except OSError as error:

@@ -449,6 +449,15 @@ def test_a_wish_to_stop_is_kept_until_it_came_through(site: Site) -> None:
     assert (ending.cause, ending.detail) == ("cancelled", "it was ended with scq cancel")
 
 
+def test_a_run_that_ended_by_itself_is_not_called_cancelled_by_a_wish_that_comes_too_late(site: Site) -> None:
+    site.submit()
+    site.begin()
+    rundir.write_result(str(site.control), ENDING)
+    site.executor().stop(site.task.directory)
+    site.row("COMPLETED")
+    assert site.over().cause == ENDING.cause
+
+
 def test_a_run_that_is_not_there_cannot_be_stopped(site: Site) -> None:
     with pytest.raises(UsageError, match="no such run"):
         site.executor().stop(str(site.home / "none"))
