@@ -79,7 +79,7 @@ def make_task(ctx: Context, sandbox: Sandbox, record: Record, *, timeout_s: floa
         limits=provision.limits,
         work=copied.work,
         entrance=_entrance(ctx, sandbox, record, provision, copied) if remote else None,
-        traits=Traits(sighting.ref.layout, sighting.submitter, sighting.tags),
+        traits=Traits(sighting.ref.layout, sighting.submitter.lower(), sighting.tags),
     )
 
 

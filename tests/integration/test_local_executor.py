@@ -316,8 +316,11 @@ class TestTrouble:
     ) -> None:
         monkeypatch.setattr(processes, "send", lambda _pid, _number: False)
         monkeypatch.setattr(supervisor, "PATIENCE_S", 0.0)
-        ending = run_one(executor, make_task(tmp_path / "run", f"sleep 600 & echo $! > {tmp_path}/pid"))
-        stray_pids.append(written_pid(tmp_path / "pid"))
+        pid = tmp_path / "pid"
+        # In a session of its own by the time the job ends: the end of its process group would reach it otherwise.
+        stray = f"setsid sh -c 'echo $$ > {pid}; exec sleep 600' & while [ ! -s {pid} ]; do sleep 0.01; done"
+        ending = run_one(executor, make_task(tmp_path / "run", stray))
+        stray_pids.append(written_pid(pid))
         assert ending.exit_code == 0
         assert (tmp_path / "run/stderr.txt").read_text() == "--- processes of this job that could not be killed: 1 ---\n"
 

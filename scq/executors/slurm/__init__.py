@@ -188,7 +188,7 @@ class SlurmExecutor:
         """The queue is older than every file that is read here: what it says is over has written all it ever will."""
         state = queue.state(note.tag) or endings.recalled(notes.last_words(note.control))
         stopped = notes.is_noted(directory, notes.STOP)
-        notes.is_there(note.control)
+        notes.is_there(note.control)  # a young file is seen once its folder was opened anew
         left = notes.result_in(note.control)
         if left is not None and not (left.cause == "interrupted" and endings.alive(state) and not stopped):
             ending = endings.refined(left, state, stopped=stopped)
