@@ -288,7 +288,11 @@ def _says(text: str, expected: dict[str, Any], path: str) -> bool:
 def _flow(value: Any) -> str:
     import yaml
 
-    return yaml.safe_dump(value, default_flow_style=True, width=1 << 30, allow_unicode=True, sort_keys=False).removesuffix("...\n").strip()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=1 << 30, allow_unicode=True, sort_keys=False)
+        .removesuffix("...\n")
+        .strip()
+    )
 
 
 def _edit_lines(text: str, key_path: tuple[str, ...], value: str) -> str:
