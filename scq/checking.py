@@ -21,7 +21,6 @@ from scq.journal import error_log_file, log_file
 from scq.lastcalls import last_ended
 from scq.measuring import at_work, plan_of
 from scq.secrets import Secret
-from scq.selecting import is_out
 from scq.services import SERVICES
 from scq.showing import when
 from scq.troubles import SIGN_IN
@@ -258,7 +257,8 @@ def _is_busy(ctx: Context) -> bool:
         # The check `state` reports it.
         return False
     # What is out keeps no call, and the cluster need not be asked where it is.
-    return any(work.keeps_a_call for work in at_work(ctx, (record for record in records if not is_out(record.run))))
+    here = [record for record in records if record.run is None or not record.run.is_out]
+    return any(work.keeps_a_call for work in at_work(ctx, here))
 
 
 def _installed(ctx: Context, service: str) -> Iterator[Check]:

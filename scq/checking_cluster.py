@@ -24,7 +24,7 @@ from scq.executors.slurm.order import Answer, Probe
 from scq.executors.slurm.probe import Reply, ask, last_line
 from scq.lastcalls import last_ended
 from scq.measuring import plan_of
-from scq.model import Placement
+from scq.model import Placement, Problem
 from scq.ports import Traits
 from scq.sandbox.account import own_name
 from scq.sandbox.scratch import sweep_trials
@@ -53,14 +53,10 @@ def cluster(ctx: Context) -> Iterator[Check]:
 
 
 def _looked_at(ctx: Context, commands: Commands) -> Iterator[Check]:
-    if missing := commands.missing():
-        where = ctx.config.slurm.bin or "PATH"
-        advice = "Install the client of Slurm, or name the folder: scq config set executor.slurm.bin FOLDER"
-        yield fail("cluster", f"not found in {where}: {', '.join(missing)}", advice)
-        return
-    for problem in ctx.executor().check():
-        if problem.where == "executor.slurm.conf":  # without it each command would try for a minute
-            yield fail("cluster", f"{problem.where}: {problem.what}", problem.advice)
+    wrong = {problem.where: problem for problem in ctx.executor().check()}
+    for where in ("executor.slurm.bin", "executor.slurm.conf"):
+        if problem := wrong.get(where):  # nothing can be asked; without its conf each command would try for a minute
+            yield fail("cluster", f"{where}: {problem.what}", problem.advice)
             return
     yield _version(commands)
     away = _controller(commands)
@@ -69,7 +65,7 @@ def _looked_at(ctx: Context, commands: Commands) -> Iterator[Check]:
         return
     yield from _settings(ctx, commands)
     yield from _places(ctx.config.slurm, commands)
-    shared = _shared(ctx.config.slurm.shared_dir)
+    shared = _shared(ctx.config.slurm.shared_dir, wrong.get(SHARED))
     yield shared
     if shared.ok:
         yield from _node(ctx, commands)
@@ -138,19 +134,15 @@ def _places(setting: Slurm, commands: Commands) -> Iterator[Check]:
         yield fine("cluster", f"the places of the rules are known there: {min(len(places), PLACES)} of {len(places)} tried")
 
 
-def _shared(folder: str) -> Check:
+def _shared(folder: str, wrong: Problem | None) -> Check:
     """The rights of the shared folder. Its room is looked at with the other disks, its sight from a node with the tiny job."""
     try:
         found = os.lstat(folder)
     except OSError as error:
         return fail("shared", f"{folder}: {error.strerror}", f"Make it, or name another: scq config set {SHARED} FOLDER")
+    if wrong is not None:
+        return fail("shared", wrong.what, wrong.advice)
     mode = stat.S_IMODE(found.st_mode)
-    if not stat.S_ISDIR(found.st_mode):
-        return fail("shared", f"{folder} is not a folder", f"Name the folder itself: scq config set {SHARED} FOLDER")
-    if found.st_uid != os.geteuid():
-        return fail("shared", f"{folder} belongs to user {found.st_uid}", f"Name one of your own: scq config set {SHARED} FOLDER")
-    if mode & 0o022:
-        return fail("shared", f"{folder} can be written by others ({mode:04o})", f"chmod go-w {quote(folder)}")
     if os.geteuid() == 0 and not mode & 0o001:
         return fail("shared", f"{folder}: the user jobs run as cannot pass it ({mode:04o})", f"chmod o+x {quote(folder)}")
     if above := _replaceable(folder):

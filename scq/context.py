@@ -173,21 +173,19 @@ class Context:
 
     def whereabouts(self, records: Iterable[Record]) -> dict[str, Whereabouts]:
         """Where the runs of these jobs are now that were handed to a cluster and are not over, by id of the job."""
-        out = {
-            os.path.join(self.runs_folder(), record.run.directory): record
-            for record in records
-            if record.run is not None and record.run.phase in ("claimed", "started") and record.run.executor != "local"
-        }
-        by_executor: dict[str, list[str]] = {}
-        for folder, record in out.items():
-            by_executor.setdefault(record.run.executor if record.run else "", []).append(folder)
-        found: dict[str, Whereabouts] = {}
-        for name, folders in by_executor.items():
+        out: dict[str, dict[str, str]] = {}
+        for record in records:
+            run = record.run
+            if run is not None and run.is_out:
+                out.setdefault(run.executor, {})[os.path.join(self.runs_folder(), run.directory)] = record.id
+        places: dict[str, Whereabouts] = {}
+        for name, ids in out.items():
             try:
-                found |= self.executor(name).whereabouts(folders)
+                found = self.executor(name).whereabouts(list(ids))
             except ConfigError as error:
-                found |= dict.fromkeys(folders, Whereabouts("unknown", why=str(error)))
-        return {out[folder].id: place for folder, place in found.items()}
+                found = dict.fromkeys(ids, Whereabouts("unknown", why=str(error)))
+            places |= {ids[folder]: place for folder, place in found.items()}
+        return places
 
 
 def audited(state: State, at: datetime, by: str, what: str, *, verb: str = "", **fields: str) -> State:

@@ -346,6 +346,16 @@ class Run(Struct, frozen=True, omit_defaults=True):
     """Machine of a cluster it ran on; empty: this one."""
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it was given to a cluster."""
+        return self.executor != "local"
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it was given to a cluster and is not over, as far as is known here."""
+        return self.elsewhere and self.phase in ("claimed", "started")
+
+    @property
     def duration_s(self) -> float | None:
         """Seconds between start and end; never negative, whatever the clock did."""
         if self.started_at is None or self.finished_at is None:

@@ -317,6 +317,8 @@ class Executor(Protocol):
 
     name: str
     remote: bool
+    trouble: str
+    """Why the last `run` stopped before all tasks were taken, one sentence; empty when it did not."""
 
     def check(self) -> Sequence[Problem]:
         """What keeps every job from being taken, found without running one. Empty: nothing is known to."""

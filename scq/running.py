@@ -160,7 +160,7 @@ class Runner:
     def _room(self) -> int:
         """How many more jobs may be on the cluster."""
         records = self.ctx.store.load().jobs.values()
-        out = sum(one.run is not None and one.run.phase != "settled" and one.run.executor != "local" for one in records)
+        out = sum(one.run is not None and one.run.is_out for one in records)
         return max(0, self.ctx.config.slurm.max_queued - out)
 
     def _handed_over(self, claimed: list[str]) -> None:
@@ -173,9 +173,8 @@ class Runner:
             run = jobs[key].run
             if key not in begun | ended and run is not None:
                 self._refused[key] = run, False
-        trouble = getattr(self.executor, "trouble", "")
-        if trouble:
-            self._trouble(self.executor.name, BusyError(trouble, "The next run-approved or cycle goes on."))
+        if self.executor.trouble:
+            self._trouble(self.executor.name, BusyError(self.executor.trouble, "The next run-approved or cycle goes on."))
 
     def _claim(self, keys: list[str]) -> list[str]:
         """Write down which jobs are about to run; only those the ledger still allows."""

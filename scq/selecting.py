@@ -22,14 +22,9 @@ def select(ctx: Context, word: str) -> tuple[str, Record, Job, View]:
     return key, shown.records[key], job, shown
 
 
-def is_out(run: Run | None) -> bool:
-    """Whether a run was handed to a cluster and is not over, as far as is known here."""
-    return run is not None and run.phase in ("claimed", "started") and run.executor != "local"
-
-
 def advice_at_work(run: Run | None, short_id: str) -> str:
     """What somebody can do about a job that is at work and for that reason is left alone."""
-    if is_out(run):
+    if run is not None and run.is_out:
         return f"It is out on the cluster. To end it there: scq cancel {short_id}"
     if run is not None and run.phase != "settled":
         return f"To wait for it: scq wait {short_id}. Ctrl-C in the call that runs it ends it."

@@ -15,7 +15,7 @@ from scq.errors import FAILED, OK, BusyError, ScqError, UsageError
 from scq.looking import view
 from scq.model import Job, Problem, Run
 from scq.report import Report
-from scq.selecting import advice_at_work, is_out
+from scq.selecting import advice_at_work
 from scq.state import Record, State
 from scq.view import as_dict, expect, find, job_of
 
@@ -101,7 +101,7 @@ def _allowed(ctx: Context, job: Job, record: Record) -> None:
 
 def _out(ctx: Context, words: Sequence[str]) -> tuple[dict[str, Out], tuple[Problem, ...]]:
     """The jobs out on a cluster that are meant, by the word that means each, and what was wrong while looking."""
-    if not any(is_out(record.run) for record in ctx.store.load().jobs.values()):
+    if not any(record.run is not None and record.run.is_out for record in ctx.store.load().jobs.values()):
         return {}, ()
     shown = view(ctx, full=False)
     jobs = shown.jobs()
@@ -112,7 +112,7 @@ def _out(ctx: Context, words: Sequence[str]) -> tuple[dict[str, Out], tuple[Prob
             job = find(jobs, word)
         except UsageError:  # said by the look that decides
             continue
-        if job.run is not None and is_out(job.run):
+        if job.run is not None and job.run.is_out:
             out[word] = Out(keys[job.id], shown.records[keys[job.id]], job.run)
     return out, shown.problems
 
@@ -152,6 +152,6 @@ def _ask(ctx: Context, one: Out, reason: str, seen: Mapping[str, str] | None, *,
 
 def _noted(ctx: Context, state: State, key: str, run: Run, reason: str) -> State:
     record = state.jobs.get(key)
-    if record is None or record.run is None or record.run.directory != run.directory or not is_out(record.run):
+    if record is None or record.run is None or record.run.directory != run.directory or not record.run.is_out:
         raise UsageError(f"{run.directory[:8]} is over by now", f"See scq show {run.directory[:8]}")
     return audited(state, ctx.now(), ctx.config.email, "cancel", ref=key, job=record.id, digest=run.digest, detail=reason)

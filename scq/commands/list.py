@@ -8,7 +8,6 @@ from scq.context import Context
 from scq.looking import View, view
 from scq.model import Job
 from scq.report import Report
-from scq.selecting import is_out
 from scq.showing import jobs_table
 from scq.view import as_dict, oldest_first, status_word
 
@@ -45,7 +44,7 @@ def _placed(ctx: Context, shown: View, jobs: list[Job]) -> list[Job]:
     listed = {job.id for job in jobs if job.status == "running"}
     places = ctx.whereabouts(record for record in shown.records.values() if record.id in listed)
     # A stranger can give a job of somebody else the same id.
-    return [replace(job, place=places.get(job.id)) if is_out(job.run) else job for job in jobs]
+    return [replace(job, place=places.get(job.id)) if job.run is not None and job.run.is_out else job for job in jobs]
 
 
 def _concerns(job: Job, me: str, *, mine: bool, for_me: bool) -> bool:

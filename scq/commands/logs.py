@@ -20,7 +20,7 @@ from scq.model import Job, Run
 from scq.ports import Plan
 from scq.reasons.ending import CAUSES
 from scq.report import Report
-from scq.selecting import is_out, select
+from scq.selecting import select
 from scq.services import SERVICES
 from scq.showing import where_words
 from scq.state import Record
@@ -221,7 +221,7 @@ def _lines(texts: dict[str, str]) -> Iterator[str]:
 def _texts(ctx: Context, record: Record, job: Job, *, stderr: bool, stdout: bool) -> dict[str, str]:
     """The wanted logs by name."""
     texts = _kept(ctx, record) or _published(ctx, record)
-    if not texts and is_out(record.run):
+    if not texts and record.run is not None and record.run.is_out:
         place = ctx.whereabouts((record,)).get(record.id)
         if place is not None and place.state == "ending":
             raise UsageError(
@@ -241,7 +241,7 @@ def _kept(ctx: Context, record: Record) -> dict[str, str]:
     if run is None:
         return {}
     folder = os.path.join(ctx.runs_folder(), run.directory)
-    if is_out(run):
+    if run.is_out:
         folder = ctx.executor(run.executor).logs(folder)
     growing = _limit(ctx, run) if run.phase != "settled" and rundir.read_result(folder) is None else None
     paths = {name: os.path.join(folder, f"{name}.txt") for name in STREAMS}

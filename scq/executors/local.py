@@ -28,6 +28,7 @@ class LocalExecutor:
 
     name = "local"
     remote = False
+    trouble = ""
 
     def check(self) -> Sequence[Problem]:
         """Nothing is known beforehand to keep jobs from running here."""

@@ -30,7 +30,7 @@ class Work(Struct, frozen=True):
 
     @property
     def on_cluster(self) -> bool:
-        return self.job.run is not None and self.job.run.executor != "local"
+        return self.job.run is not None and self.job.run.elsewhere
 
     @property
     def keeps_a_call(self) -> bool:
@@ -64,7 +64,7 @@ def at_work(ctx: Context, records: Iterable[Record]) -> Iterator[Work]:
         job = job_of(record, places.get(record.id))
         if record.run is None:
             yield Work(job, None, record.sighting.started_at)
-        elif record.run.executor != "local":
+        elif record.run.elsewhere:
             yield _on_cluster(job)
         else:
             yield _here(job, os.path.join(ctx.runs_folder(), record.run.directory))

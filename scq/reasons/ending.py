@@ -43,7 +43,7 @@ def running(record: Record, facts: Facts) -> Explanation:
             return Explanation("runner-elsewhere", (f"Other software took it up{since}.", *problems), advice)
         return Explanation("end", (f"It is run by other software{since}.",), ("scq tells how it ended when its folder says so.",))
     attempt = f"attempt {run.attempt}" + (" without a sandbox" if run.sandbox == "none" else f" in {run.sandbox}")
-    if run.executor != "local":
+    if run.elsewhere:
         return handed_over(run, attempt, short, facts)
     if not facts.alive:
         return _cut_off(run, attempt, facts)
@@ -113,7 +113,7 @@ def _mending(record: Record, run: Run, facts: Facts) -> list[str]:
         return ["Its submitter can ask for less, or you raise the limit (docs/sandbox.md) and let it run again."]
     if run.cause == "dependencies":
         return ["Its submitter has to correct the packages, or they have to be made available (docs/dependencies.md)."]
-    if run.cause == "integrity" and run.executor != "local":
+    if run.cause == "integrity" and run.elsewhere:
         return ["Find out who can write in the shared folder (executor.slurm.shared_dir), before it is run again."]
     if run.cause == "integrity":
         return [f"Compare it with what was approved: scq diff {short}"]

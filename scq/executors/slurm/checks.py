@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from shlex import quote
 
 from scq.config_values import Slurm
 from scq.executors.slurm.commands import Commands
@@ -34,9 +35,9 @@ def _shared(folder: str) -> Iterator[Problem]:
     if not stat.S_ISDIR(found.st_mode):
         yield Problem(where, f"{folder} is not a folder", "Name the folder itself, not a link to it.")
     elif found.st_uid != os.geteuid():
-        yield Problem(where, f"{folder} belongs to somebody else", "Use a folder of the account that runs scq.")
+        yield Problem(where, f"{folder} belongs to user {found.st_uid}", "Use a folder of the account that runs scq.")
     elif found.st_mode & 0o022:
-        yield Problem(where, f"{folder} can be written by others", f"Take that away: chmod go-w {folder}")
+        yield Problem(where, f"{folder} can be written by others", f"Take that away: chmod go-w {quote(folder)}")
 
 
 def _conf(path: str) -> Iterator[Problem]:

@@ -49,7 +49,7 @@ def test_a_shared_folder_has_to_be_ours_alone(bin_: Bin, tmp_path: Path, monkeyp
     assert found(bin_, shared_dir=str(folder)) == [("shared_dir", f"{folder} can be written by others")]
     other = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: other)
-    assert found(bin_, shared_dir=str(folder)) == [("shared_dir", f"{folder} belongs to somebody else")]
+    assert found(bin_, shared_dir=str(folder)) == [("shared_dir", f"{folder} belongs to user {folder.stat().st_uid}")]
 
 
 def test_missing_commands_and_a_missing_configuration_are_named(bin_: Bin, tmp_path: Path) -> None:
